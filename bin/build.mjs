@@ -1,0 +1,3 @@
+import { build, orExit } from './prepare.mjs';
+
+await orExit(build);

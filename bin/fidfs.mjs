@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+import { orExit, prepare } from './prepare.mjs';
+
+// `start` sets up what is missing; the other commands need what a first start has made.
+if (process.argv[2] === 'start') await orExit(prepare);
+await orExit(async () => {
+  const { main } = await import('../dist/daemon/cli/main.js').catch((error) => {
+    if (error.code === 'ERR_MODULE_NOT_FOUND')
+      throw new Error('fidfs is not built yet; "npm start" or "npm run build" does it');
+    throw error;
+  });
+  await main(process.argv);
+});

@@ -1,0 +1,17 @@
+// The test command: set-up from nothing, the linter and the type checks, then the suite. Arguments go to tap.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { orExit, prepare, root } from './prepare.mjs';
+
+await orExit(prepare);
+
+function run(program, ...args) {
+  const { status } = spawnSync(process.execPath, [join(root, 'node_modules', program), ...args], {
+    cwd: root,
+    stdio: 'inherit',
+  });
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+run('@biomejs/biome/bin/biome', 'check', '.');
+run('tap/dist/esm/run.mjs', ...process.argv.slice(2), '--output-file=dist/test-results.tap');

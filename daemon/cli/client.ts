@@ -1,0 +1,135 @@
+import { createReadStream, createWriteStream, statSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
+import { Agent, type Dispatcher, request } from 'undici';
+import fileId from '../../file-id/file-id.js';
+import { readKey } from '../config/key.js';
+import { formatAddress, type Settings } from '../config/settings.js';
+import { CommandFailed } from './errors.js';
+import { reachable } from './start.js';
+
+/** Large files may take their time; only silence is an error. */
+const agent = new Agent({ headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 });
+
+/** One file of an upload's answer. */
+export interface UploadedFile {
+  id: string;
+  url: string;
+  size: number;
+  crc32: string;
+  sha256: string;
+  created: string;
+  copies: number;
+}
+
+/** What the daemon says of itself. */
+export interface Status {
+  version: string;
+  group: string;
+  serverId: number;
+  sync: string;
+  trouble: string | null;
+  files: number;
+  bytes: number;
+  storePaths: { number: number; root: string; capacity: number; available: number; trouble: string | null }[];
+}
+
+/** Talks to a node as any client does. Methods reject with CommandFailed. */
+export class Client {
+  private readonly origin: string;
+  private readonly daemon: string;
+
+  constructor(
+    private readonly settings: Settings,
+    server: string | undefined,
+  ) {
+    this.origin = server?.replace(/\/+$/, '') ?? `http://${formatAddress(reachable(settings.listen))}`;
+    this.daemon = `http://${formatAddress(reachable(settings.daemonListen))}`;
+  }
+
+  /** Sends one file; `progress` gets the bytes of each piece. */
+  async upload(file: string, progress: (bytes: number) => void): Promise<UploadedFile> {
+    const size = fileSize(file);
+    const body = createReadStream(file).on('data', (chunk) => progress(chunk.length));
+    const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
+    const answer = await this.send(url, {
+      method: 'POST',
+      body,
+      headers: this.headers({ 'content-length': String(size) }),
+    });
+    const { files } = (await answer.body.json()) as { files: UploadedFile[] };
+    return files[0] as UploadedFile;
+  }
+
+  /** Fetches a file and checks it against its ID. It gets its name only when it is right. `-` is standard output. */
+  async get(id: string, target: string): Promise<void> {
+    const { size, crc32: expected } = fileId.decode(id);
+    const answer = await this.send(`${this.origin}/${id}`, { method: 'GET' });
+    let crc = 0;
+    let length = 0;
+    const check = new Transform({
+      transform(chunk: Buffer, _encoding, done) {
+        crc = crc32(chunk, crc);
+        length += chunk.length;
+        done(null, chunk);
+      },
+    });
+    const partial = `${target}.part`;
+    if (target === '-') await pipeline(answer.body, check, process.stdout, { end: false });
+    else await pipeline(answer.body, check, createWriteStream(partial));
+    if (size !== null && (size !== length || expected !== crc)) {
+      if (target !== '-') await rm(partial);
+      throw new CommandFailed(`${id}: the bytes that came do not match the ID; run "fidfs verify" on the node`);
+    }
+    if (target !== '-') await rename(partial, target);
+  }
+
+  async delete(id: string): Promise<void> {
+    const answer = await this.send(`${this.origin}/${id}`, { method: 'DELETE', headers: this.headers({}) });
+    await answer.body.dump();
+  }
+
+  async status(): Promise<Status> {
+    const answer = await this.send(`${this.daemon}/status`, { method: 'GET', headers: this.headers({}) });
+    return (await answer.body.json()) as Status;
+  }
+
+  private headers(others: Record<string, string>): Record<string, string> {
+    const key = readKey(this.settings);
+    return key === undefined ? others : { ...others, authorization: `Bearer ${key}` };
+  }
+
+  private async send(
+    url: string,
+    options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
+  ): Promise<Dispatcher.ResponseData> {
+    const answer = await request(url, { ...options, dispatcher: agent }).catch((error: unknown) => {
+      throw new CommandFailed(`${url}: ${(error as Error).message}; does the node run there?`, { cause: error });
+    });
+    if (answer.statusCode < 300) return answer;
+    const text = await answer.body.text();
+    throw new CommandFailed(`${url}: ${answer.statusCode} ${problemText(text)}`);
+  }
+}
+
+function fileSize(file: string): number {
+  try {
+    const stat = statSync(file);
+    if (stat.isFile()) return stat.size;
+  } catch (error) {
+    throw new CommandFailed(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  throw new CommandFailed(`${file} is not a file; name files, not directories`);
+}
+
+function problemText(text: string): string {
+  try {
+    const problem: { title?: unknown; detail?: unknown } = JSON.parse(text);
+    return `${problem.title}: ${problem.detail}`;
+  } catch {
+    return text.slice(0, 200); // an answer that is not from fidfs
+  }
+}

@@ -1,0 +1,224 @@
+import { Command, CommanderError } from 'commander';
+import fileId from '../../file-id/file-id.js';
+import { includeLines, writeIncludes } from '../../nginx/write.js';
+import { readKey } from '../config/key.js';
+import { loadSettings, SettingsError } from '../config/settings.js';
+import { version } from '../version.js';
+import { Client } from './client.js';
+import { CommandFailed, UsedWrongly } from './errors.js';
+import { formatBytes, formatTable, printJson, progressBar } from './output.js';
+import { rebuild } from './rebuild.js';
+import { start } from './start.js';
+import { verify } from './verify.js';
+
+/** Options that all commands share. */
+interface Options {
+  config?: string;
+  json?: boolean;
+  server?: string;
+  output?: string;
+}
+
+const program = new Command('fidfs')
+  .description('A distributed file store made of nginx and Node.')
+  .version(version)
+  .exitOverride()
+  .configureHelp({ showGlobalOptions: true });
+
+/** Adds a command with the options and the examples that every one has. */
+function command(usage: string, description: string, examples: string[]): Command {
+  return program
+    .command(usage)
+    .description(description)
+    .option('-c, --config <file>', 'settings file (default: FIDFS_CONFIG)')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+}
+
+function remote(usage: string, description: string, examples: string[]): Command {
+  return command(usage, description, examples).option(
+    '-s, --server <url>',
+    'the node (default: this machine\'s, from "listen")',
+  );
+}
+
+/** Does something for each of several things; prints an array with --json; fails at the end when one failed. */
+async function forEach<T>(
+  things: string[],
+  options: Options,
+  act: (thing: string) => Promise<T>,
+  show: (result: T) => string,
+): Promise<void> {
+  const results: (T | { input: string; error: string })[] = [];
+  let failed = false;
+  for (const thing of things) {
+    try {
+      const result = await act(thing);
+      results.push(result);
+      if (!options.json) process.stdout.write(show(result));
+    } catch (error) {
+      if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
+      failed = true;
+      results.push({ input: thing, error: error.message });
+      if (!options.json) process.stderr.write(`fidfs: ${thing}: ${error.message}\n`);
+    }
+  }
+  if (options.json) printJson(results);
+  if (failed) process.exitCode = 1;
+}
+
+command('start', 'Run nginx and the daemon in the foreground.', [
+  'fidfs start',
+  'FIDFS_LISTEN=0.0.0.0:80 FIDFS_DATA=/srv/fidfs fidfs start',
+]).action((options: Options) => start(options.config));
+
+remote('upload <file...>', 'Upload files and print their IDs.', [
+  'fidfs upload photo.jpg',
+  'fidfs upload --json *.jpg > ids.json',
+]).action(async (files: string[], options: Options) => {
+  const client = new Client(loadSettings(options.config), options.server);
+  const act = async (file: string) => {
+    const bar = progressBar(`${file} {bar} {percentage}%`, 1);
+    const result = await client.upload(file, (bytes) => bar?.increment(bytes)).finally(() => bar?.stop());
+    return result;
+  };
+  await forEach(files, options, act, ({ id }) => `${id}\n`);
+});
+
+remote('get <id>', 'Download a file and check it against its ID.', [
+  'fidfs get group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+  'fidfs get -o photo.jpg group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+])
+  .option('-o, --output <file>', 'where to (default: the last part of the ID; - is standard output)')
+  .action(async (id: string, options: Options) => {
+    const target = options.output ?? decoded(id).name;
+    await new Client(loadSettings(options.config), options.server).get(id, target);
+    if (options.json && target !== '-') printJson({ id, file: target });
+    else if (target !== '-') process.stdout.write(`${target}\n`);
+  });
+
+remote('delete <id...>', 'Delete files for good.', [
+  'fidfs delete group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+]).action(async (ids: string[], options: Options) => {
+  const client = new Client(loadSettings(options.config), options.server);
+  const act = async (id: string) => {
+    fileId.decode(id);
+    await client.delete(id);
+    return { id, deleted: true };
+  };
+  await forEach(ids, options, act, ({ id }) => `deleted ${id}\n`);
+});
+
+command('info <id...>', 'Say what IDs mean; needs no node.', [
+  'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+]).action((ids: string[], options: Options) =>
+  forEach(
+    ids,
+    options,
+    async (id) => fileId.describe(id),
+    (info) =>
+      formatTable(
+        Object.entries({
+          ...info,
+          source: Object.values(info.source)[0],
+          size: info.size ?? 'not told',
+          crc32: info.crc32 ?? 'not told',
+        }).map(([name, text]) => [name, String(text)]),
+      ),
+  ),
+);
+
+command('status', 'Say how this node is.', ['fidfs status', 'fidfs status --json']).action(async (options: Options) => {
+  const status = await new Client(loadSettings(options.config), undefined).status();
+  const troubles = [status.trouble, ...status.storePaths.map((path) => path.trouble)].filter((one) => one !== null);
+  if (troubles.length > 0) process.exitCode = 1;
+  if (options.json) {
+    printJson(status);
+    return;
+  }
+  const rows = status.storePaths.map((path) => [
+    `M${(path.number + 0x100).toString(16).toUpperCase().slice(1)}`,
+    path.root,
+    formatBytes(path.available),
+    formatBytes(path.capacity),
+    path.trouble ?? 'well',
+  ]);
+  process.stdout.write(
+    `${status.group}, server ${status.serverId}, fidfs ${status.version}: ${status.files} files, ${formatBytes(status.bytes)}\n` +
+      `${formatTable([['PATH', 'DIRECTORY', 'AVAILABLE', 'SIZE', 'STATE'], ...rows])}` +
+      `${troubles.length === 0 ? 'All is well.' : `In trouble: ${troubles.join('; ')}`}\n`,
+  );
+});
+
+command('verify', 'Read every file and compare it with its ID and the index.', ['fidfs verify']).action(
+  async (options: Options) => {
+    const report = await verify(loadSettings(options.config));
+    if (report.wrong.length > 0) process.exitCode = 1;
+    if (options.json) {
+      printJson(report);
+      return;
+    }
+    for (const { id, problem } of report.wrong) process.stdout.write(`${id}: ${problem}\n`);
+    process.stdout.write(
+      `${report.files} files (${report.foreign} foreign), ${formatBytes(report.bytes)} read; ` +
+        `${report.unchecked} whose name does not tell; ${report.wrong.length} wrong\n`,
+    );
+  },
+);
+
+command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', ['fidfs rebuild']).action(
+  async (options: Options) => {
+    const report = await rebuild(loadSettings(options.config));
+    if (options.json) {
+      printJson(report);
+      return;
+    }
+    for (const file of report.quarantined) process.stdout.write(`damaged, now in quarantine: ${file}\n`);
+    for (const id of report.duplicates) process.stdout.write(`left out, because its key exists twice: ${id}\n`);
+    process.stdout.write(
+      `${report.files} files, ${formatBytes(report.bytes)}, ${report.tombstones} deletions; ${report.foreign} foreign files left alone\n`,
+    );
+  },
+);
+
+command('key', 'Print the upload key.', [
+  'curl -H "Authorization: Bearer $(fidfs key)" -F file=@photo.jpg http://127.0.0.1:8080/upload',
+]).action((options: Options) => {
+  const key = readKey(loadSettings(options.config));
+  if (key === undefined) throw new CommandFailed('there is no key yet; the first start makes one');
+  if (options.json) printJson({ key });
+  else process.stdout.write(`${key}\n`);
+});
+
+command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
+  (options: Options) => {
+    const settings = loadSettings(options.config);
+    writeIncludes(settings);
+    const lines = includeLines(settings);
+    if (options.json) printJson(lines);
+    else process.stdout.write(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);
+  },
+);
+
+function decoded(id: string) {
+  try {
+    return fileId.decode(id);
+  } catch (error) {
+    if (fileId.isFileIdError(error)) throw new UsedWrongly(`${id}: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Runs the command line; the exit status is 0 (done), 1 (failed) or 2 (used wrongly). */
+export async function main(argv: string[]): Promise<void> {
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    process.stderr.write(`fidfs: ${(error as Error).message}\n`);
+    process.exitCode = error instanceof SettingsError || error instanceof UsedWrongly ? 2 : 1;
+  }
+}

@@ -1,0 +1,146 @@
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import fileId from '../../file-id/file-id.js';
+import type { Settings } from '../config/settings.js';
+import { Index } from '../index/index.js';
+import { lockDataDirectory } from '../index/lock.js';
+import { FileSystem } from '../store/file-system.js';
+import { differenceFromName, readContent } from '../store/inspect.js';
+import { filePath, markerFile } from '../store/layout.js';
+import type { RemovedFile, StoredFile } from '../store/records.js';
+import { StorePath } from '../store/store-path.js';
+import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { formatBytes, progressBar } from './output.js';
+
+/** Files in one transaction. */
+const BATCH = 1000;
+
+/** What `fidfs rebuild` did. */
+export interface RebuildReport {
+  files: number;
+  bytes: number;
+  tombstones: number;
+  /** Files that this node did not mint; they are served as they are and have no record. */
+  foreign: number;
+  /** Damaged files, now in quarantine. */
+  quarantined: string[];
+  /** A second file with the key of another; left where it is. */
+  duplicates: string[];
+}
+
+/**
+ * Makes the index anew from the store paths: tombstones first, then every file, read and compared with its name. The
+ * old index is replaced at the end only. The node must not run.
+ */
+export async function rebuild(settings: Settings): Promise<RebuildReport> {
+  const unlock = lockDataDirectory(settings.data);
+  try {
+    const database = join(settings.data, 'index.db');
+    const fresh = `${database}.new`;
+    for (const suffix of ['', '-wal', '-shm']) rmSync(fresh + suffix, { force: true });
+    const index = new Index(fresh);
+    const paths = settings.storePaths.map((root, number) => openPath(settings, index, root, number));
+    const rebuilder = new Rebuilder(settings, paths, index);
+    await rebuilder.run();
+    index.close();
+    for (const suffix of ['-wal', '-shm']) rmSync(database + suffix, { force: true });
+    renameSync(fresh, database);
+    for (const path of paths) await path.fileSystem.sync();
+    await FileSystem.of(settings.data).sync();
+    return rebuilder.report;
+  } finally {
+    unlock();
+  }
+}
+
+function openPath(settings: Settings, index: Index, root: string, number: number): StorePath {
+  const path = new StorePath(number, root, settings.reserve);
+  const marker = markerFile(root);
+  const identity = existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
+  index.rememberStorePath(number, path.open(identity), root);
+  return path;
+}
+
+class Rebuilder {
+  readonly report: RebuildReport = {
+    ...{ files: 0, bytes: 0, tombstones: 0, foreign: 0 },
+    ...{ quarantined: [], duplicates: [] },
+  };
+  private batch = new Map<string, StoredFile>();
+  private newest: StoredFile | undefined;
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly paths: StorePath[],
+    private readonly index: Index,
+  ) {}
+
+  async run(): Promise<void> {
+    for (const path of this.paths) this.readTombstones(path);
+    const directories = this.paths.flatMap((path) =>
+      [...directoriesOf(path)].map((directory) => ({ path, directory })),
+    );
+    const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    for (const { path, directory } of directories) {
+      for (const file of filesIn(path, directory, this.settings.serverId)) await this.take(path, file);
+      bar?.increment(1, { files: this.report.files, size: formatBytes(this.report.bytes) });
+    }
+    bar?.stop();
+    this.flush();
+    const tombstones = this.paths.map((path) => path.tombstones.count);
+    const second = this.index.lastSecond(this.settings.serverId) + 1;
+    const checkpoint = { second, directory: this.newest?.directory ?? 0, tombstones, deletions: [] };
+    this.index.record({ added: [], removed: [], checkpoint });
+  }
+
+  private readTombstones(path: StorePath): void {
+    let removed: RemovedFile[] = [];
+    const record = () => {
+      this.index.record({ added: [], removed, checkpoint: this.index.checkpoint });
+      removed = [];
+    };
+    for (const key of path.tombstones.read()) {
+      removed.push({ key, storePath: path.number, directory: 0, name: '', size: 0, foreign: false });
+      this.report.tombstones++;
+      if (removed.length === BATCH) record();
+    }
+    record();
+  }
+
+  private async take(path: StorePath, file: FoundFile): Promise<void> {
+    if (!file.ours) {
+      this.report.foreign++;
+      return;
+    }
+    const { group } = this.settings;
+    const key = fileId.keyOf(file.name);
+    const id = fileId.join(group, path.number, file.directory, file.name);
+    if (this.index.isDeleted(key)) {
+      path.discard(file.directory, file.name);
+      return;
+    }
+    const content = await readContent(filePath(path.root, file.directory, file.name), { sha256: true });
+    if (differenceFromName(file.name, content) !== undefined) {
+      this.report.quarantined.push(path.quarantine(file.directory, file.name));
+      return;
+    }
+    if (this.batch.has(key.toString('hex')) || this.index.find(key)) {
+      this.report.duplicates.push(id);
+      return;
+    }
+    const { storePath, directory, name } = file;
+    const { size, crc32 } = content;
+    const created = fileId.createdOf(name);
+    const stored = { id, key, storePath, directory, name, size, crc32, sha256: content.sha256 as Buffer, created };
+    this.batch.set(key.toString('hex'), stored);
+    if (!this.newest || Buffer.compare(key, this.newest.key) > 0) this.newest = stored;
+    this.report.files++;
+    this.report.bytes += size;
+    if (this.batch.size === BATCH) this.flush();
+  }
+
+  private flush(): void {
+    this.index.record({ added: [...this.batch.values()], removed: [], checkpoint: this.index.checkpoint });
+    this.batch = new Map();
+  }
+}

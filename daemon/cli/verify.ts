@@ -1,0 +1,92 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fileId from '../../file-id/file-id.js';
+import type { Settings } from '../config/settings.js';
+import { Index } from '../index/index.js';
+import { isMissing } from '../store/errors.js';
+import { differenceFromName, readContent } from '../store/inspect.js';
+import { filePath } from '../store/layout.js';
+import { StorePath } from '../store/store-path.js';
+import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { formatBytes, progressBar } from './output.js';
+
+/** What `fidfs verify` found. */
+export interface VerifyReport {
+  files: number;
+  bytes: number;
+  /** Files with IDs that this node did not mint, counted in `files` too. */
+  foreign: number;
+  /** Files whose name does not tell size and CRC32 (slaves, appenders). */
+  unchecked: number;
+  wrong: { id: string; problem: string }[];
+}
+
+/**
+ * Reads every file and compares it with its name, and the files with the index. Changes nothing, and may run while the
+ * node does: what looks wrong is looked at again a little later, because an upload may have been under way.
+ */
+export async function verify(settings: Settings): Promise<VerifyReport> {
+  const report: VerifyReport = { files: 0, bytes: 0, foreign: 0, unchecked: 0, wrong: [] };
+  const database = join(settings.data, 'index.db');
+  const index = existsSync(database) ? new Index(database) : undefined;
+  try {
+    const suspects: FoundFile[] = [];
+    const paths = settings.storePaths.map((root, number) => new StorePath(number, root, settings.reserve));
+    const directories = paths.flatMap((path) => [...directoriesOf(path)].map((directory) => ({ path, directory })));
+    const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    for (const { path, directory } of directories) {
+      for (const file of filesIn(path, directory, settings.serverId)) {
+        if ((await problemOf(file, path, index, report)) !== undefined) suspects.push(file);
+      }
+      bar?.increment(1, { files: report.files, size: formatBytes(report.bytes) });
+    }
+    bar?.stop();
+    if (suspects.length > 0) await sleep(2000);
+    for (const file of suspects) {
+      const problem = await problemOf(file, paths[file.storePath] as StorePath, index, undefined);
+      const id = fileId.join(settings.group, file.storePath, file.directory, file.name);
+      if (problem !== undefined) report.wrong.push({ id, problem });
+    }
+    for (const record of index?.all() ?? []) {
+      const path = paths[record.storePath];
+      if (path?.sizeOf(record.directory, record.name) !== undefined || !index?.find(record.key)) continue;
+      const id = fileId.join(settings.group, record.storePath, record.directory, record.name);
+      report.wrong.push({ id, problem: 'the index has it, the disk does not' });
+    }
+  } finally {
+    index?.close();
+  }
+  return report;
+}
+
+/** What is wrong with a file; undefined when nothing is. Counts it in the report, when there is one. */
+async function problemOf(
+  file: FoundFile,
+  path: StorePath,
+  index: Index | undefined,
+  report: VerifyReport | undefined,
+): Promise<string | undefined> {
+  try {
+    const content = await readContent(filePath(path.root, file.directory, file.name));
+    if (report) {
+      report.files++;
+      report.bytes += content.size;
+      if (!file.ours) report.foreign++;
+      if (!isCheckable(file)) report.unchecked++;
+    }
+    const difference = isCheckable(file) ? differenceFromName(file.name, content) : undefined;
+    if (difference !== undefined) return difference;
+    if (index && file.ours && !index.find(fileId.keyOf(file.name))) return 'the disk has it, the index does not';
+    return undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined; // deleted meanwhile
+    return `cannot be read: ${(error as Error).message}`;
+  }
+}
+
+/** FastDFS takes a slave whose name is as long as a normal one for a normal one; its tail gives it away. */
+function isCheckable(file: FoundFile): boolean {
+  const { size } = fileId.decodeName(file.name);
+  return size !== null && (file.ours || /^\d*(\.[^_-]*)?$/.test(file.name.slice(27)));
+}

@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Settings, SettingsError } from './settings.js';
+
+/** The upload key, and whether this call made it. */
+export interface UploadKey {
+  key: string;
+  made: boolean;
+}
+
+/** The key from the settings or from `<data>/key`; undefined when there is none yet. */
+export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | undefined {
+  if (settings.key !== undefined) return settings.key;
+  const file = join(settings.data, 'key');
+  let key: string;
+  try {
+    key = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new SettingsError(`cannot read the upload key in ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  if (key === '') throw new SettingsError(`the key file ${file} is empty; delete it, and the next start makes a key`);
+  return key;
+}
+
+/** As `readKey`; where there is none, makes one and keeps it in `<data>/key` (mode 0600). */
+export function readOrMakeKey(settings: Pick<Settings, 'key' | 'data'>): UploadKey {
+  const existing = readKey(settings);
+  if (existing !== undefined) return { key: existing, made: false };
+  const key = randomBytes(24).toString('base64url');
+  mkdirSync(settings.data, { recursive: true });
+  const file = openSync(join(settings.data, 'key'), 'wx', 0o600);
+  try {
+    writeSync(file, `${key}\n`);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return { key, made: true };
+}

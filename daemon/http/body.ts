@@ -1,0 +1,88 @@
+import type { Readable } from 'node:stream';
+import { Problem } from './problems.js';
+
+/** A body must bring so many bytes in this time, or the client is told that it stopped. */
+const WINDOW_SECONDS = 30;
+const LEAST_BYTES_PER_SECOND = 1024;
+
+/** The client went away before its body was complete; nobody is left to answer. */
+export class ClientGone extends Error {
+  override name = 'ClientGone';
+}
+
+/** Where bytes go. A promise means: no more until it has resolved. */
+export interface ByteSink {
+  write(chunk: Buffer): Promise<void> | undefined;
+}
+
+interface SpeedWatch {
+  bytes: number;
+  /** What had come at the last look; undefined before the first. */
+  before: number | undefined;
+  tooSlow(): void;
+}
+
+const watches = new Set<SpeedWatch>();
+
+/** One timer for all bodies: a look now and then costs an upload nothing. */
+setInterval(() => {
+  for (const watch of watches) {
+    const least = WINDOW_SECONDS * LEAST_BYTES_PER_SECOND;
+    if (watch.before !== undefined && watch.bytes - watch.before < least) watch.tooSlow();
+    else watch.before = watch.bytes;
+  }
+}, WINDOW_SECONDS * 1000).unref();
+
+/**
+ * Reads a stream to its end into a sink, no faster than the sink takes it.
+ * Rejects with a Problem (too large, too slow), with ClientGone, or with what the sink threw.
+ */
+export function readBody(stream: Readable, sink: ByteSink, limit: number, limitDetail: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const tooSlow = () => fail(new Problem('body-timeout', SLOW_DETAIL));
+    const watch: SpeedWatch = { bytes: 0, before: undefined, tooSlow };
+    watches.add(watch);
+    let settled = false;
+    const settle = (): boolean => {
+      if (settled) return false;
+      settled = true;
+      watches.delete(watch);
+      return true;
+    };
+    const fail = (error: unknown) => {
+      if (!settle()) return;
+      stream.removeListener('data', onData);
+      stream.resume();
+      reject(error);
+    };
+    const onData = (chunk: Buffer) => {
+      watch.bytes += chunk.length;
+      if (watch.bytes > limit) {
+        fail(new Problem('too-large', limitDetail));
+        return;
+      }
+      try {
+        const pressure = sink.write(chunk);
+        if (!pressure) return;
+        stream.pause();
+        watches.delete(watch); // a slow disk is not a slow client
+        pressure.then(() => {
+          if (settled) return;
+          watch.before = undefined;
+          watches.add(watch);
+          stream.resume();
+        }, fail);
+      } catch (error) {
+        fail(error);
+      }
+    };
+    stream.on('data', onData);
+    stream.on('end', () => settle() && resolve());
+    stream.on('error', (error) =>
+      fail(new ClientGone('the client went away in the middle of its body', { cause: error })),
+    );
+    stream.on('close', () => fail(new ClientGone('the client went away in the middle of its body')));
+  });
+}
+
+const SLOW_DETAIL = `Fewer than ${LEAST_BYTES_PER_SECOND} bytes a second came for ${WINDOW_SECONDS} seconds; send the file again.`;

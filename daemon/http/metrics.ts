@@ -1,0 +1,70 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Index } from '../index/index.js';
+import type { Store } from '../store/store.js';
+
+/** The daemon's metrics, in Prometheus's names and base units. */
+export interface Metrics {
+  uploads: Counter<'result'>;
+  uploadedBytes: Counter;
+  uploadSeconds: Histogram;
+  deletions: Counter<'result'>;
+  registry: Registry;
+}
+
+/** Makes the registry; what can be read from elsewhere is read when it is asked for. */
+export function createMetrics(store: Store, index: Index): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('fidfs_files', 'Files in the index.', () => index.totals.files);
+  gauge('fidfs_files_bytes', 'Bytes of all files in the index.', () => index.totals.bytes);
+  const pathGauge = (name: string, help: string, read: (path: Store['paths'][number]) => number) =>
+    new Gauge({
+      ...{ name, help, registers, labelNames: ['store_path'] as const },
+      collect() {
+        for (const path of store.paths) this.set({ store_path: path.number }, read(path));
+      },
+    });
+  pathGauge('fidfs_store_path_size_bytes', 'Size of the store path.', (path) => path.space.capacity);
+  pathGauge('fidfs_store_path_available_bytes', 'Bytes that new files may take.', (path) => path.space.available);
+  pathGauge('fidfs_store_path_up', '1 while the store path takes files.', (path) =>
+    path.trouble === undefined ? 1 : 0,
+  );
+  const total = (name: string, help: string, read: () => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  total('fidfs_batches_total', 'Batches made durable.', () => store.writer.totals.batches);
+  total('fidfs_batch_changes_total', 'Uploads and deletions in those batches.', () => store.writer.totals.changes);
+  total('fidfs_sync_seconds_total', 'Time spent in syncs.', () => store.writer.totals.syncSeconds);
+  return {
+    registry,
+    uploads: new Counter({ name: 'fidfs_uploads_total', help: 'Upload requests.', labelNames: ['result'], registers }),
+    uploadedBytes: new Counter({ name: 'fidfs_uploaded_bytes_total', help: 'Bytes stored.', registers }),
+    uploadSeconds: new Histogram({
+      ...{ name: 'fidfs_upload_seconds', help: 'Time from the head of an upload to its 201.', registers },
+      buckets: [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 30, 300],
+    }),
+    deletions: new Counter({
+      name: 'fidfs_deletions_total',
+      help: 'Deletion requests.',
+      labelNames: ['result'],
+      registers,
+    }),
+  };
+}

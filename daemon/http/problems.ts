@@ -1,0 +1,57 @@
+/*
+ * The catalogue of every error that a client can get, mirrored in docs/problems.md. Details say what was wrong and
+ * what to do; never a path, never a stack.
+ */
+const CATALOGUE = {
+  'bad-request': [400, 'Malformed request'],
+  'bad-id': [400, 'Not a file ID'],
+  'bad-download-name': [400, 'Download name refused'],
+  'no-file': [400, 'No file in the request'],
+  'malformed-multipart': [400, 'Malformed multipart body'],
+  'too-many-files': [400, 'Too many files in one request'],
+  'bad-digest': [400, 'Malformed or misplaced digest'],
+  'digest-mismatch': [400, 'The body is not what the digest says'],
+  'bad-extension': [400, 'Extension refused'],
+  'no-key': [401, 'Upload key needed'],
+  forbidden: [403, 'Not from here'],
+  'not-found': [404, 'No such file'],
+  'method-not-allowed': [405, 'Method not allowed'],
+  'body-timeout': [408, 'The body stopped coming'],
+  'precondition-failed': [412, 'Precondition failed'],
+  'too-large': [413, 'File too large'],
+  'uri-too-long': [414, 'Address too long'],
+  'range-not-satisfiable': [416, 'Range not satisfiable'],
+  'headers-too-large': [431, 'Headers too large'],
+  internal: [500, 'Internal error'],
+  unavailable: [503, 'Not available now'],
+  full: [507, 'No space left'],
+} as const satisfies Record<string, readonly [status: number, title: string]>;
+
+/** The name of an error in the catalogue. */
+export type ProblemName = keyof typeof CATALOGUE;
+
+export const PROBLEM_TYPE = 'application/problem+json';
+
+/** Seconds after which a client should try again. */
+export const RETRY_AFTER = '5';
+
+/** The problem document (RFC 9457) of an error. */
+export function problemDocument(name: ProblemName, detail: string) {
+  const [status, title] = CATALOGUE[name];
+  return { type: `urn:fidfs:problem:${name}`, title, status, detail };
+}
+
+/** An error that the client is told as it is. */
+export class Problem extends Error {
+  override name = 'Problem';
+  readonly status: number;
+
+  constructor(
+    readonly problem: ProblemName,
+    detail: string,
+    options?: ErrorOptions,
+  ) {
+    super(detail, options);
+    this.status = CATALOGUE[problem][0];
+  }
+}

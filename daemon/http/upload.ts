@@ -1,0 +1,116 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import fileId from '../../file-id/file-id.js';
+import type { Settings } from '../config/settings.js';
+import { formatAddress } from '../config/settings.js';
+import type { ReceivedFile } from '../store/incoming-file.js';
+import type { StoredFile } from '../store/records.js';
+import type { Store } from '../store/store.js';
+import { readBody } from './body.js';
+import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
+import { extensionFromParameter, extensionOf } from './extension.js';
+import { receiveMultipart, type SizeLimit } from './multipart.js';
+import { Problem } from './problems.js';
+
+export type UploadSettings = Pick<Settings, 'maxFileSize' | 'publicUrl' | 'listen'>;
+
+/** The files of one answered upload. */
+export interface Upload {
+  files: StoredFile[];
+  bytes: number;
+}
+
+interface Parameters {
+  ext: string | undefined;
+  filename: string | undefined;
+  crc32: string | undefined;
+}
+
+/** Takes in the request's files, makes them durable and answers 201. Nothing is kept when it rejects. */
+export async function upload(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  store: Store,
+  settings: UploadSettings,
+): Promise<Upload> {
+  const { headers } = request;
+  const parameters = readParameters(request.query);
+  const expected = expectedContent(headers, parameters.crc32);
+  const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
+  const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
+  const isMultipart = /^multipart\/form-data\b/i.test(headers['content-type'] ?? '');
+  const received = isMultipart
+    ? await receiveParts(request, announced, store, limit, expected)
+    : [await receiveRaw(request, announced, store, limit, parameters)];
+  try {
+    if (!isMultipart) checkContent(expected, received[0] as ReceivedFile);
+    const files = await store.add(received);
+    answer(request, reply, files, settings);
+    return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+  } finally {
+    for (const file of received) file.release();
+  }
+}
+
+function readParameters(query: unknown): Parameters {
+  const parameters = query as Record<string, string | string[] | undefined>;
+  const one = (name: string): string | undefined => {
+    const value = parameters[name];
+    if (Array.isArray(value)) throw new Problem('bad-request', `${name} stands in the address twice; send it once.`);
+    return value;
+  };
+  return { ext: one('ext'), filename: one('filename'), crc32: one('crc32') };
+}
+
+async function receiveParts(
+  request: FastifyRequest,
+  announced: number | undefined,
+  store: Store,
+  limit: SizeLimit,
+  expected: ExpectedContent,
+): Promise<ReceivedFile[]> {
+  if (expected.crc32 !== undefined || expected.sha256) {
+    throw new Problem('bad-digest', 'Digests are for raw bodies; send one file as the body, or leave them out.');
+  }
+  return receiveMultipart(request.raw, announced, store, limit);
+}
+
+async function receiveRaw(
+  request: FastifyRequest,
+  announced: number | undefined,
+  store: Store,
+  limit: SizeLimit,
+  { ext, filename }: Parameters,
+): Promise<ReceivedFile> {
+  const extension =
+    ext !== undefined ? extensionFromParameter(ext) : extensionOf(filename, request.headers['content-type']);
+  if (announced !== undefined && announced > limit.bytes) throw new Problem('too-large', limit.detail);
+  const file = store.receive(announced);
+  try {
+    await readBody(request.raw, file, limit.bytes, limit.detail);
+    return await file.finish(extension);
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, files: StoredFile[], settings: UploadSettings): void {
+  const scheme = request.headers['x-fidfs-scheme'] === 'https' ? 'https' : 'http';
+  const origin = settings.publicUrl ?? `${scheme}://${request.headers.host ?? formatAddress(settings.listen)}`;
+  reply.code(201);
+  if (files.length === 1) reply.header('location', `${origin}/${files[0]?.id}`);
+  if (/^text\/plain\b/.test(request.headers.accept ?? '')) {
+    reply.type('text/plain').send(files.map((file) => `${file.id}\n`).join(''));
+    return;
+  }
+  const described = files.map((file) => ({
+    id: file.id,
+    url: `${origin}/${file.id}`,
+    size: file.size,
+    crc32: fileId.hex32(file.crc32),
+    sha256: file.sha256.toString('hex'),
+    created: fileId.isoSecond(file.created),
+    copies: 1,
+  }));
+  reply.type('application/json').send(Buffer.from(`${JSON.stringify({ files: described })}\n`));
+}

@@ -1,0 +1,251 @@
+import { closeSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import Database from 'better-sqlite3';
+import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
+
+/*
+ * The index over the store: which IDs there are, where they lie, and what their content is. Never the truth about it:
+ * "fidfs rebuild" makes it anew from the store paths.
+ *
+ *   file        by the ID's 20 bytes, which sort by source and time; place = store path << 16 | directory
+ *   content     by the first 48 bits of the SHA-256: which files hold the same bytes
+ *   tombstone   by the ID's 20 bytes: deleted, never to come back
+ *   state       one row: counts, and how far everything is known to be on stable storage
+ *   store_path  which disk is which
+ */
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE file (key BLOB PRIMARY KEY, place INTEGER NOT NULL, tail TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE content (prefix INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
+  CREATE TABLE tombstone (key BLOB PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), files INTEGER, bytes INTEGER, checkpoint TEXT);
+  CREATE TABLE store_path (number INTEGER PRIMARY KEY, identity TEXT NOT NULL, root TEXT NOT NULL);
+  INSERT INTO state VALUES (1, 0, 0, '{"second":0,"directory":0,"tombstones":[],"deletions":[]}');
+  PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+interface FileRow {
+  key: Buffer;
+  place: number;
+  tail: string;
+  sha256: Buffer;
+}
+
+/** How many files, and how many bytes they have together. */
+export interface Totals {
+  files: number;
+  bytes: number;
+}
+
+function toRecord(row: FileRow): FileRecord {
+  const name = row.key.toString('base64url') + row.tail;
+  return { key: row.key, name, storePath: row.place >>> 16, directory: row.place & 0xffff, sha256: row.sha256 };
+}
+
+function prefixOf(sha256: Buffer): number {
+  return sha256.readUIntBE(0, 6);
+}
+
+/** The smallest key of a server id and a second. */
+function firstKey(serverId: number, second: number): Buffer {
+  const key = Buffer.alloc(20);
+  key.writeUInt32LE(serverId, 0);
+  key.writeUInt32BE(Math.min(second, 0xffffffff), 4);
+  return key;
+}
+
+/** The greatest key of a server id. */
+function lastKey(serverId: number): Buffer {
+  const key = Buffer.alloc(20, 0xff);
+  key.writeUInt32LE(serverId, 0);
+  return key;
+}
+
+/**
+ * Opens the index, a SQLite file, making it when there is none. One process may write to it: see `lock.ts`.
+ *
+ * Commits are not synced by SQLite (`synchronous = NORMAL` keeps the file sound, not durable): the durable write syncs
+ * the journal together with the files, which saves one sync a batch and never blocks the event loop on one.
+ */
+export class Index implements Records {
+  readonly directory: string;
+  readonly journalDescriptor: number;
+  private current: Checkpoint;
+  private counts: Totals;
+  private readonly database: Database.Database;
+  private readonly insertFile;
+  private readonly insertContent;
+  private readonly insertTombstone;
+  private readonly deleteFile;
+  private readonly deleteContent;
+  private readonly updateState;
+  private readonly selectFile;
+  private readonly selectTombstone;
+  private readonly selectSince;
+  private readonly selectContent;
+  private readonly recordInTransaction: (batch: Batch) => void;
+  private readonly withdrawInTransaction: (added: StoredFile[]) => void;
+
+  constructor(file: string) {
+    this.directory = dirname(file);
+    const database = new Database(file);
+    this.database = database;
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = NORMAL');
+    // In pages of 4 KiB: few and long checkpoints, because random content keys touch a page each.
+    database.pragma('wal_autocheckpoint = 8000');
+    database.pragma('cache_size = -16384');
+    const version = database.pragma('user_version', { simple: true });
+    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
+    else if (version !== SCHEMA_VERSION) {
+      throw new Error(
+        `the index ${file} has version ${version}, this fidfs needs ${SCHEMA_VERSION}; run "fidfs rebuild"`,
+      );
+    }
+    this.journalDescriptor = openSync(`${file}-wal`, 'r');
+
+    this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
+    this.insertContent = database.prepare<[number, Buffer]>('INSERT INTO content VALUES (?, ?)');
+    this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
+    this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
+    this.deleteContent = database.prepare<[number, Buffer]>('DELETE FROM content WHERE prefix = ? AND key = ?');
+    this.updateState = database.prepare<[number, number, string]>(
+      'UPDATE state SET files = ?, bytes = ?, checkpoint = ?',
+    );
+    this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
+    this.selectTombstone = database.prepare<[Buffer], { key: Buffer }>('SELECT key FROM tombstone WHERE key = ?');
+    this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
+    this.selectContent = database.prepare<[number], FileRow>(
+      'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ?',
+    );
+    this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
+    this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
+
+    const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
+    if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
+    this.current = JSON.parse(state.checkpoint);
+    this.counts = { files: state.files, bytes: state.bytes };
+  }
+
+  get checkpoint(): Checkpoint {
+    return this.current;
+  }
+
+  get totals(): Totals {
+    return this.counts;
+  }
+
+  record(batch: Batch): void {
+    const counts = this.counts;
+    try {
+      this.recordInTransaction(batch);
+      this.current = batch.checkpoint;
+    } catch (error) {
+      this.counts = counts;
+      throw error;
+    }
+  }
+
+  withdraw(added: StoredFile[]): void {
+    const counts = this.counts;
+    try {
+      this.withdrawInTransaction(added);
+    } catch (error) {
+      this.counts = counts;
+      throw error;
+    }
+  }
+
+  find(key: Buffer): FileRecord | undefined {
+    const row = this.selectFile.get(key);
+    return row && toRecord(row);
+  }
+
+  isDeleted(key: Buffer): boolean {
+    return this.selectTombstone.get(key) !== undefined;
+  }
+
+  /** The files with this content. */
+  findByContent(sha256: Buffer): FileRecord[] {
+    return this.selectContent
+      .all(prefixOf(sha256))
+      .filter((row) => row.sha256.equals(sha256))
+      .map(toRecord);
+  }
+
+  createdSince(serverId: number, second: number): FileRecord[] {
+    return this.selectSince.all(firstKey(serverId, second), lastKey(serverId)).map(toRecord);
+  }
+
+  /** All files in the order of their IDs, one at a time. */
+  *all(): Generator<FileRecord> {
+    for (const row of this.database.prepare<[], FileRow>('SELECT * FROM file').iterate()) yield toRecord(row);
+  }
+
+  lastSecond(serverId: number): number {
+    const newest = ['file', 'tombstone'].map((table) =>
+      this.database
+        .prepare<[Buffer, Buffer], { key: Buffer | null }>(
+          `SELECT max(key) AS key FROM ${table} WHERE key BETWEEN ? AND ?`,
+        )
+        .get(firstKey(serverId, 0), lastKey(serverId)),
+    );
+    return Math.max(...newest.map((row) => row?.key?.readUInt32BE(4) ?? 0));
+  }
+
+  /** The identity of a store path as the index knows it; undefined when the path is new to it. */
+  storePathIdentity(number: number): string | undefined {
+    const select = this.database.prepare<[number], { identity: string }>('SELECT * FROM store_path WHERE number = ?');
+    return select.get(number)?.identity;
+  }
+
+  /** The store paths that the index knows, by number. */
+  storePaths(): { number: number; root: string }[] {
+    return this.database
+      .prepare<[], { number: number; root: string }>('SELECT * FROM store_path ORDER BY number')
+      .all();
+  }
+
+  rememberStorePath(number: number, identity: string, root: string): void {
+    this.database.prepare('INSERT OR REPLACE INTO store_path VALUES (?, ?, ?)').run(number, identity, root);
+  }
+
+  close(): void {
+    closeSync(this.journalDescriptor);
+    this.database.close();
+  }
+
+  private write({ added, removed, checkpoint }: Batch): void {
+    for (const file of added) {
+      this.insertFile.run(file.key, (file.storePath << 16) | file.directory, file.name.slice(27), file.sha256);
+      this.insertContent.run(prefixOf(file.sha256), file.key);
+    }
+    for (const { key } of removed) this.insertTombstone.run(key);
+    const gone = this.eraseRows(removed);
+    const came = added.reduce((sum, file) => sum + file.size, 0);
+    this.counts = {
+      files: this.counts.files + added.length - gone.files,
+      bytes: this.counts.bytes + came - gone.bytes,
+    };
+    this.updateState.run(this.counts.files, this.counts.bytes, JSON.stringify(checkpoint));
+  }
+
+  private erase(added: StoredFile[]): void {
+    const gone = this.eraseRows(added);
+    this.counts = { files: this.counts.files - gone.files, bytes: this.counts.bytes - gone.bytes };
+    this.updateState.run(this.counts.files, this.counts.bytes, JSON.stringify(this.current));
+  }
+
+  private eraseRows(files: readonly { key: Buffer; size: number }[]): Totals {
+    const gone = { files: 0, bytes: 0 };
+    for (const { key, size } of files) {
+      const row = this.selectFile.get(key);
+      if (!row) continue;
+      this.deleteFile.run(key);
+      this.deleteContent.run(prefixOf(row.sha256), key);
+      gone.files++;
+      gone.bytes += size;
+    }
+    return gone;
+  }
+}

@@ -1,0 +1,110 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { readOrMakeKey } from './config/key.js';
+import { loadSettings, type Settings } from './config/settings.js';
+import { createServer } from './http/server.js';
+import { Index } from './index/index.js';
+import { lockDataDirectory } from './index/lock.js';
+import { createLog } from './log.js';
+import { canSyncFileSystems } from './store/file-system.js';
+import { recover } from './store/recovery.js';
+import { Store } from './store/store.js';
+import { StorePath } from './store/store-path.js';
+
+/** What the daemon tells the process that started it. */
+export type DaemonMessage = { type: 'ready'; keyMade: boolean } | { type: 'failed'; message: string };
+
+function tell(message: DaemonMessage): void {
+  process.send?.(message);
+}
+
+/** Opens the store paths. A known path that is gone is left out of use; one that cannot belong here stops the start. */
+function openStorePaths(settings: Settings, index: Index, log: Logger): StorePath[] {
+  for (const { number, root } of index.storePaths()) {
+    if (number >= settings.storePaths.length) {
+      throw new Error(`store path ${number} (${root}) holds files but is not in storePaths; write it there again`);
+    }
+  }
+  return settings.storePaths.map((root, number) => {
+    const path = new StorePath(number, root, settings.reserve);
+    const identity = index.storePathIdentity(number);
+    try {
+      index.rememberStorePath(number, path.open(identity), root);
+    } catch (error) {
+      if (identity === undefined) throw error;
+      log.error({ err: error, storePath: root }, 'a store path is out of use until a restart finds it well');
+    }
+    return path;
+  });
+}
+
+async function recoverStore(settings: Settings, paths: StorePath[], index: Index, log: Logger): Promise<void> {
+  const report = await recover(paths, index, settings.group, settings.serverId);
+  const { temporaries, indexed, quarantined, forgotten, deleted } = report;
+  const found = temporaries + indexed + quarantined.length + forgotten.length + deleted;
+  if (found > 0) log.warn(report, 'the last stop was not a clean one; put right what it left behind');
+}
+
+/** Runs the daemon until a signal, or the end of the process that started it, stops it. */
+async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<void>; keyMade: boolean }> {
+  mkdirSync(settings.data, { recursive: true });
+  const unlock = lockDataDirectory(settings.data);
+  const { key, made } = readOrMakeKey(settings);
+  if (settings.sync === 'batch' && !canSyncFileSystems) {
+    log.warn('this kernel cannot report errors of syncfs (Linux 5.8 can); using "sync": "file"');
+    settings.sync = 'file';
+  }
+  const index = new Index(join(settings.data, 'index.db'));
+  const paths = openStorePaths(settings, index, log);
+  await recoverStore(settings, paths, index, log);
+  const store = new Store(settings, paths, index, (message, error) => log.error({ err: error }, message));
+  await store.writer.settle();
+  const server = createServer({ store, index, settings, key, log });
+  await server.listen();
+  const stop = async () => {
+    await server.close();
+    await store.close();
+    index.close();
+    unlock();
+  };
+  return { stop, keyMade: made };
+}
+
+async function main(): Promise<void> {
+  const { log, flush } = createLog();
+  const die = (message: string, error: unknown): never => {
+    log.fatal({ err: error }, message);
+    flush();
+    process.exit(1);
+  };
+  process.on('uncaughtException', (error) => die('the daemon failed', error));
+  process.on('unhandledRejection', (error) => die('the daemon failed', error));
+  try {
+    const configuration = process.argv[2];
+    const { stop, keyMade } = await run(loadSettings(configuration === '' ? undefined : configuration), log);
+    let stopping = false;
+    const stopOnce = () => {
+      if (stopping) return;
+      stopping = true;
+      stop().then(
+        () => {
+          flush();
+          process.exit(0);
+        },
+        (error: unknown) => die('the daemon could not stop cleanly', error),
+      );
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOnce);
+    process.on('disconnect', stopOnce);
+    tell({ type: 'ready', keyMade });
+  } catch (error) {
+    flush();
+    tell({ type: 'failed', message: (error as Error).message });
+    if (!process.connected) process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+    process.disconnect?.();
+  }
+}
+
+await main();

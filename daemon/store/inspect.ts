@@ -1,0 +1,38 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import fileId from '../../file-id/file-id.js';
+
+/** What a file's bytes are. */
+export interface Content {
+  size: number;
+  crc32: number;
+  /** Only when asked for. */
+  sha256: Buffer | undefined;
+}
+
+/** Reads a whole file. `progress` gets the bytes of each piece. Rejects with the file system's error. */
+export async function readContent(
+  path: string,
+  { sha256: wanted = false, progress = (_bytes: number) => {} } = {},
+): Promise<Content> {
+  const sha256 = wanted ? createHash('sha256') : undefined;
+  let size = 0;
+  let crc = 0;
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 18 })) {
+    size += chunk.length;
+    crc = crc32(chunk, crc);
+    sha256?.update(chunk);
+    progress(chunk.length);
+  }
+  return { size, crc32: crc, sha256: sha256?.digest() };
+}
+
+/** How content differs from what its name says; undefined when it does not, or when the name does not tell. */
+export function differenceFromName(name: string, content: Pick<Content, 'size' | 'crc32'>): string | undefined {
+  const { size, crc32: crc } = fileId.decodeName(name);
+  if (size === null || crc === null) return undefined;
+  if (size !== content.size) return `${content.size} bytes instead of ${size}`;
+  if (crc !== content.crc32) return `CRC32 ${fileId.hex32(content.crc32)} instead of ${fileId.hex32(crc)}`;
+  return undefined;
+}

@@ -1,0 +1,76 @@
+/*
+ * What the store needs to have written down about its files, and where it is written is none of its business: the
+ * index implements this.
+ */
+
+/** Where a file lies on this node. */
+export interface FilePlace {
+  storePath: number;
+  /** 0 to 65535. */
+  directory: number;
+  name: string;
+}
+
+/** A file with an ID of ours. */
+export interface StoredFile extends FilePlace {
+  /** The whole ID: group1/M00/… */
+  id: string;
+  /** The ID's 20 bytes. */
+  key: Buffer;
+  size: number;
+  crc32: number;
+  /** 32 bytes. */
+  sha256: Buffer;
+  /** Seconds since 1970. */
+  created: number;
+}
+
+/** A file to delete. A foreign one (not minted here) has no record and leaves no tombstone. */
+export interface RemovedFile extends FilePlace {
+  key: Buffer;
+  size: number;
+  foreign: boolean;
+}
+
+/**
+ * How far everything is known to be on stable storage. After a crash only what lies beyond is looked at again: files
+ * created in this second or later, directories from this one on, tombstones from these counts on (by store path), and
+ * deletions whose tombstone or unlink may not have reached the disk.
+ */
+export interface Checkpoint {
+  second: number;
+  directory: number;
+  tombstones: number[];
+  deletions: FilePlace[];
+}
+
+/** One transaction: what came and went, and how far the batches before it have got. */
+export interface Batch {
+  added: StoredFile[];
+  removed: RemovedFile[];
+  checkpoint: Checkpoint;
+}
+
+/** A record of one file. */
+export interface FileRecord extends FilePlace {
+  key: Buffer;
+  sha256: Buffer;
+}
+
+export interface Records {
+  /** The directory whose file system must be synced for records to be durable. */
+  readonly directory: string;
+  /** The open journal file, for a sync of single files. */
+  readonly journalDescriptor: number;
+  /** Writes a batch in one transaction; durable only after the next sync. Throws when it could not. */
+  record(batch: Batch): void;
+  /** Takes back added files whose sync failed. */
+  withdraw(added: StoredFile[]): void;
+  find(key: Buffer): FileRecord | undefined;
+  isDeleted(key: Buffer): boolean;
+  /** The records of files that this server id created in this second or later, in order. */
+  createdSince(serverId: number, second: number): FileRecord[];
+  /** The newest second that this server id used, in a file or a tombstone; 0 when there is none. */
+  lastSecond(serverId: number): number;
+  readonly checkpoint: Checkpoint;
+}

@@ -1,0 +1,141 @@
+import { readdirSync, rmSync, utimesSync } from 'node:fs';
+import { join } from 'node:path';
+import fileId from '../../file-id/file-id.js';
+import { differenceFromName, readContent } from './inspect.js';
+import { FILE_TIME, filePath, temporaryDirectory } from './layout.js';
+import type { FilePlace, FileRecord, Records, StoredFile } from './records.js';
+import type { StorePath } from './store-path.js';
+import { filesIn } from './walk.js';
+
+/**
+ * How many directories in a row without anything new end the search. Files under way lie together in the directories
+ * that follow the checkpoint; a power cut may have lost some of those, but not so many.
+ */
+const EMPTY_DIRECTORIES = 8;
+
+/** What a start after a crash found and did. */
+export interface RecoveryReport {
+  temporaries: number;
+  /** Whole files that had no record: uploads that were never answered. */
+  indexed: number;
+  /** Damaged files, now in quarantine: where they are. */
+  quarantined: string[];
+  /** Records without a file: uploads that were never answered, unless the disk lost something. */
+  forgotten: string[];
+  /** Deletions whose file was still there. */
+  deleted: number;
+}
+
+/**
+ * Puts right what a crash left behind, beyond the checkpoint: temporaries are swept, deletions are done again, whole
+ * files without a record are recorded, torn ones go to quarantine, records without a file are dropped. What lies before
+ * the checkpoint is trusted, so that a start takes no longer with many files. To be settled (synced) afterwards.
+ */
+export async function recover(
+  paths: readonly StorePath[],
+  records: Records,
+  group: string,
+  serverId: number,
+): Promise<RecoveryReport> {
+  const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0 };
+  const open = paths.filter((path) => path.isOpen);
+  for (const path of open) report.temporaries += sweepTemporaries(path);
+  for (const path of open) report.deleted += repeatDeletions(path, records);
+  const checked = new Set<string>();
+  for (const path of open) await recoverFiles(path, records, { group, serverId, report, checked });
+  forgetMissingFiles(open, records, { serverId, report, checked });
+  return report;
+}
+
+/** Removes the uploads that a crash interrupted. Returns how many there were. */
+function sweepTemporaries(path: StorePath): number {
+  const names = readdirSync(temporaryDirectory(path.root));
+  for (const name of names) rmSync(join(temporaryDirectory(path.root), name), { force: true });
+  return names.length;
+}
+
+/** Finishes every deletion that got as far as its tombstone or its record. */
+function repeatDeletions(path: StorePath, records: Records): number {
+  const { tombstones: settled, deletions } = records.checkpoint;
+  const keys = [...path.tombstones.read(settled[path.number] ?? 0)];
+  const known = new Set(keys.map((key) => key.toString('base64url')));
+  const places = deletions.filter((place) => place.storePath === path.number);
+  const lost = places.map((place) => fileId.keyOf(place.name)).filter((key) => !known.has(key.toString('base64url')));
+  if (lost.length > 0) path.tombstones.append(lost);
+  for (const key of keys) {
+    const record = records.find(key);
+    if (record) places.push(record);
+    const removed = { ...(record ?? { storePath: path.number, directory: 0, name: '' }), key, foreign: false };
+    const size = fileId.decodeName(`${key.toString('base64url')}0000000`).size ?? 0;
+    records.record({ added: [], removed: [{ ...removed, size }], checkpoint: records.checkpoint });
+  }
+  const left = places.filter((place) => path.sizeOf(place.directory, place.name) !== undefined);
+  for (const { directory, name } of left) path.discard(directory, name);
+  return left.length;
+}
+
+interface Search {
+  group: string;
+  serverId: number;
+  report: RecoveryReport;
+  checked: Set<string>;
+}
+
+async function recoverFiles(path: StorePath, records: Records, search: Search): Promise<void> {
+  const { second, directory: first } = records.checkpoint;
+  let empty = 0;
+  for (let step = 0; step < 65536 && empty < EMPTY_DIRECTORIES; step++) {
+    const directory = (first + step) % 65536;
+    const files = filesIn(path, directory, search.serverId);
+    const fresh = files.filter((file) => file.ours && fileId.createdOf(file.name) >= second);
+    empty = fresh.length === 0 ? empty + 1 : 0;
+    for (const file of fresh) await recoverFile(path, file, records, search);
+  }
+}
+
+async function recoverFile(path: StorePath, file: FilePlace, records: Records, search: Search): Promise<void> {
+  const { group, report, checked } = search;
+  const key = fileId.keyOf(file.name);
+  const id = fileId.join(group, path.number, file.directory, file.name);
+  if (records.isDeleted(key)) {
+    path.discard(file.directory, file.name);
+    report.deleted++;
+    return;
+  }
+  const location = filePath(path.root, file.directory, file.name);
+  const content = await readContent(location, { sha256: true });
+  const { size, crc32, created } = fileId.decodeName(file.name);
+  const record = records.find(key);
+  if (differenceFromName(file.name, content) !== undefined) {
+    report.quarantined.push(path.quarantine(file.directory, file.name));
+    if (record) records.withdraw([toStored(record, id, size ?? 0)]);
+    return;
+  }
+  checked.add(file.name);
+  utimesSync(location, FILE_TIME, FILE_TIME);
+  if (record) return;
+  const stored: StoredFile = {
+    ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
+    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created },
+  };
+  records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
+  report.indexed++;
+}
+
+/** A record beyond the checkpoint may have reached the disk before its file did. */
+function forgetMissingFiles(
+  open: readonly StorePath[],
+  records: Records,
+  { serverId, report, checked }: Omit<Search, 'group'>,
+): void {
+  for (const record of records.createdSince(serverId, records.checkpoint.second)) {
+    const path = open.find((one) => one.number === record.storePath);
+    if (!path || checked.has(record.name) || path.sizeOf(record.directory, record.name) !== undefined) continue;
+    records.withdraw([toStored(record, record.name, 0)]);
+    report.forgotten.push(record.name);
+  }
+}
+
+function toStored(record: FileRecord, id: string, size: number): StoredFile {
+  return { ...record, id, size, crc32: 0, created: 0 };
+}

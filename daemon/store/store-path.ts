@@ -1,0 +1,280 @@
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  futimesSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { Reserve } from '../config/settings.js';
+import { errorCode, isMissing, StoreError, storeError } from './errors.js';
+import { FileSystem } from './file-system.js';
+import {
+  dataDirectory,
+  FILE_TIME,
+  fileDirectory,
+  filePath,
+  markerFile,
+  quarantineDirectory,
+  temporaryDirectory,
+  tombstonesFile,
+} from './layout.js';
+import { Tombstones } from './tombstones.js';
+import { writeAllSync } from './write-all.js';
+
+/** Errors that mean that the whole disk is of no use now, not only this file. */
+const DISK_GONE = new Set([
+  'EROFS',
+  'EIO',
+  'ENOENT',
+  'ENOTDIR',
+  'EACCES',
+  'EPERM',
+  'ENODEV',
+  'ENXIO',
+  'ESTALE',
+  'ESHUTDOWN',
+]);
+
+/** One disk or directory of this node, and the only place that changes what is on it. */
+export class StorePath {
+  private opened: { fileSystem: FileSystem; tombstones: Tombstones } | undefined;
+  /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
+  private freshDirectories: string[] = [];
+  /** Why no new files go here now; undefined when they do. */
+  private unavailable: string | undefined;
+  private capacity = 0;
+  private free = 0;
+
+  constructor(
+    /** 0 to 255: the number after M. */
+    readonly number: number,
+    readonly root: string,
+    private readonly reserve: Reserve,
+  ) {}
+
+  /**
+   * Takes the path into use, with the identity that the index knows for it (undefined: it is new to the index).
+   * Returns its identity. Throws a StoreError when the path cannot be used; it then takes no files until a restart.
+   */
+  open(identity: string | undefined): string {
+    try {
+      const proven = this.identify(identity);
+      for (const directory of [
+        dataDirectory(this.root),
+        temporaryDirectory(this.root),
+        quarantineDirectory(this.root),
+      ]) {
+        mkdirSync(directory, { recursive: true });
+      }
+      if (statSync(this.root).dev !== statSync(dataDirectory(this.root)).dev) {
+        throw new Error('data/ is on another file system; make that disk itself the store path');
+      }
+      this.opened = {
+        fileSystem: FileSystem.of(this.root),
+        tombstones: Tombstones.open(tombstonesFile(this.root)),
+      };
+      this.unavailable = undefined;
+      this.refresh();
+      return proven;
+    } catch (error) {
+      this.unavailable = (error as Error).message;
+      throw storeError('open the store path', this.root, error);
+    }
+  }
+
+  /** Compares the marker with what the index knows: an unmounted disk leaves an empty directory behind. */
+  private identify(identity: string | undefined): string {
+    const marker = markerFile(this.root);
+    const found = existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
+    if (found !== undefined && found === identity) return found;
+    if (identity !== undefined && found === undefined) throw new Error(`${marker} is missing: is the disk mounted?`);
+    if (identity !== undefined) throw new Error(`${marker} says that this is another store path; are disks swapped?`);
+    if (found !== undefined) {
+      throw new Error('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
+    }
+    const made = randomUUID();
+    mkdirSync(this.root, { recursive: true });
+    const file = openSync(marker, 'wx', 0o644);
+    try {
+      writeAllSync(file, Buffer.from(`${made}\n`));
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    return made;
+  }
+
+  /** Whether `open` succeeded. */
+  get isOpen(): boolean {
+    return this.opened !== undefined;
+  }
+
+  /** The file system this path is on. Throws when the path is not open. */
+  get fileSystem(): FileSystem {
+    return this.whenOpen().fileSystem;
+  }
+
+  /** The deletions of this path. Throws when the path is not open. */
+  get tombstones(): Tombstones {
+    return this.whenOpen().tombstones;
+  }
+
+  private whenOpen(): { fileSystem: FileSystem; tombstones: Tombstones } {
+    if (this.opened) return this.opened;
+    throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.unavailable}`);
+  }
+
+  /** Bytes in all, and bytes that new files may still take. */
+  get space(): { capacity: number; available: number } {
+    const reserved = 'bytes' in this.reserve ? this.reserve.bytes : this.capacity * this.reserve.share;
+    return { capacity: this.capacity, available: Math.max(0, Math.floor(this.free - reserved)) };
+  }
+
+  /** Why no new files go here now, for people; undefined when they do. */
+  get trouble(): string | undefined {
+    const failure = this.opened?.fileSystem.failure;
+    return failure ? `a sync failed: ${failure.message}` : this.unavailable;
+  }
+
+  /** Looks at the disk again: free space, and whether a path that was gone is back. Called every second. */
+  refresh(): void {
+    if (!this.opened) return;
+    try {
+      const { blocks, bavail, bsize } = statfsSync(this.root);
+      this.capacity = blocks * bsize;
+      this.free = bavail * bsize;
+      if (this.unavailable !== undefined) {
+        this.probe();
+        this.unavailable = undefined;
+      }
+    } catch (error) {
+      this.unavailable = (error as Error).message;
+    }
+  }
+
+  /** Proves that files can be made here; the marker, because an unmounted disk leaves an empty directory behind. */
+  private probe(): void {
+    if (!existsSync(markerFile(this.root)))
+      throw new Error(`${markerFile(this.root)} is missing: is the disk mounted?`);
+    const probe = join(temporaryDirectory(this.root), 'probe');
+    closeSync(openSync(probe, 'w'));
+    unlinkSync(probe);
+  }
+
+  /** A write failed: no more of them here until `refresh` has seen the disk well. */
+  private blame(operation: string, path: string, error: unknown): StoreError {
+    if (errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT') this.free = 0;
+    else if (DISK_GONE.has(errorCode(error))) this.unavailable = (error as Error).message;
+    return storeError(operation, path, error);
+  }
+
+  /** Writes a small file in one go under its final name, which nobody knows yet. Leaves nothing when it throws. */
+  create(directory: number, name: string, content: Uint8Array): void {
+    this.fileSystem.assertSound();
+    const path = filePath(this.root, directory, name);
+    let file: number | undefined;
+    try {
+      file = this.withDirectory(directory, () => openSync(path, 'wx', 0o644));
+      writeAllSync(file, content);
+      futimesSync(file, FILE_TIME, FILE_TIME);
+      closeSync(file);
+      this.free -= content.length;
+    } catch (error) {
+      if (file !== undefined) {
+        closeSync(file);
+        this.discard(directory, name);
+      }
+      throw this.blame('write', path, error);
+    }
+  }
+
+  /** Gives a finished temporary file its final name; never replaces a file. Leaves the temporary one when it throws. */
+  adopt(temporary: string, directory: number, name: string): void {
+    this.fileSystem.assertSound();
+    const path = filePath(this.root, directory, name);
+    try {
+      this.withDirectory(directory, () => linkSync(temporary, path));
+    } catch (error) {
+      throw this.blame('link', path, error);
+    }
+    rmSync(temporary, { force: true });
+  }
+
+  /** Removes a file; one that is not there is no error. */
+  discard(directory: number, name: string): void {
+    rmSync(filePath(this.root, directory, name), { force: true });
+  }
+
+  /** Keeps a bad file aside; returns where. */
+  quarantine(directory: number, name: string): string {
+    let target = join(quarantineDirectory(this.root), name);
+    for (let copy = 1; existsSync(target); copy++) target = join(quarantineDirectory(this.root), `${name}.${copy}`);
+    renameSync(filePath(this.root, directory, name), target);
+    return target;
+  }
+
+  /** Size of a regular file; undefined when there is none (a directory or a link is none). */
+  sizeOf(directory: number, name: string): number | undefined {
+    try {
+      const stat = lstatSync(filePath(this.root, directory, name));
+      return stat.isFile() ? stat.size : undefined;
+    } catch (error) {
+      if (isMissing(error) || errorCode(error) === 'ENOTDIR') return undefined;
+      throw storeError('look at', filePath(this.root, directory, name), error);
+    }
+  }
+
+  /** Opens a new temporary file. */
+  openTemporary(name: string): { path: string; descriptor: number } {
+    this.fileSystem.assertSound();
+    const path = join(temporaryDirectory(this.root), name);
+    try {
+      return { path, descriptor: openSync(path, 'wx', 0o644) };
+    } catch (error) {
+      throw this.blame('create', path, error);
+    }
+  }
+
+  /** A write to a temporary file of this path failed. */
+  temporaryFailed(path: string, error: unknown): StoreError {
+    return this.blame('write', path, error);
+  }
+
+  /** The directories made since the last call. */
+  takeFreshDirectories(): string[] {
+    const fresh = this.freshDirectories;
+    this.freshDirectories = [];
+    return fresh;
+  }
+
+  /** Runs `make`; when its directory is missing, makes that and runs it again. */
+  private withDirectory<T>(directory: number, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    const inner = fileDirectory(this.root, directory);
+    // Not recursive: where data/ itself is gone, so is the disk.
+    for (const made of [inner.slice(0, -3), inner]) {
+      try {
+        mkdirSync(made);
+        this.freshDirectories.push(made.slice(0, -3));
+      } catch (error) {
+        if (errorCode(error) !== 'EEXIST') throw error;
+      }
+    }
+    return make();
+  }
+}

@@ -1,0 +1,281 @@
+/*
+ * The ID codec. Pure functions without I/O, compiled from this one source for Node and for njs (ES5, njs 0.7.9),
+ * hence no classes, no iteration protocol, and no work at top level: njs runs top-level code for every request.
+ *
+ * The format is FastDFS's (observed on 6.16.1):
+ *
+ *   group1/M00/00/1F/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg
+ *   group  |   |     27 base64url characters    tail
+ *          |   two directories, upper-case hex
+ *          store path, upper-case hex
+ *
+ * The 27 characters are 20 bytes: source 4, created 4 (big-endian seconds), size field 8 (big-endian), CRC32 4
+ * (big-endian, zlib's). In a trunk name 16 more characters follow them: trunk file, offset and allocated size.
+ */
+
+/** What a name stands for. FastDFS decides between normal and slave by the name's length alone, and so do we. */
+export type FileKind = 'normal' | 'appender' | 'slave' | 'trunk';
+
+/** Who accepted the upload: a server id (1 to 16777215), or, in old clusters, an IPv4 address. */
+export type FileSource = { serverId: number } | { ip: string };
+
+/** Where a trunk name says that its bytes lie; numbers in bytes. */
+export interface TrunkPlace {
+  file: number;
+  offset: number;
+  allocated: number;
+}
+
+/** A decoded ID. */
+export interface FileId {
+  group: string;
+  /** 0 to 255, the number after M. */
+  storePath: number;
+  /** The two directories as one number, 0 (00/00) to 65535 (FF/FF). */
+  directory: number;
+  /** The last part, which is the name on disk (but for a trunk ID, which has no file of its own). */
+  name: string;
+  kind: FileKind;
+  source: FileSource;
+  /** Seconds since 1970. */
+  created: number;
+  /** Bytes; null where the ID does not tell (appender, slave). */
+  size: number | null;
+  /** Null where the ID does not tell (appender, slave). */
+  crc32: number | null;
+  /** Only of a trunk ID. */
+  trunk: TrunkPlace | null;
+}
+
+/** What a new normal ID is made of. */
+export interface NewFileKey {
+  /** 1 to 16777215. */
+  serverId: number;
+  /** Seconds since 1970, 32 bits. */
+  created: number;
+  /** Bytes. */
+  size: number;
+  crc32: number;
+  /** 23 bits that tell IDs of one second apart; without effect from 4 GiB up, where the size needs the room. */
+  counter: number;
+}
+
+const KEY_LENGTH = 27;
+const TRUNK_LENGTH = 16;
+const TAIL_LENGTH = 7;
+/** A slave's tail: the digits of its master's (7), a prefix (16), and an extension with its dot (7). */
+const MAX_TAIL_LENGTH = 30;
+const MAX_SERVER_ID = 0xffffff;
+/** Bits of the size field's high half: what it holds is not a plain 64-bit size; trunk; appender. */
+const MASKED = 0x80000000;
+const TRUNK = 0x08000000;
+const APPENDER = 0x04000000;
+/** Bits 55-57 and 60-62, which FastDFS leaves at zero in a masked size field. */
+const UNUSED = 0x73800000;
+const TWO_32 = 4294967296;
+
+/**
+ * The shape of a name on disk as a regular expression's source (PCRE and JavaScript), for the places that cannot call
+ * `decode`. The 27th character carries 4 bits only: the other two must be zero, or one file would have four names.
+ */
+const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
+
+function fail(reason: string): never {
+  const error = new Error(reason);
+  error.name = 'FileIdError';
+  throw error;
+}
+
+/** Whether this is the error that `decode` and `encode` throw; its message is the reason, fit for a client. */
+function isFileIdError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'FileIdError';
+}
+
+/** The two directories of a number from 0 to 65535, as in a path: 31 is `00/1F`. */
+function directories(directory: number): string {
+  const hex = (directory + 0x10000).toString(16).toUpperCase();
+  return `${hex.substring(1, 3)}/${hex.substring(3)}`;
+}
+
+/** The ID of a file on disk: `group1/M00/00/1F/<name>`. */
+function join(group: string, storePath: number, directory: number, name: string): string {
+  const hex = (storePath + 0x100).toString(16).toUpperCase().substring(1);
+  return `${group}/M${hex}/${directories(directory)}/${name}`;
+}
+
+/** The 20 bytes of a new normal ID. Throws a FileIdError for a number out of its range. */
+function encodeKey(key: NewFileKey): Buffer {
+  if (!(key.serverId >= 1 && key.serverId <= MAX_SERVER_ID)) fail('server id out of range');
+  if (!(key.created >= 0 && key.created < TWO_32)) fail('time out of range');
+  if (!(key.size >= 0 && key.size <= Number.MAX_SAFE_INTEGER)) fail('size out of range');
+  if (!(key.counter >= 0 && key.counter <= 0x7fffff)) fail('counter out of range');
+  const bytes = Buffer.alloc(20);
+  bytes.writeUInt32LE(key.serverId, 0);
+  bytes.writeUInt32BE(key.created, 4);
+  bytes.writeUInt32BE(key.size < TWO_32 ? MASKED + key.counter : Math.floor(key.size / TWO_32), 8);
+  bytes.writeUInt32BE(key.size % TWO_32, 12);
+  bytes.writeUInt32BE(key.crc32, 16);
+  return bytes;
+}
+
+/**
+ * The 7 characters after the key: random digits, then the extension. FastDFS's tools refuse shorter names.
+ * `random` is any non-negative integer, from which the digits are taken.
+ */
+function makeTail(extension: string, random: number): string {
+  const suffix = extension === '' ? '' : `.${extension}`;
+  const digits = TAIL_LENGTH - suffix.length;
+  if (digits < 0) fail('extension longer than 6 characters');
+  return digits === 0 ? suffix : String(10 ** digits + (random % 10 ** digits)).substring(1) + suffix;
+}
+
+/** The creation second of a name, read from its characters 5 to 11 alone: the cheapest way there is. */
+function createdOf(name: string): number {
+  return Buffer.from(name.substring(4, 12), 'base64url').readUInt32BE(1);
+}
+
+/** The 20 bytes of a name's key. */
+function keyOf(name: string): Buffer {
+  return Buffer.from(name.substring(0, KEY_LENGTH), 'base64url');
+}
+
+function decodeSource(key: Buffer): FileSource {
+  const serverId = key.readUInt32LE(0);
+  if (serverId === 0) fail('no source');
+  if (serverId <= MAX_SERVER_ID) return { serverId: serverId };
+  return { ip: `${key.readUInt8(0)}.${key.readUInt8(1)}.${key.readUInt8(2)}.${key.readUInt8(3)}` };
+}
+
+/**
+ * Decodes the last part of an ID alone, which says everything but where the file lies.
+ * Throws a FileIdError whose message is the reason.
+ */
+function decodeName(name: string): Pick<FileId, 'kind' | 'source' | 'created' | 'size' | 'crc32' | 'trunk'> {
+  if (name.length <= KEY_LENGTH) fail('the name is too short');
+  if (!/^[A-Za-z0-9_-]{27}[A-Za-z0-9._-]+$/.test(name)) fail('the name holds a character that no ID has');
+  if ('AEIMQUYcgkosw048'.indexOf(name.charAt(KEY_LENGTH - 1)) < 0) fail('the 27th character carries stray bits');
+  // FastDFS keeps the metadata of <name> in <name>-m.
+  if (name.substring(name.length - 2) === '-m') fail('the name is that of a metadata file');
+
+  const key = keyOf(name);
+  const high = key.readUInt32BE(8);
+  const low = key.readUInt32BE(12);
+  const masked = high >= MASKED;
+  const isTrunk = masked && (high & TRUNK) !== 0;
+  const isAppender = masked && (high & APPENDER) !== 0;
+  if (masked && (high & UNUSED) !== 0) fail('the size field has an unknown flag');
+  if (!masked && high > 0x1fffff) fail('the size is impossible');
+  if (isTrunk && isAppender) fail('the name is both trunk and appender');
+  if (isAppender && low !== 0) fail('the name is an appender with a size');
+
+  const tailStart = isTrunk ? KEY_LENGTH + TRUNK_LENGTH : KEY_LENGTH;
+  const tailLength = name.length - tailStart;
+  if (tailLength < 1) fail('the name is too short');
+  if (tailLength > MAX_TAIL_LENGTH) fail('the name is too long');
+  if (isTrunk && !/^[A-Za-z0-9_-]{16}$/.test(name.substring(KEY_LENGTH, tailStart))) {
+    fail('the trunk part holds a character that no ID has');
+  }
+  const isSlave = tailLength !== TAIL_LENGTH;
+  const kind: FileKind = isSlave ? 'slave' : isTrunk ? 'trunk' : isAppender ? 'appender' : 'normal';
+  const known = kind === 'normal' || kind === 'trunk';
+  let trunk: TrunkPlace | null = null;
+  if (kind === 'trunk') {
+    const place = Buffer.from(name.substring(KEY_LENGTH, tailStart), 'base64url');
+    trunk = { file: place.readUInt32BE(0), offset: place.readUInt32BE(4), allocated: place.readUInt32BE(8) };
+  }
+  return {
+    kind: kind,
+    source: decodeSource(key),
+    created: key.readUInt32BE(4),
+    size: known ? (masked ? low : high * TWO_32 + low) : null,
+    crc32: known ? key.readUInt32BE(16) : null,
+    trunk: trunk,
+  };
+}
+
+/**
+ * Decodes an ID, of ours or of real FastDFS: normal, appender, slave and trunk names, server ids and addresses.
+ * Throws a FileIdError whose message is the reason; never anything else, whatever the text.
+ */
+function decode(id: string): FileId {
+  // Longer than any ID: group 16, store path and directories 12, key 27, trunk 16, tail 30.
+  if (id.length > 101) fail('the ID is too long');
+  const parts = id.split('/');
+  if (parts.length !== 5) fail('an ID has five parts: group/M00/00/00/name');
+  const group = parts[0] as string;
+  const name = parts[4] as string;
+  if (!/^[A-Za-z0-9_-]{1,16}$/.test(group)) fail('the group is not 1 to 16 letters, digits, - or _');
+  if (!/^M[0-9A-F]{2}$/.test(parts[1] as string)) fail('the store path is not M and two upper-case hex digits');
+  const pair = `${parts[2]}${parts[3]}`;
+  if (!/^[0-9A-F]{2}$/.test(parts[2] as string) || !/^[0-9A-F]{4}$/.test(pair)) {
+    fail('the directories are not two upper-case hex digits each');
+  }
+  const decoded = decodeName(name);
+  return {
+    group: group,
+    storePath: parseInt((parts[1] as string).substring(1), 16),
+    directory: parseInt(pair, 16),
+    name: name,
+    kind: decoded.kind,
+    source: decoded.source,
+    created: decoded.created,
+    size: decoded.size,
+    crc32: decoded.crc32,
+    trunk: decoded.trunk,
+  };
+}
+
+/** A CRC32 as 8 lower-case hex digits. */
+function hex32(value: number): string {
+  return (value + TWO_32).toString(16).substring(1);
+}
+
+/** A second as in JSON answers: `2026-11-22T06:16:19Z`. */
+function isoSecond(created: number): string {
+  return `${new Date(created * 1000).toISOString().substring(0, 19)}Z`;
+}
+
+/** What an ID says, as the JSON of `GET /info/<id>` and of `fidfs info`. */
+export interface FileInfo {
+  id: string;
+  group: string;
+  storePath: number;
+  kind: FileKind;
+  source: FileSource;
+  created: string;
+  size: number | null;
+  crc32: string | null;
+}
+
+/** The JSON form of an ID. Throws a FileIdError when it is none. */
+function describe(id: string): FileInfo {
+  const file = decode(id);
+  return {
+    id: id,
+    group: file.group,
+    storePath: file.storePath,
+    kind: file.kind,
+    source: file.source,
+    created: isoSecond(file.created),
+    size: file.size,
+    crc32: file.crc32 === null ? null : hex32(file.crc32),
+  };
+}
+
+// One default export: what the njs of 0.7.9 can import.
+export default {
+  NAME_PATTERN: NAME_PATTERN,
+  MAX_SERVER_ID: MAX_SERVER_ID,
+  isFileIdError: isFileIdError,
+  directories: directories,
+  join: join,
+  encodeKey: encodeKey,
+  makeTail: makeTail,
+  createdOf: createdOf,
+  keyOf: keyOf,
+  decodeName: decodeName,
+  decode: decode,
+  describe: describe,
+  hex32: hex32,
+  isoSecond: isoSecond,
+};

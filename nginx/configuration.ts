@@ -1,0 +1,260 @@
+import { fileURLToPath } from 'node:url';
+import { formatAddress, type Settings } from '../daemon/config/settings.js';
+import { extensionsByType } from '../daemon/http/extension.js';
+import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/http/problems.js';
+import fileId from '../file-id/file-id.js';
+
+/*
+ * nginx's configuration, in two pieces that anybody's nginx can include, and a whole one around them.
+ */
+
+/** Above this many bytes (and when the length is not known) a body streams through instead of being gathered first. */
+const GATHERED_BODY = '~^[1-4]?\\d{1,5}$';
+
+/** Types that a browser would run on our origin. */
+const ACTIVE_TYPES = '~*(?:html|[/+]xml|xml-|script|flash|rfc822)';
+
+const JS_DIRECTORY = fileURLToPath(new URL('../njs', import.meta.url));
+
+function storePathMap(settings: Settings): string {
+  return settings.storePaths
+    .map((root, number) => `  ${(number + 0x100).toString(16).toUpperCase().slice(1)} "${root}/data";`)
+    .join('\n');
+}
+
+/** The include for `http`: njs, the maps, the upstream, the format of the access log. */
+export function httpInclude(settings: Settings): string {
+  return `# Written by fidfs; changes are lost. Include it in http.
+js_path "${JS_DIRECTORY}/";
+js_import fidfs from njs/fidfs.js;
+js_set $fidfs_last_modified fidfs.lastModified;
+js_set $fidfs_date_condition fidfs.dateCondition;
+js_set $fidfs_download_name fidfs.downloadName;
+
+# The digits after M, to where that store path keeps its files.
+map $fidfs_m $fidfs_store {
+${storePathMap(settings)}
+}
+# Large bodies, and those of unknown length, stream through to the daemon.
+map $content_length $fidfs_stream {
+  default 1;
+  "${GATHERED_BODY}" 0;
+}
+# njs is asked about dates and names only where there are any.
+map $http_if_modified_since$http_if_unmodified_since $fidfs_condition {
+  default $fidfs_date_condition;
+  "" "";
+}
+map $arg_download$arg_filename $fidfs_download {
+  default $fidfs_download_name;
+  "" none;
+}
+map $fidfs_download $fidfs_disposition {
+  default $fidfs_download;
+  none $fidfs_active;
+}
+map $sent_http_content_type $fidfs_active {
+  default "";${settings.activeTypes === 'inline' ? '' : `\n  "${ACTIVE_TYPES}" attachment;`}
+}
+upstream fidfs_daemon {
+  server ${formatAddress(settings.daemonListen)} max_fails=0;
+  keepalive 128;
+}
+log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+  '"method":"$request_method","uri":"$request_uri","status":$status,"bytesSent":$body_bytes_sent,'
+  '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$http_referer",'
+  '"userAgent":"$http_user_agent"}';
+`;
+}
+
+/** Errors that nginx itself gives, as problem documents in named locations. */
+const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
+  [400, 'bad-request', 'The request is malformed.'],
+  [403, 'forbidden', 'This address is for loopback and the networks in metricsFrom.'],
+  [404, 'not-found', 'No such file here: never stored, deleted, or not a well-formed ID.'],
+  [412, 'precondition-failed', 'The file is not the one that the condition names.'],
+  [416, 'range-not-satisfiable', 'The range lies beyond the end of the file.'],
+  [500, 'internal', 'Something went wrong here; the error log of nginx says what.'],
+  [503, 'unavailable', 'The daemon of this node does not answer; try again in a few seconds.'],
+];
+
+function problemLocations(): string {
+  const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
+  types { }
+  default_type ${PROBLEM_TYPE};${status === 503 ? `\n  add_header Retry-After ${RETRY_AFTER} always;` : ''}
+  return ${status} '${JSON.stringify(problemDocument(name, detail))}\\n';
+}`;
+  const download = problemDocument('bad-download-name', 'The download name must be UTF-8 without control characters.');
+  return `${PROBLEMS.map(location).join('\n')}
+location @fidfs_download_name {
+  types { }
+  default_type ${PROBLEM_TYPE};
+  return 400 '${JSON.stringify(download)}\\n';
+}`.replaceAll('\\n', '\n');
+}
+
+function errorPages(...statuses: number[]): string {
+  return statuses.map((status) => `error_page ${status} @fidfs_${status};`).join(' ');
+}
+
+/** How requests reach the daemon. */
+const PROXY = `proxy_pass http://fidfs_daemon;
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_set_header Host $http_host;
+  proxy_set_header X-Fidfs-Scheme $scheme;
+  proxy_set_header X-Request-Id $request_id;
+  proxy_next_upstream off;
+  proxy_read_timeout 300s;
+  proxy_send_timeout 300s;
+  error_page 502 504 =503 @fidfs_503;`;
+
+/** Bodies: the daemon enforces maxFileSize; a client that stops sending is dropped. */
+const BODY = `client_max_body_size 0;
+  client_body_buffer_size 512k;
+  client_body_timeout 30s;`;
+
+/**
+ * The location of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
+ * for Last-Modified. `dates` is nginx's if_modified_since: `before` where the file's constant time may stand for the
+ * ID's second, `off` where njs has found that it may not.
+ */
+function downloads(settings: Settings, directory: string, prefix: string, dates: 'before' | 'off'): string {
+  const numbers = settings.storePaths
+    .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
+    .join('|');
+  const name = `(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${fileId.NAME_PATTERN}(?<!-m))`;
+  return `location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
+  ${
+    dates === 'off'
+      ? 'internal;'
+      : `if ($fidfs_download = "") { return 418; }
+  if ($fidfs_condition = failed) { return 412; }
+  if ($fidfs_condition = modified) { rewrite ^(.*)$ /.fidfs/modified$1 last; }`
+  }
+  alias $fidfs_store/$fidfs_file;
+  if_modified_since ${dates};
+  add_header Last-Modified $fidfs_last_modified;
+  add_header Cache-Control "public, max-age=31536000, immutable";
+  add_header X-Content-Type-Options nosniff;
+  add_header Content-Disposition $fidfs_disposition;
+  ${errorPages(404, 412, 416, 500)}
+  error_page 403 =404 @fidfs_404;
+  error_page 405 = @fidfs_other_method;
+  error_page 418 = @fidfs_download_name;
+  log_not_found off;
+  sendfile on;
+  tcp_nopush on;
+  # An entry is looked at again after a second, so a deleted file is gone by then.
+  open_file_cache max=10000 inactive=60s;
+  open_file_cache_valid 1s;
+  default_type application/octet-stream;
+  include "${directory}/fidfs-types.conf";
+  types_hash_max_size 8192;
+  types_hash_bucket_size 128;
+}`;
+}
+
+/** The media types by extension, the same on every node; the server include includes it. */
+export function typesInclude(): string {
+  const lines = [...extensionsByType()].map(([type, extensions]) => `  ${type} ${extensions.join(' ')};`);
+  return `types {\n${lines.join('\n')}\n}\n`;
+}
+
+/**
+ * The include for `server`: uploads, downloads, deletions, information and health.
+ * `directory` is where the types lie.
+ */
+export function serverInclude(settings: Settings, directory: string): string {
+  const allowed = settings.metricsFrom.map((network) => `  allow ${network};\n`).join('');
+  return `# Written by fidfs; changes are lost. Include it in server.
+location = /upload {
+  error_page 418 = @fidfs_upload_stream;
+  if ($fidfs_stream) { return 418; }
+  ${BODY}
+  ${PROXY}
+}
+location @fidfs_upload_stream {
+  proxy_request_buffering off;
+  ${BODY}
+  ${PROXY}
+}
+${downloads(settings, directory, '', 'before')}
+${downloads(settings, directory, '/\\.fidfs/modified', 'off')}
+# Not a well-formed ID.
+location /${settings.group}/ {
+  ${errorPages(404)}
+  return 404;
+}
+# DELETE goes to the daemon, which refuses all others.
+location @fidfs_other_method {
+  ${BODY}
+  ${PROXY}
+}
+location /info/ {
+  js_content fidfs.info;
+}
+location = /healthz {
+  default_type text/plain;
+  return 200 "ok\\n";
+}
+location = /readyz {
+  ${PROXY}
+}
+location = /metrics {
+  allow 127.0.0.0/8;
+  allow ::1;
+${allowed}  deny all;
+  error_page 403 @fidfs_403;
+  ${PROXY}
+}
+${problemLocations()}
+`;
+}
+
+/** What a configuration of our own needs beyond the two includes. */
+export interface Standalone {
+  /** Where nginx keeps its run files. */
+  directory: string;
+  /** Where the access log goes. */
+  accessLog: string;
+  /** The njs module to load; undefined when nginx has it built in. */
+  module: string | undefined;
+  /** The user that the workers run as; undefined to keep the starting user. */
+  user: string | undefined;
+}
+
+/** A whole configuration for an nginx that does nothing else. */
+export function standaloneConfiguration(settings: Settings, standalone: Standalone): string {
+  const { directory, accessLog, module, user } = standalone;
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
+    .map((kind) => `  ${kind}_temp_path "${directory}/tmp/${kind}";`)
+    .join('\n');
+  return `# Written by fidfs; changes are lost.
+${module ? `load_module "${module}";\n` : ''}${user ? `user ${user};\n` : ''}daemon off;
+worker_processes ${settings.workers};
+pcre_jit on;
+pid "${directory}/nginx.pid";
+error_log stderr warn;
+events {
+  worker_connections 4096;
+}
+http {
+${temporary}
+  server_tokens off;
+  reset_timedout_connection on;
+  client_header_timeout 30s;
+  keepalive_requests 100000;
+  include "${directory}/fidfs-http.conf";
+  access_log "${accessLog}" fidfs buffer=64k flush=1s;
+  server {
+    listen ${formatAddress(settings.listen)} backlog=4096;
+    ${errorPages(400, 404, 500)}
+    include "${directory}/fidfs-server.conf";
+    location / {
+      return 404;
+    }
+  }
+}
+`;
+}

@@ -1,0 +1,30 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** The nginx on this machine and its njs module. */
+export interface NginxPrograms {
+  nginx: string;
+  /** Undefined when njs is built in. */
+  module: string | undefined;
+}
+
+/** Finds nginx and its njs module; undefined with what is missing when one is not there. */
+export function findNginx(): NginxPrograms | undefined {
+  const places = [
+    ...(process.env.PATH ?? '').split(delimiter),
+    '/usr/sbin',
+    '/usr/local/sbin',
+    '/usr/local/nginx/sbin',
+  ];
+  const nginx = places.map((place) => join(place, 'nginx')).find((program) => existsSync(program));
+  if (!nginx) return undefined;
+  // nginx prints its build on standard error.
+  const build = execFileSync('sh', ['-c', '"$0" -V 2>&1', nginx], { encoding: 'utf8' });
+  const directory = /--modules-path=(\S+)/.exec(build)?.[1];
+  const candidates = [directory, '/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/etc/nginx/modules'];
+  const modules = candidates.filter((one) => one !== undefined).map((one) => join(one, 'ngx_http_js_module.so'));
+  const module = modules.find((file) => existsSync(file));
+  if (!module && !/--add-module=\S*njs/.test(build)) return undefined;
+  return { nginx, module };
+}

@@ -1,0 +1,39 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Settings } from '../daemon/config/settings.js';
+import { httpInclude, serverInclude, standaloneConfiguration, typesInclude } from './configuration.js';
+
+/** Where nginx's configuration and run files lie. */
+export function nginxDirectory(settings: Settings): string {
+  return join(settings.data, 'nginx');
+}
+
+/** The two lines that make somebody's own nginx serve this node. */
+export function includeLines(settings: Settings): { http: string; server: string } {
+  const directory = nginxDirectory(settings);
+  return {
+    http: `include "${join(directory, 'fidfs-http.conf')}";`,
+    server: `include "${join(directory, 'fidfs-server.conf')}";`,
+  };
+}
+
+/** Writes the include files. */
+export function writeIncludes(settings: Settings): void {
+  const directory = nginxDirectory(settings);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings));
+  writeFileSync(join(directory, 'fidfs-server.conf'), serverInclude(settings, directory));
+  writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude());
+}
+
+/** Writes the includes and a whole configuration around them; returns its path. */
+export function writeStandalone(settings: Settings, module: string | undefined, user: string | undefined): string {
+  const directory = nginxDirectory(settings);
+  mkdirSync(join(directory, 'tmp'), { recursive: true });
+  mkdirSync(join(settings.data, 'log'), { recursive: true });
+  writeIncludes(settings);
+  const configuration = join(directory, 'nginx.conf');
+  const accessLog = join(settings.data, 'log', 'access.log');
+  writeFileSync(configuration, standaloneConfiguration(settings, { directory, accessLog, module, user }));
+  return configuration;
+}

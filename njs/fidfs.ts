@@ -1,0 +1,57 @@
+/*
+ * What runs inside nginx. No state and no work at top level: njs 0.7.9 runs it for every request, and under QuickJS
+ * (njs 1.0) it would be shared between requests.
+ */
+import fileId from '../file-id/file-id.js';
+import download from './download.js';
+
+/** The last part of the request's path. */
+function nameOf(r: NginxHTTPRequest): string {
+  return r.uri.substring(r.uri.lastIndexOf('/') + 1);
+}
+
+/** `$fidfs_last_modified`: the ID's creation second. The only function that every download runs. */
+function lastModified(r: NginxHTTPRequest): string {
+  return new Date(fileId.createdOf(nameOf(r)) * 1000).toUTCString();
+}
+
+/**
+ * `$fidfs_date_condition`: what If-Modified-Since and If-Unmodified-Since say of the ID's second, asked only when one
+ * of them came. nginx itself compares with the file's time, which is the same constant for all files.
+ * `modified`: send it; `failed`: 412; empty: nginx's own answer is right.
+ */
+function dateCondition(r: NginxHTTPRequest): string {
+  const created = fileId.createdOf(nameOf(r)) * 1000;
+  const unmodifiedSince = r.headersIn['If-Unmodified-Since'];
+  // RFC 9110, 13.2.2: each date counts only where its entity-tag twin is absent.
+  if (unmodifiedSince && !r.headersIn['If-Match'] && Date.parse(unmodifiedSince) < created) return 'failed';
+  const modifiedSince = r.headersIn['If-Modified-Since'];
+  if (modifiedSince && !r.headersIn['If-None-Match'] && Date.parse(modifiedSince) < created) return 'modified';
+  return '';
+}
+
+/** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`; empty when the name is refused. */
+function downloadName(r: NginxHTTPRequest): string {
+  return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '');
+}
+
+/** `GET /info/<id>`: what the ID says, without a look at the disk. */
+function info(r: NginxHTTPRequest): void {
+  try {
+    const body = JSON.stringify(fileId.describe(r.uri.substring('/info/'.length)));
+    r.headersOut['Content-Type'] = 'application/json';
+    r.return(200, `${body}\n`);
+  } catch (error) {
+    if (!fileId.isFileIdError(error)) throw error;
+    r.headersOut['Content-Type'] = 'application/problem+json';
+    const problem = { type: 'urn:fidfs:problem:bad-id', title: 'Not a file ID', status: 400, detail: error.message };
+    r.return(400, `${JSON.stringify(problem)}\n`);
+  }
+}
+
+export default {
+  lastModified: lastModified,
+  dateCondition: dateCondition,
+  downloadName: downloadName,
+  info: info,
+};
