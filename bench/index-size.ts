@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Index } from '../daemon/index/index.js';
+import type { StoredFile } from '../daemon/store/records.js';
+import fileId from '../file-id/file-id.js';
+
+const BATCH = 64;
+const LOOKUPS = 20_000;
+/** The last so many inserts are timed. */
+const TIMED = 9_600;
+
+/** What an index of some size costs; times in microseconds a row. */
+export interface IndexCosts {
+  files: number;
+  insert: number;
+  findById: number;
+  findByContent: number;
+  bytesPerFile: number;
+}
+
+function storedFile(number: number): StoredFile {
+  const created = 1_795_000_000 + Math.floor(number / 5000);
+  const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number % 5000 });
+  const name = `${key.toString('base64url')}417.jpg`;
+  const directory = Math.floor(number / 100) % 65536;
+  return { id: name, key, storePath: 0, directory, name, size: 1000, crc32: number, sha256: randomBytes(32), created };
+}
+
+function microseconds(count: number, work: () => void): number {
+  const started = process.hrtime.bigint();
+  work();
+  return Number(process.hrtime.bigint() - started) / 1000 / count;
+}
+
+/** Fills an index in batches as uploads do, and measures the last inserts and then random lookups. */
+export function measureIndex(data: string, files: number): IndexCosts {
+  mkdirSync(data, { recursive: true });
+  const index = new Index(join(data, 'index.db'));
+  const checkpoint = { second: 0, directory: 0, tombstones: [0], deletions: [] };
+  const sample: StoredFile[] = [];
+  const insert = (from: number, to: number) => {
+    for (let number = from; number < to; number += BATCH) {
+      const added = Array.from({ length: Math.min(BATCH, to - number) }, (_, offset) => storedFile(number + offset));
+      if (Math.random() < (LOOKUPS * 1.2) / files) sample.push(...added);
+      index.record({ added, removed: [], checkpoint });
+    }
+  };
+  insert(0, files - TIMED);
+  const costs = {
+    files,
+    insert: microseconds(TIMED, () => insert(files - TIMED, files)),
+    findById: microseconds(sample.length, () => {
+      for (const { key } of sample) if (!index.find(key)) throw new Error('lost');
+    }),
+    findByContent: microseconds(sample.length, () => {
+      for (const { sha256 } of sample) if (index.findByContent(sha256).length === 0) throw new Error('lost');
+    }),
+  };
+  index.close();
+  return { ...costs, bytesPerFile: statSync(join(data, 'index.db')).size / files };
+}

@@ -1,0 +1,96 @@
+/*
+ * `npm run bench`: measures, prints tables, and keeps them in bench/README.md. Never a test: it needs a quiet machine.
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { version } from '../daemon/version.js';
+import { benchDownloads } from './downloads.js';
+import { measureIndex } from './index-size.js';
+import { benchLarge } from './large.js';
+import { memoryOf } from './processes.js';
+import { startServer } from './server.js';
+import { markdownTable, short } from './table.js';
+import { benchUploads } from './uploads.js';
+
+const ROUNDS = 5;
+const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
+const BEGIN = '<!-- results -->';
+
+function sh(command: string): string {
+  return execFileSync('sh', ['-c', command], { encoding: 'utf8' }).trim();
+}
+
+function installWrk(): void {
+  try {
+    sh('command -v wrk');
+  } catch {
+    execFileSync('apt-get', ['install', '-y', '-q', 'wrk'], { stdio: ['ignore', 'ignore', 'inherit'] });
+  }
+}
+
+/** The daemon's resident memory when idle, in MB. */
+async function idleMemory(directory: string): Promise<string> {
+  const server = await startServer(directory);
+  await sleep(3000);
+  const memory = memoryOf(server.daemonPid, 'VmRSS');
+  await server.stop();
+  return `${short(memory / 1e6)} MB`;
+}
+
+async function measureIndexes(directory: string): Promise<string> {
+  const idle = await idleMemory(join(directory, 'empty'));
+  const few = measureIndex(join(directory, 'few', 'data'), 10_000);
+  const many = measureIndex(join(directory, 'many', 'data'), 1_000_000);
+  const idleMany = await idleMemory(join(directory, 'many'));
+  const line = (name: string, pick: (costs: typeof few) => number) => [
+    name,
+    short(pick(few)),
+    short(pick(many)),
+    short(pick(many) / pick(few)),
+  ];
+  return markdownTable([
+    ['index', '10,000 files', '1,000,000 files', 'ratio'],
+    line('insert, batches of 64, us a file', (costs) => costs.insert),
+    line('find by ID, us', (costs) => costs.findById),
+    line('find by content, us', (costs) => costs.findByContent),
+    line('bytes a file', (costs) => costs.bytesPerFile),
+    ["the daemon's memory, idle (no files; 1,000,000)", idle, idleMany, ''],
+  ]);
+}
+
+async function measureTraffic(directory: string): Promise<string> {
+  mkdirSync(directory);
+  const server = await startServer(directory);
+  const large = await benchLarge(server, directory, ROUNDS);
+  const rows = [
+    ...(await benchDownloads(server, directory, ROUNDS)),
+    ...(await benchUploads(server, directory, ROUNDS)),
+    ...large.rows,
+  ];
+  await server.stop();
+  const heading = ['work', 'reference', 'fidfs, ops/s', 'CPU us/op', 'reference, ops/s', 'CPU us/op', 'ratio'];
+  const peak = `The daemon's peak memory over the 1 GiB uploads: ${short(large.peak / 1e6)} MB.`;
+  return `${markdownTable([heading, ...rows])}\n\n${peak}`;
+}
+
+installWrk();
+const directory = mkdtempSync(join(process.env.BENCH_DIRECTORY ?? '/var/tmp', 'fidfs-bench-'));
+try {
+  const traffic = await measureTraffic(join(directory, 'traffic'));
+  const indexes = await measureIndexes(directory);
+  const versions = [
+    `fidfs ${version}, Node ${process.version}, ${sh('nginx -v 2>&1').replace('nginx version: ', '')}, Linux ${release()}`,
+    `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${sh(`stat -f -c %T ${directory}`)}`,
+  ].join('; ');
+  const date = new Date().toISOString().slice(0, 10);
+  const results = `${BEGIN}\n\n${date}, ${versions}. Made by \`npm run bench\`: medians of ${ROUNDS} interleaved runs (least to most).\n\n${traffic}\n\n${indexes}\n`;
+  process.stdout.write(results);
+  const before = readFileSync(README, 'utf8').split(BEGIN)[0];
+  writeFileSync(README, `${before}${results}`);
+} finally {
+  rmSync(directory, { recursive: true, force: true });
+}

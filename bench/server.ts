@@ -1,0 +1,116 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { loadSettings, type Settings } from '../daemon/config/settings.js';
+import { findNginx } from '../nginx/programs.js';
+import { includeLines, writeIncludes } from '../nginx/write.js';
+import { freePort } from '../test/helpers/ports.js';
+import { childrenOf } from './processes.js';
+
+/** A node under measurement, and beside it, in the same nginx, what it is compared with. */
+export interface BenchServer {
+  settings: Settings;
+  key: string;
+  origin: string;
+  daemonPid: number;
+  /** nginx's one worker. */
+  workerPid: number;
+  /** Where nginx's DAV PUT writes: the same file system as the store. */
+  davDirectory: string;
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts the daemon and one nginx with one worker. Beside fidfs it serves the same files as plain `alias` with the same
+ * open_file_cache (`/cached/`) and without one (`/uncached/`), and takes DAV PUTs (`/dav/`).
+ */
+export async function startServer(directory: string, extra: Record<string, string> = {}): Promise<BenchServer> {
+  const key = 'bench-key-0123456789abcdef';
+  const data = join(directory, 'data');
+  const port = await freePort();
+  const environment = {
+    ...{ FIDFS_DATA: data, FIDFS_KEY: key, FIDFS_WORKERS: '1', FIDFS_RESERVE: '1MiB' },
+    ...{ FIDFS_LISTEN: `127.0.0.1:${port}`, FIDFS_DAEMON_LISTEN: `127.0.0.1:${await freePort()}` },
+    ...extra,
+  };
+  const settings = loadSettings(undefined, environment);
+  mkdirSync(data, { recursive: true });
+  const daemon = spawn(process.execPath, [fileURLToPath(new URL('../daemon/main.js', import.meta.url)), ''], {
+    env: { ...process.env, ...environment, UV_THREADPOOL_SIZE: '16' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const davDirectory = join(directory, 'dav');
+  const nginx = startNginx(settings, directory, davDirectory, port);
+  const origin = `http://127.0.0.1:${port}`;
+  await untilReady(origin);
+  const [workerPid] = childrenOf(nginx.pid as number);
+  return {
+    ...{ settings, key, origin, davDirectory },
+    daemonPid: daemon.pid as number,
+    workerPid: workerPid as number,
+    stop: async () => {
+      for (const child of [nginx, daemon]) {
+        const ended = once(child, 'exit');
+        child.kill('SIGTERM');
+        await ended;
+      }
+    },
+  };
+}
+
+function startNginx(settings: Settings, directory: string, davDirectory: string, port: number): ChildProcess {
+  const programs = findNginx();
+  if (!programs) throw new Error('nginx or its njs module is missing; "npm start" installs them');
+  const work = join(directory, 'nginx');
+  mkdirSync(join(work, 'tmp'), { recursive: true });
+  mkdirSync(davDirectory, { recursive: true });
+  writeIncludes(settings);
+  const lines = includeLines(settings);
+  const files = settings.storePaths[0];
+  const configuration = join(work, 'nginx.conf');
+  const load = programs.module ? `load_module "${programs.module}";` : '';
+  const user = process.getuid?.() === 0 ? 'user root;' : '';
+  writeFileSync(
+    configuration,
+    `${load} ${user} daemon off; worker_processes 1; pcre_jit on; pid "${work}/nginx.pid"; error_log stderr error;
+events { worker_connections 4096; }
+http {
+  server_tokens off; keepalive_requests 100000000;
+  client_body_temp_path "${directory}/dav/.tmp"; proxy_temp_path "${work}/tmp/p"; fastcgi_temp_path "${work}/tmp/f";
+  uwsgi_temp_path "${work}/tmp/u"; scgi_temp_path "${work}/tmp/s";
+  ${lines.http}
+  access_log "${work}/access.log" fidfs buffer=64k flush=1s;
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    ${lines.server}
+    location /cached/ {
+      alias "${files}/data/"; sendfile on; tcp_nopush on; log_not_found off;
+      open_file_cache max=10000 inactive=60s; open_file_cache_valid 1s;
+    }
+    location /uncached/ { alias "${files}/data/"; sendfile on; tcp_nopush on; log_not_found off; }
+    location /dav/ {
+      alias "${davDirectory}/"; dav_methods PUT; create_full_put_path on; client_max_body_size 0;
+      client_body_buffer_size 512k;
+    }
+  }
+}
+`,
+  );
+  const words = ['-e', 'stderr', '-p', work, '-c', configuration];
+  return spawn(programs.nginx, words, { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+async function untilReady(origin: string): Promise<void> {
+  for (let attempt = 0; attempt < 500; attempt++) {
+    const ready = await fetch(`${origin}/readyz`).then(
+      (answer) => answer.ok,
+      () => false,
+    );
+    if (ready) return;
+    await sleep(20);
+  }
+  throw new Error('the node did not get ready; its words are above');
+}

@@ -1,0 +1,24 @@
+/** The middle of several numbers. */
+export function median(numbers: readonly number[]): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
+}
+
+/** Median and spread: "10.2k (9.8k to 10.5k)". */
+export function withSpread(numbers: readonly number[], unit = ''): string {
+  return `${short(median(numbers))}${unit} (${short(Math.min(...numbers))} to ${short(Math.max(...numbers))})`;
+}
+
+/** A number in three digits or so. */
+export function short(number: number): string {
+  if (number >= 10_000) return `${(number / 1000).toFixed(1)}k`;
+  return number >= 100 ? number.toFixed(0) : number >= 10 ? number.toFixed(1) : number.toFixed(2);
+}
+
+/** Rows as a Markdown table, the first being the heading. */
+export function markdownTable(rows: string[][]): string {
+  const line = (row: string[]) => `| ${row.join(' | ')} |`;
+  const [heading = [], ...others] = rows;
+  return [line(heading), line(heading.map(() => '---')), ...others.map(line)].join('\n');
+}

@@ -1,0 +1,98 @@
+import { execFile } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { cpuSeconds } from './processes.js';
+import { median } from './table.js';
+
+/** One run: operations a second, and server CPU microseconds an operation. */
+export interface Run {
+  rate: number;
+  cpu: number;
+}
+
+/** A load for wrk: what to ask for, with how many connections, and whose CPU counts. */
+export interface Load {
+  origin: string;
+  script: string;
+  connections: number;
+  seconds: number;
+  pids: number[];
+}
+
+/** Runs wrk once. Throws when any answer was not a success. */
+export async function runWrk(load: Load): Promise<Run> {
+  const words = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '-s', load.script, load.origin];
+  const before = cpuSeconds(load.pids);
+  const { stdout } = await promisify(execFile)('wrk', words);
+  const used = cpuSeconds(load.pids) - before;
+  if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`wrk saw errors:\n${stdout}`);
+  const operations = Number(/(\d+) requests in/.exec(stdout)?.[1]);
+  return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]), cpu: (used / operations) * 1e6 };
+}
+
+/** Runs several loads in turn, `rounds` times, so that all see the same machine. */
+export async function interleave<Name extends string>(
+  loads: Record<Name, Load>,
+  rounds: number,
+): Promise<Record<Name, Run[]>> {
+  const names = Object.keys(loads) as Name[];
+  const runs = Object.fromEntries(names.map((name) => [name, [] as Run[]])) as Record<Name, Run[]>;
+  for (let round = 0; round < rounds; round++) {
+    for (const name of names) runs[name].push(await runWrk(loads[name]));
+  }
+  return runs;
+}
+
+/** The median over the rounds of one run's rate by the other's: noise that both saw drops out. */
+export function ratio(subject: Run[], reference: Run[]): number {
+  return median(subject.map((run, round) => run.rate / (reference[round]?.rate ?? Number.NaN)));
+}
+
+/** A script that asks for each of many paths in turn. */
+export function getScript(directory: string, name: string, paths: string[]): string {
+  const list = join(directory, `${name}.txt`);
+  writeFileSync(list, paths.join('\n'));
+  return script(
+    directory,
+    name,
+    `local paths, n = {}, 0
+for line in io.lines("${list}") do paths[#paths + 1] = line end
+function request() n = n % #paths + 1; return wrk.format("GET", paths[n]) end`,
+  );
+}
+
+/** A script that sends one body again and again. */
+export function postScript(directory: string, name: string, key: string, type: string, body: Buffer): string {
+  const file = join(directory, `${name}.body`);
+  writeFileSync(file, body);
+  return script(
+    directory,
+    name,
+    `local file = io.open("${file}", "rb"); wrk.body = file:read("*a"); file:close()
+wrk.method = "POST"; wrk.path = "/upload"
+wrk.headers["Authorization"] = "Bearer ${key}"; wrk.headers["Content-Type"] = "${type}"`,
+  );
+}
+
+/** A script that puts one body under a new name each time, a hundred in a directory. */
+export function davScript(directory: string, name: string, body: Buffer): string {
+  const file = join(directory, `${name}.body`);
+  writeFileSync(file, body);
+  return script(
+    directory,
+    name,
+    `local file = io.open("${file}", "rb"); wrk.body = file:read("*a"); file:close()
+local n, start = 0, tostring(os.time())
+function request()
+  n = n + 1
+  return wrk.format("PUT", "/dav/" .. start .. "-" .. math.floor(n / 100) .. "/" .. n .. ".jpg")
+end`,
+  );
+}
+
+function script(directory: string, name: string, lua: string): string {
+  const file = join(directory, `${name}.lua`);
+  writeFileSync(file, lua);
+  return file;
+}

@@ -1,0 +1,7 @@
+// The bench: set-up from nothing, then the measurements (bench/run.ts).
+import { orExit, prepare } from './prepare.mjs';
+
+await orExit(async () => {
+  await prepare();
+  await import('../dist/bench/run.js');
+});
