@@ -35,6 +35,7 @@ interface Temporary {
   path: string;
   descriptor: number;
   storePath: StorePath;
+  sha256: Hash;
 }
 
 /**
@@ -46,7 +47,6 @@ export class IncomingFile {
   private chunks: Buffer[] = [];
   private held = 0;
   private temporary: Temporary | undefined;
-  private readonly sha256: Hash = createHash('sha256');
   private crc = 0;
   private writing: Promise<void> | undefined;
   private flushing: Promise<void> | undefined;
@@ -96,7 +96,7 @@ export class IncomingFile {
         release: () => this.releaseMemory(),
       };
     }
-    const { path, descriptor, storePath } = this.temporary;
+    const { path, descriptor, storePath, sha256 } = this.temporary;
     await this.writing;
     await this.writeOut();
     await this.flushing;
@@ -108,9 +108,15 @@ export class IncomingFile {
       throw storePath.temporaryFailed(path, error);
     }
     await this.closeTemporary();
-    const sha256 = this.sha256.digest();
     const release = () => rmSync(path, { force: true });
-    return { size: this.size, crc32: this.crc, sha256, content: { path, storePath }, extension, release };
+    return {
+      size: this.size,
+      crc32: this.crc,
+      sha256: sha256.digest(),
+      content: { path, storePath },
+      extension,
+      release,
+    };
   }
 
   /** The bytes are not wanted any more: nothing of them stays. */
@@ -132,13 +138,13 @@ export class IncomingFile {
 
   private moveToDisk(): void {
     const storePath = this.choosePath(Math.max(this.size, this.announced ?? 0));
-    this.temporary = { ...storePath.openTemporary(randomUUID()), storePath };
+    this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, sha256: createHash('sha256') };
     memoryInUse -= this.held;
     for (const chunk of this.chunks) this.digest(chunk);
   }
 
   private digest(chunk: Buffer): void {
-    this.sha256.update(chunk);
+    this.temporary?.sha256.update(chunk);
     this.crc = crc32(chunk, this.crc);
   }
 
