@@ -220,7 +220,7 @@ export interface Standalone {
   accessLog: string;
   /** The njs module to load; undefined when nginx has it built in. */
   module: string | undefined;
-  /** The user that the workers run as; undefined to keep the starting user. */
+  /** The user and the group that the workers run as; undefined to keep the starting user. */
   user: string | undefined;
 }
 

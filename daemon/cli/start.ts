@@ -21,7 +21,8 @@ const LONGEST_PAUSE_SECONDS = 10;
 interface Owner {
   uid: number;
   gid: number;
-  name: string;
+  /** User and group as nginx writes them: left to itself it takes a user that may not read the store, root's own too. */
+  names: string;
 }
 
 /** Runs nginx and the daemon in the foreground until a signal stops them. Returns when both have ended. */
@@ -37,8 +38,8 @@ export async function start(configuration: string | undefined): Promise<void> {
 function ownerOf(data: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid, gid } = statSync(data);
-  if (uid === 0) return undefined;
-  return { uid, gid, name: execFileSync('id', ['-un', String(uid)], { encoding: 'utf8' }).trim() };
+  const name = (kind: string) => execFileSync('id', [kind, String(uid)], { encoding: 'utf8' }).trim();
+  return { uid, gid, names: `${name('-un')} ${name('-gn')}` };
 }
 
 class Supervisor {
@@ -103,7 +104,7 @@ class Supervisor {
   }
 
   private async startNginx(): Promise<void> {
-    const configuration = writeStandalone(this.settings, this.programs.module, this.owner?.name);
+    const configuration = writeStandalone(this.settings, this.programs.module, this.owner?.names);
     const argumentsOfNginx = ['-e', 'stderr', '-p', nginxDirectory(this.settings), '-c', configuration];
     const nginx = spawn(this.programs.nginx, argumentsOfNginx, { stdio: ['ignore', 'inherit', 'inherit'] });
     this.nginx = nginx;
@@ -163,7 +164,7 @@ class Supervisor {
     if (uploads === 'open')
       lines.push('  warning      anybody who reaches this address can upload ("uploads": "open")');
     if (sync === 'off') lines.push('  warning      a power cut loses uploads that were acknowledged ("sync": "off")');
-    if (process.getuid?.() === 0 && !this.owner) {
+    if (this.owner?.uid === 0) {
       lines.push(
         `  warning      runs as root, which is unwise; give ${data} to another user (chown -R) and start again`,
       );
