@@ -26,8 +26,9 @@ function dateCondition(r: NginxHTTPRequest): string {
   // RFC 9110, 13.2.2: each date counts only where its entity-tag twin is absent.
   if (unmodifiedSince && !r.headersIn['If-Match'] && Date.parse(unmodifiedSince) < created) return 'failed';
   const modifiedSince = r.headersIn['If-Modified-Since'];
-  if (modifiedSince && !r.headersIn['If-None-Match'] && Date.parse(modifiedSince) < created) return 'modified';
-  return '';
+  if (!modifiedSince || r.headersIn['If-None-Match'] || (r.method !== 'GET' && r.method !== 'HEAD')) return '';
+  // A date that njs cannot read, such as one in an obsolete form of HTTP's, says nothing: the file is sent.
+  return Date.parse(modifiedSince) >= created ? '' : 'modified';
 }
 
 /** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`; empty when the name is refused. */
