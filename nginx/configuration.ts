@@ -117,7 +117,7 @@ const BODY = `client_max_body_size 0;
 /**
  * The location of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
  * for Last-Modified. `dates` is nginx's if_modified_since: `before` where the file's constant time may stand for the
- * ID's second, `off` where njs has found that it may not.
+ * ID's second, `off` where njs has found that it may not: requests come there by a rewrite.
  */
 function downloads(settings: Settings, directory: string, prefix: string, dates: 'before' | 'off'): string {
   const numbers = settings.storePaths
@@ -127,10 +127,12 @@ function downloads(settings: Settings, directory: string, prefix: string, dates:
   return `location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   ${
     dates === 'off'
-      ? 'internal;'
+      ? `internal;
+  # A file that is not here is 404 whatever the condition.
+  if (!-f $request_filename) { return 404; }
+  if ($fidfs_condition = failed) { return 412; }`
       : `if ($fidfs_download = "") { return 418; }
-  if ($fidfs_condition = failed) { return 412; }
-  if ($fidfs_condition = modified) { rewrite ^(.*)$ /.fidfs/modified$1 last; }`
+  if ($fidfs_condition) { rewrite ^(.*)$ /.fidfs/dated$1 last; }`
   }
   alias $fidfs_store/$fidfs_file;
   if_modified_since ${dates};
@@ -180,7 +182,7 @@ location @fidfs_upload_stream {
   ${PROXY}
 }
 ${downloads(settings, directory, '', 'before')}
-${downloads(settings, directory, '/\\.fidfs/modified', 'off')}
+${downloads(settings, directory, '/\\.fidfs/dated', 'off')}
 # Not a well-formed ID.
 location /${settings.group}/ {
   ${errorPages(404)}
