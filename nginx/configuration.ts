@@ -78,10 +78,17 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
   [503, 'unavailable', 'The daemon of this node does not answer; try again in a few seconds.'],
 ];
 
+/** What some of them need besides. */
+const EXTRAS: Record<number, string> = {
+  // nginx keeps the headers of the file that the range was asked of.
+  416: '\n  js_header_filter fidfs.forgetCaching;',
+  503: `\n  add_header Retry-After ${RETRY_AFTER} always;`,
+};
+
 function problemLocations(): string {
   const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
   types { }
-  default_type ${PROBLEM_TYPE};${status === 503 ? `\n  add_header Retry-After ${RETRY_AFTER} always;` : ''}
+  default_type ${PROBLEM_TYPE};${EXTRAS[status] ?? ''}
   return ${status} '${JSON.stringify(problemDocument(name, detail))}\\n';
 }`;
   const download = problemDocument('bad-download-name', 'The download name must be UTF-8 without control characters.');

@@ -36,6 +36,11 @@ function downloadName(r: NginxHTTPRequest): string {
   return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '');
 }
 
+/** For an error that still has the headers of a file: no cache may keep it for a year. */
+function forgetCaching(r: NginxHTTPRequest): void {
+  delete r.headersOut['Cache-Control'];
+}
+
 /** `GET /info/<id>`: what the ID says, without a look at the disk. */
 function info(r: NginxHTTPRequest): void {
   try {
@@ -54,5 +59,6 @@ export default {
   lastModified: lastModified,
   dateCondition: dateCondition,
   downloadName: downloadName,
+  forgetCaching: forgetCaching,
   info: info,
 };
