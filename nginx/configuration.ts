@@ -116,6 +116,9 @@ const PROXY = `proxy_pass http://fidfs_daemon;
   proxy_send_timeout 300s;
   error_page 502 504 =503 @fidfs_503;`;
 
+/** For a location that sends requests on by an error_page: without it those would not have error pages any more. */
+const SEND_ON = 'recursive_error_pages on;';
+
 /** Bodies: the daemon enforces maxFileSize; a client that stops sending is dropped. */
 const BODY = `client_max_body_size 0;
   client_body_buffer_size 512k;
@@ -149,6 +152,7 @@ function downloads(settings: Settings, directory: string, prefix: string, dates:
   add_header Content-Disposition $fidfs_disposition;
   ${errorPages(404, 412, 416, 500)}
   error_page 403 =404 @fidfs_404;
+  ${SEND_ON}
   error_page 405 = @fidfs_other_method;
   error_page 418 = @fidfs_download_name;
   log_not_found off;
@@ -178,6 +182,7 @@ export function serverInclude(settings: Settings, directory: string): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${network};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
 location = /upload {
+  ${SEND_ON}
   error_page 418 = @fidfs_upload_stream;
   if ($fidfs_stream) { return 418; }
   ${BODY}
