@@ -127,14 +127,16 @@ const BODY = `client_max_body_size 0;
 /**
  * The location of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
  * for Last-Modified. `dates` is nginx's if_modified_since: `before` where the file's constant time may stand for the
- * ID's second, `off` where njs has found that it may not: requests come there by a rewrite.
+ * ID's second, `off` where njs has found that it may not: requests come there by a rewrite. It lies within a location
+ * with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
  */
 function downloads(settings: Settings, directory: string, prefix: string, dates: 'before' | 'off'): string {
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
   const name = `(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${fileId.NAME_PATTERN}(?<!-m))`;
-  return `location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
+  return `location ^~ ${prefix}/${settings.group}/ {
+location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   ${
     dates === 'off'
       ? `internal;
@@ -165,6 +167,10 @@ function downloads(settings: Settings, directory: string, prefix: string, dates:
   include "${directory}/fidfs-types.conf";
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
+}
+  # Not a well-formed ID.
+  ${errorPages(404)}
+  return 404;
 }`;
 }
 
@@ -194,18 +200,13 @@ location @fidfs_upload_stream {
   ${PROXY}
 }
 ${downloads(settings, directory, '', 'before')}
-${downloads(settings, directory, '/\\.fidfs/dated', 'off')}
-# Not a well-formed ID.
-location /${settings.group}/ {
-  ${errorPages(404)}
-  return 404;
-}
+${downloads(settings, directory, '/.fidfs/dated', 'off')}
 # DELETE goes to the daemon, which refuses all others.
 location @fidfs_other_method {
   ${BODY}
   ${PROXY}
 }
-location /info/ {
+location ^~ /info/ {
   js_content fidfs.info;
 }
 location = /healthz {
