@@ -34,6 +34,7 @@ export async function upload(
 ): Promise<Upload> {
   const { headers } = request;
   const parameters = readParameters(request.query);
+  const origin = originOf(request, settings);
   const expected = expectedContent(headers, parameters.crc32);
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
@@ -44,7 +45,7 @@ export async function upload(
   try {
     if (!isMultipart) checkContent(expected, received[0] as ReceivedFile);
     const files = await store.add(received);
-    answer(request, reply, files, settings);
+    answer(request, reply, files, origin);
     return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
   } finally {
     for (const file of received) file.release();
@@ -94,9 +95,18 @@ async function receiveRaw(
   }
 }
 
-function answer(request: FastifyRequest, reply: FastifyReply, files: StoredFile[], settings: UploadSettings): void {
+/** What the files' URLs begin with. Throws a Problem when the request's own Host would make them none. */
+function originOf(request: FastifyRequest, settings: UploadSettings): string {
+  if (settings.publicUrl !== undefined) return settings.publicUrl;
   const scheme = request.headers['x-fidfs-scheme'] === 'https' ? 'https' : 'http';
-  const origin = settings.publicUrl ?? `${scheme}://${request.headers.host ?? formatAddress(settings.listen)}`;
+  const host = request.headers.host ?? formatAddress(settings.listen);
+  if (!/^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/.test(host)) {
+    throw new Problem('bad-request', 'The Host header must be a host name, with a port or without.');
+  }
+  return `${scheme}://${host}`;
+}
+
+function answer(request: FastifyRequest, reply: FastifyReply, files: StoredFile[], origin: string): void {
   reply.code(201);
   if (files.length === 1) reply.header('location', `${origin}/${files[0]?.id}`);
   if (/^text\/plain\b/.test(request.headers.accept ?? '')) {
