@@ -1,8 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { formatAddress, type Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
-import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/http/problems.js';
 import fileId from '../file-id/file-id.js';
+import { earlyProblems, errorPages, problemLocations } from './problem-pages.js';
 
 /*
  * nginx's configuration, in two pieces that anybody's nginx can include, and a whole one around them.
@@ -67,43 +67,6 @@ log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id",
 `;
 }
 
-/** Errors that nginx itself gives, as problem documents in named locations. */
-const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
-  [400, 'bad-request', 'The request is malformed.'],
-  [403, 'forbidden', 'This address is for loopback and the networks in metricsFrom.'],
-  [404, 'not-found', 'No such file here: never stored, deleted, or not a well-formed ID.'],
-  [412, 'precondition-failed', 'The file is not the one that the condition names.'],
-  [416, 'range-not-satisfiable', 'The range lies beyond the end of the file.'],
-  [500, 'internal', 'Something went wrong here; the error log of nginx says what.'],
-  [503, 'unavailable', 'The daemon of this node does not answer; try again in a few seconds.'],
-];
-
-/** What some of them need besides. */
-const EXTRAS: Record<number, string> = {
-  // nginx keeps the headers of the file that the range was asked of.
-  416: '\n  js_header_filter fidfs.forgetCaching;',
-  503: `\n  add_header Retry-After ${RETRY_AFTER} always;`,
-};
-
-function problemLocations(): string {
-  const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
-  types { }
-  default_type ${PROBLEM_TYPE};${EXTRAS[status] ?? ''}
-  return ${status} '${JSON.stringify(problemDocument(name, detail))}\\n';
-}`;
-  const download = problemDocument('bad-download-name', 'The download name must be UTF-8 without control characters.');
-  return `${PROBLEMS.map(location).join('\n')}
-location @fidfs_download_name {
-  types { }
-  default_type ${PROBLEM_TYPE};
-  return 400 '${JSON.stringify(download)}\\n';
-}`.replaceAll('\\n', '\n');
-}
-
-function errorPages(...statuses: number[]): string {
-  return statuses.map((status) => `error_page ${status} @fidfs_${status};`).join(' ');
-}
-
 /** How requests reach the daemon. */
 const PROXY = `proxy_pass http://fidfs_daemon;
   proxy_http_version 1.1;
@@ -114,15 +77,19 @@ const PROXY = `proxy_pass http://fidfs_daemon;
   proxy_next_upstream off;
   proxy_read_timeout 300s;
   proxy_send_timeout 300s;
+  # Errors on the way to the daemon have their pages even after a redirect to a named location.
+  recursive_error_pages on;
+  ${errorPages(400, 413, 500)}
   error_page 502 504 =503 @fidfs_503;`;
-
-/** For a location that sends requests on by an error_page: without it those would not have error pages any more. */
-const SEND_ON = 'recursive_error_pages on;';
 
 /** Bodies: the daemon enforces maxFileSize; a client that stops sending is dropped. */
 const BODY = `client_max_body_size 0;
   client_body_buffer_size 512k;
   client_body_timeout 30s;`;
+
+/** For addresses that answer without the daemon. */
+const READ_ONLY = `${errorPages(400, 405, 413, 500)}
+  if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
 
 /**
  * The location of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
@@ -152,9 +119,11 @@ location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   add_header Cache-Control "public, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition $fidfs_disposition;
-  ${errorPages(404, 412, 416, 500)}
-  error_page 403 =404 @fidfs_404;
-  ${SEND_ON}
+  ${errorPages(400, 404, 412, 413, 416, 500)}
+  # 301 is nginx's answer to the name of a directory.
+  error_page 301 403 =404 @fidfs_404;
+  # Without it what an error_page sends on would have no error pages any more.
+  recursive_error_pages on;
   error_page 405 = @fidfs_other_method;
   error_page 418 = @fidfs_download_name;
   log_not_found off;
@@ -169,7 +138,7 @@ location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   types_hash_bucket_size 128;
 }
   # Not a well-formed ID.
-  ${errorPages(404)}
+  ${errorPages(400, 404, 413)}
   return 404;
 }`;
 }
@@ -188,7 +157,6 @@ export function serverInclude(settings: Settings, directory: string): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${network};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
 location = /upload {
-  ${SEND_ON}
   error_page 418 = @fidfs_upload_stream;
   if ($fidfs_stream) { return 418; }
   ${BODY}
@@ -207,9 +175,11 @@ location @fidfs_other_method {
   ${PROXY}
 }
 location ^~ /info/ {
+  ${READ_ONLY}
   js_content fidfs.info;
 }
 location = /healthz {
+  ${READ_ONLY}
   default_type text/plain;
   return 200 "ok\\n";
 }
@@ -264,7 +234,8 @@ ${temporary}
   access_log "${accessLog}" fidfs buffer=64k flush=1s;
   server {
     listen ${formatAddress(settings.listen)} backlog=4096;
-    ${errorPages(400, 404, 500)}
+    ${earlyProblems()}
+    ${errorPages(404, 500)}
     include "${directory}/fidfs-server.conf";
     location / {
       return 404;
