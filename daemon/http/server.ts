@@ -1,16 +1,21 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
-import { StoreError } from '../store/errors.js';
+import { errorCode, StoreError } from '../store/errors.js';
 import type { Store } from '../store/store.js';
 import { version } from '../version.js';
 import { ClientGone } from './body.js';
 import { createMetrics } from './metrics.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
 import { upload } from './upload.js';
+
+/** A media type, as fastify takes it; what is only meant to be multipart is left to it to refuse. */
+const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$))/i;
 
 /** The rooms that the routes call. */
 export interface ServerParts {
@@ -47,8 +52,17 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
     requestTimeout: 0,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512 },
+    // nginx passes on what HTTP/1.0 clients leave out.
+    http: { requireHostHeader: false },
+    frameworkErrors: (error, request, reply) => answerError(error, request, reply, log),
+    clientErrorHandler: answerUnreadable,
   });
-  // No route wants a parsed body; uploads read the stream themselves.
+  // No route wants a parsed body; uploads read the stream themselves. A type that is none says nothing.
+  server.addHook('onRequest', ({ raw }, _reply, done) => {
+    const type = raw.headers['content-type'];
+    if (type !== undefined && !MEDIA_TYPE.test(type)) delete raw.headers['content-type'];
+    done();
+  });
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, _payload, done) => done(null));
   server.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
@@ -78,7 +92,8 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
 
   server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {
     const id = decodeId(request.url.slice(1).split('?', 1)[0] as string);
-    if (!id || !(await store.remove(id))) {
+    if (!id) return answerNotFound(request, reply);
+    if (!(await store.remove(id))) {
       metrics.deletions.inc({ result: 'not-found' });
       throw new Problem('not-found', 'No such file here, or it is deleted already.');
     }
@@ -182,6 +197,21 @@ function answerError(error: unknown, request: FastifyRequest, reply: FastifyRepl
   // The rest of the body will not be read: the connection is of no more use.
   if (problem.problem === 'body-timeout') reply.header('connection', 'close');
   sendProblem(reply, problem);
+}
+
+/** A request that Node cannot parse: it has no route, and its connection is of no more use. */
+function answerUnreadable(error: Error, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const tooLarge = errorCode(error) === 'HPE_HEADER_OVERFLOW';
+  const { problem, message, status } = tooLarge
+    ? new Problem('headers-too-large', 'The headers are larger than is taken here.')
+    : new Problem('bad-request', 'The request is malformed.');
+  const body = `${JSON.stringify(problemDocument(problem, message))}\n`;
+  const head = `Content-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close`;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n\r\n${body}`);
 }
 
 /** Buffers, because fastify adds a charset to the type of text, and JSON has none. */
