@@ -62,7 +62,9 @@ export async function receiveMultipart(
     }
     return received;
   } catch (error) {
-    request.unpipe(parser);
+    // The rest is of no use, and the parser may never ask for it again: let it flow away.
+    request.removeAllListeners('data');
+    request.resume();
     parser.destroy();
     for (const file of received) file.release();
     await Promise.all(files.map((file) => file.discard()));
