@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { readOrMakeKey } from './config/key.js';
-import { loadSettings, type Settings } from './config/settings.js';
+import { formatAddress, loadSettings, type Settings } from './config/settings.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory } from './index/lock.js';
@@ -61,7 +61,13 @@ async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<v
   const store = new Store(settings, paths, index, (message, error) => log.error({ err: error }, message));
   await store.writer.settle();
   const server = createServer({ store, index, settings, key, log });
-  await server.listen();
+  await server.listen().catch((error: unknown) => {
+    const address = formatAddress(settings.daemonListen);
+    throw new Error(
+      `cannot listen on ${address}: ${(error as Error).message}; end what listens there, or write another address in "daemonListen"`,
+      { cause: error },
+    );
+  });
   const stop = async () => {
     await server.close();
     await store.close();

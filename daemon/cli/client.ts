@@ -9,7 +9,7 @@ import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
-import { reachable } from './start.js';
+import { reachable } from './processes.js';
 
 /** Large files may take their time; only silence is an error. */
 const agent = new Agent({ headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 });

@@ -1,0 +1,110 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Address, formatAddress } from '../config/settings.js';
+import { CommandFailed } from './errors.js';
+
+/** Where a client on this machine reaches a listening address. */
+export function reachable({ host, port }: Address): Address {
+  return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
+}
+
+/** Rejects when nginx could not listen there, because others do or it is not allowed. */
+export async function assertFree(address: Address): Promise<void> {
+  const server = createServer();
+  try {
+    const listening = once(server, 'listening');
+    server.listen({ ...address, ipv6Only: true });
+    await listening;
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new CommandFailed(
+      `nginx cannot listen on ${formatAddress(address)}: ${reason}; end what listens there, or write another address in "listen"`,
+      { cause: error },
+    );
+  }
+  server.close();
+  await once(server, 'close');
+}
+
+/** Resolves when somebody accepts connections there, or when the wait is aborted. */
+export async function waitUntilListening(address: Address, aborted: AbortSignal): Promise<void> {
+  while (!aborted.aborted) {
+    const accepted = await new Promise<boolean>((done) => {
+      const socket = connect(reachable(address), () => {
+        socket.destroy();
+        done(true);
+      });
+      socket.on('error', () => done(false));
+    });
+    if (accepted) return;
+    await sleep(20);
+  }
+}
+
+/** Ends a child with a signal, and with another when it takes too long. */
+export async function end(
+  child: ChildProcess,
+  signal: NodeJS.Signals,
+  seconds: number,
+  last: NodeJS.Signals,
+): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill(last), seconds * 1000);
+  await ended;
+  clearTimeout(timer);
+}
+
+/** Signals a process group; nothing happens when all of it has ended. */
+export function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+/** Ends an nginx of ours that outlived its starter (kill -9), or workers that outlived both: they hold the port. */
+export async function stopLeftOverNginx(directory: string): Promise<void> {
+  const group = Number(readText(join(directory, 'nginx.pid')));
+  if (!(group > 1) || !isNginxOf(directory, membersOf(group))) return;
+  signalGroup(group, 'SIGTERM');
+  while (membersOf(group).length > 0) await sleep(20);
+}
+
+/** Whether a process group is ours: by now its number, which is its leader's, may be that of other programs. */
+function isNginxOf(directory: string, commandLines: string[]): boolean {
+  const master = commandLines.find((line) => line.startsWith('nginx: master'));
+  if (master !== undefined) return master.includes(join(directory, 'nginx.conf'));
+  return commandLines.some((line) => line.startsWith('nginx: worker'));
+}
+
+/** The command lines of a process group; zombies have none and are left out. */
+function membersOf(group: number): string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && groupOf(name) === group)
+    .map((pid) => readText(`/proc/${pid}/cmdline`))
+    .filter((line) => line !== '');
+}
+
+function groupOf(pid: string): number {
+  // The program's name, in parentheses, may hold anything.
+  return Number(
+    readText(`/proc/${pid}/stat`)
+      .replace(/^.*\) /s, '')
+      .split(' ')[2],
+  );
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return ''; // no such file, or the process ended meanwhile
+  }
+}
