@@ -95,7 +95,7 @@ const schema = z.strictObject({
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
   // The value itself stays out of the message.
   key: z
-    .string()
+    .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
     .regex(/^[\x21-\x7e]{16,256}$/, 'write 16 to 256 visible ASCII characters')
     .optional(),
   publicUrl: value(
@@ -132,11 +132,18 @@ function environmentName(key: string): string {
 }
 
 function readSettingsFile(file: string): Record<string, unknown> {
+  let text: string;
   let json: unknown;
   try {
-    json = JSON.parse(readFileSync(file, 'utf8'));
+    text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new SettingsError(`cannot read the settings file ${file}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    json = JSON.parse(text);
+  } catch {
+    // The parser's own words quote the text, which may hold the key.
+    throw new SettingsError(`the settings file ${file} is not JSON; look for a missing quote or comma, or a comment`);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     throw new SettingsError(`the settings file ${file} must hold one JSON object, such as {"listen": "0.0.0.0:80"}`);
