@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import type { Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 
 /** Who nginx's workers and the daemon run as, when root starts them. */
@@ -28,10 +29,13 @@ export function ownerOf(data: string): Owner | undefined {
 }
 
 /**
- * Goes on as the owner of the data directory when root called, so that what the command makes there is the owner's.
- * There is no way back.
+ * For commands that work on the data directory themselves: it must be there, and when root calls, the command goes on
+ * as its owner, so that what it makes there is the owner's. There is no way back.
  */
-export function becomeOwner(data: string): void {
+export function enterDataDirectory({ data }: Pick<Settings, 'data'>): void {
+  if (!existsSync(data)) {
+    throw new CommandFailed(`there is no ${data}; name the node's directory in "data" (FIDFS_DATA, or --config)`);
+  }
   const owner = ownerOf(data);
   if (!owner) return;
   process.setgroups?.([owner.gid]);

@@ -11,6 +11,7 @@ import type { RemovedFile, StoredFile } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
 import { formatBytes, progressBar } from './output.js';
+import { enterDataDirectory } from './owner.js';
 
 /** Files in one transaction. */
 const BATCH = 1000;
@@ -33,6 +34,7 @@ export interface RebuildReport {
  * old index is replaced at the end only. The node must not run.
  */
 export async function rebuild(settings: Settings): Promise<RebuildReport> {
+  enterDataDirectory(settings);
   const unlock = lockDataDirectory(settings.data);
   try {
     const database = join(settings.data, 'index.db');

@@ -10,6 +10,7 @@ import { filePath } from '../store/layout.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
 import { formatBytes, progressBar } from './output.js';
+import { enterDataDirectory } from './owner.js';
 
 /** What `fidfs verify` found. */
 export interface VerifyReport {
@@ -28,6 +29,7 @@ export interface VerifyReport {
  */
 export async function verify(settings: Settings): Promise<VerifyReport> {
   const report: VerifyReport = { files: 0, bytes: 0, foreign: 0, unchecked: 0, wrong: [] };
+  enterDataDirectory(settings);
   const database = join(settings.data, 'index.db');
   const index = existsSync(database) ? new Index(database) : undefined;
   try {
