@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream, statSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -50,10 +50,11 @@ export class Client {
     this.daemon = `http://${formatAddress(reachable(settings.daemonListen))}`;
   }
 
-  /** Sends one file; `progress` gets the bytes of each piece. */
-  async upload(file: string, progress: (bytes: number) => void): Promise<UploadedFile> {
-    const size = fileSize(file);
-    const body = createReadStream(file).on('data', (chunk) => progress(chunk.length));
+  /** Sends one file; `progress` gets the bytes of each piece and of the whole. */
+  async upload(file: string, progress: (bytes: number, total: number) => void): Promise<UploadedFile> {
+    const handle = await openFile(file);
+    const { size } = await handle.stat();
+    const body = handle.createReadStream().on('data', (chunk) => progress(chunk.length, size));
     const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
     const answer = await this.send(url, {
       method: 'POST',
@@ -78,13 +79,17 @@ export class Client {
       },
     });
     const partial = `${target}.part`;
-    if (target === '-') await pipeline(answer.body, check, process.stdout, { end: false });
-    else await pipeline(answer.body, check, createWriteStream(partial));
-    if (size !== null && (size !== length || expected !== crc)) {
-      if (target !== '-') await rm(partial);
-      throw new CommandFailed(`${id}: the bytes that came do not match the ID; run "fidfs verify" on the node`);
+    const sink = target === '-' ? process.stdout : createWriteStream(partial);
+    try {
+      await pipeline([answer.body, check, sink], { end: target !== '-' });
+      if (size !== null && (size !== length || expected !== crc)) {
+        throw new Error('the bytes that came do not match the ID; run "fidfs verify" on the node');
+      }
+      if (target !== '-') await rename(partial, target);
+    } catch (error) {
+      if (target !== '-') await rm(partial, { force: true });
+      throw new CommandFailed(`${id}: ${(error as Error).message}`, { cause: error });
     }
-    if (target !== '-') await rename(partial, target);
   }
 
   async delete(id: string): Promise<void> {
@@ -115,14 +120,13 @@ export class Client {
   }
 }
 
-function fileSize(file: string): number {
-  try {
-    const stat = statSync(file);
-    if (stat.isFile()) return stat.size;
-  } catch (error) {
-    throw new CommandFailed(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
-  }
-  throw new CommandFailed(`${file} is not a file; name files, not directories`);
+async function openFile(file: string): Promise<FileHandle> {
+  const handle = await open(file).catch((error: unknown) => {
+    throw new CommandFailed(`cannot be read: ${(error as Error).message}`, { cause: error });
+  });
+  if ((await handle.stat()).isFile()) return handle;
+  await handle.close();
+  throw new CommandFailed('is not a file; name files, not directories');
 }
 
 function problemText(text: string): string {

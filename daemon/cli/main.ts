@@ -24,15 +24,20 @@ const program = new Command('fidfs')
   .version(version)
   .exitOverride()
   .configureHelp({ showGlobalOptions: true });
+addExamples(program, ['fidfs start', 'fidfs upload photo.jpg', 'fidfs upload --help']);
+
+function addExamples(to: Command, examples: string[]): Command {
+  return to.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+}
 
 /** Adds a command with the options and the examples that every one has. */
 function command(usage: string, description: string, examples: string[]): Command {
-  return program
+  const made = program
     .command(usage)
     .description(description)
     .option('-c, --config <file>', 'settings file (default: FIDFS_CONFIG)')
-    .option('--json', 'print one JSON document')
-    .addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
+    .option('--json', 'print one JSON document');
+  return addExamples(made, examples);
 }
 
 function remote(usage: string, description: string, examples: string[]): Command {
@@ -77,10 +82,13 @@ remote('upload <file...>', 'Upload files and print their IDs.', [
   'fidfs upload --json *.jpg > ids.json',
 ]).action(async (files: string[], options: Options) => {
   const client = new Client(loadSettings(options.config), options.server);
-  const act = async (file: string) => {
-    const bar = progressBar(`${file} {bar} {percentage}%`, 1);
-    const result = await client.upload(file, (bytes) => bar?.increment(bytes)).finally(() => bar?.stop());
-    return result;
+  const act = (file: string) => {
+    let bar: ReturnType<typeof progressBar>;
+    const progress = (bytes: number, total: number) => {
+      bar ??= progressBar(`${file} {bar} {percentage}%`, total);
+      bar?.increment(bytes);
+    };
+    return client.upload(file, progress).finally(() => bar?.stop());
   };
   await forEach(files, options, act, ({ id }) => `${id}\n`);
 });
