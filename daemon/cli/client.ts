@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { Transform } from 'node:stream';
+import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
 import { Agent, type Dispatcher, request } from 'undici';
@@ -53,16 +53,19 @@ export class Client {
   /** Sends one file; `progress` gets the bytes of each piece and of the whole. */
   async upload(file: string, progress: (bytes: number, total: number) => void): Promise<UploadedFile> {
     const handle = await openFile(file);
-    const { size } = await handle.stat();
-    const body = handle.createReadStream().on('data', (chunk) => progress(chunk.length, size));
-    const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
-    const answer = await this.send(url, {
-      method: 'POST',
-      body,
-      headers: this.headers({ 'content-length': String(size) }),
-    });
-    const { files } = (await answer.body.json()) as { files: UploadedFile[] };
-    return files[0] as UploadedFile;
+    try {
+      const { size } = await handle.stat();
+      const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
+      const answer = await this.send(url, {
+        method: 'POST',
+        body: Readable.from(contentOf(handle, (bytes) => progress(bytes, size))),
+        headers: this.headers({ 'content-length': String(size) }),
+      });
+      const { files } = (await answer.body.json()) as { files: UploadedFile[] };
+      return files[0] as UploadedFile;
+    } finally {
+      await handle.close();
+    }
   }
 
   /** Fetches a file and checks it against its ID. It gets its name only when it is right. `-` is standard output. */
@@ -127,6 +130,14 @@ async function openFile(file: string): Promise<FileHandle> {
   if ((await handle.stat()).isFile()) return handle;
   await handle.close();
   throw new CommandFailed('is not a file; name files, not directories');
+}
+
+/** Nothing is read before the connection asks for it. */
+async function* contentOf(handle: FileHandle, progress: (bytes: number) => void): AsyncGenerator<Buffer> {
+  for await (const chunk of handle.createReadStream({ autoClose: false })) {
+    progress(chunk.length);
+    yield chunk;
+  }
 }
 
 function problemText(text: string): string {
