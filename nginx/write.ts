@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration, typesInclude } from './configuration.js';
@@ -34,6 +34,8 @@ export function writeStandalone(settings: Settings, module: string | undefined, 
   writeIncludes(settings);
   const configuration = join(directory, 'nginx.conf');
   const accessLog = join(settings.data, 'log', 'access.log');
+  // nginx makes it as root where root starts it, and the owner could not write there later.
+  closeSync(openSync(accessLog, 'a'));
   writeFileSync(configuration, standaloneConfiguration(settings, { directory, accessLog, module, user }));
   return configuration;
 }

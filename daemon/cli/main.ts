@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import fileId from '../../file-id/file-id.js';
 import { includeLines, writeIncludes } from '../../nginx/write.js';
@@ -7,6 +8,7 @@ import { version } from '../version.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { formatBytes, formatTable, printJson, progressBar } from './output.js';
+import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
 import { start } from './start.js';
 import { verify } from './verify.js';
@@ -201,7 +203,7 @@ command('key', 'Print the upload key.', [
 command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
   (options: Options) => {
     const settings = loadSettings(options.config);
-    writeIncludes(settings);
+    asOwner(existsSync(settings.data) ? ownerOf(settings.data) : undefined, () => writeIncludes(settings));
     const lines = includeLines(settings);
     if (options.json) printJson(lines);
     else process.stdout.write(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);

@@ -28,6 +28,19 @@ export function ownerOf(data: string): Owner | undefined {
   }
 }
 
+/** Does something with the owner's rights, so that what it makes is the owner's. */
+export function asOwner<T>(owner: Owner | undefined, action: () => T): T {
+  if (!owner) return action();
+  process.setegid?.(owner.gid);
+  process.seteuid?.(owner.uid);
+  try {
+    return action();
+  } finally {
+    process.seteuid?.(0);
+    process.setegid?.(0);
+  }
+}
+
 /**
  * For commands that work on the data directory themselves: it must be there, and when root calls, the command goes on
  * as its owner, so that what it makes there is the owner's. There is no way back.

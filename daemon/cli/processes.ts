@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -71,10 +71,13 @@ export function signalGroup(group: number, signal: NodeJS.Signals): void {
 
 /** Ends an nginx of ours that outlived its starter (kill -9), or workers that outlived both: they hold the port. */
 export async function stopLeftOverNginx(directory: string): Promise<void> {
-  const group = Number(readText(join(directory, 'nginx.pid')));
-  if (!(group > 1) || !isNginxOf(directory, membersOf(group))) return;
-  signalGroup(group, 'SIGTERM');
-  while (membersOf(group).length > 0) await sleep(20);
+  const pidFile = join(directory, 'nginx.pid');
+  const group = Number(readText(pidFile));
+  if (group > 1 && isNginxOf(directory, membersOf(group))) {
+    signalGroup(group, 'SIGTERM');
+    while (membersOf(group).length > 0) await sleep(20);
+  }
+  rmSync(pidFile, { force: true });
 }
 
 /** Whether a process group is ours: by now its number, which is its leader's, may be that of other programs. */

@@ -10,7 +10,7 @@ import { formatAddress, loadSettings, type Settings } from '../config/settings.j
 import type { DaemonMessage } from '../main.js';
 import { version } from '../version.js';
 import { CommandFailed } from './errors.js';
-import { type Owner, ownerOf } from './owner.js';
+import { asOwner, type Owner, ownerOf } from './owner.js';
 import { assertFree, end, reachable, signalGroup, stopLeftOverNginx, waitUntilListening } from './processes.js';
 
 const NGINX_STOP_SECONDS = 10;
@@ -101,7 +101,7 @@ class Supervisor {
   private async startNginx(): Promise<void> {
     if (this.stopping) return;
     const user = this.owner && `${this.owner.user} ${this.owner.group}`;
-    const configuration = writeStandalone(this.settings, this.programs.module, user);
+    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs.module, user));
     const argumentsOfNginx = ['-e', 'stderr', '-p', nginxDirectory(this.settings), '-c', configuration];
     const nginx = spawn(this.programs.nginx, argumentsOfNginx, {
       detached: true,
