@@ -126,8 +126,11 @@ const schema = z.strictObject({
 /** All settings, defaults filled in; see docs/settings.md. */
 export type Settings = Omit<z.output<typeof schema>, 'storePaths'> & { storePaths: string[] };
 
+/** The keys of the settings file. */
+export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
+
 /** `maxFileSize` is FIDFS_MAX_FILE_SIZE. */
-function environmentName(key: string): string {
+export function environmentName(key: string): string {
   return `FIDFS_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
@@ -159,7 +162,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
   const given = file ?? environment.FIDFS_CONFIG;
   const merged = given === undefined ? {} : readSettingsFile(given);
   const mistakes: string[] = [];
-  const variables = new Map(Object.keys(schema.shape).map((key) => [environmentName(key), key]));
+  const variables = new Map(SETTING_NAMES.map((key) => [environmentName(key), key]));
   for (const [name, text] of Object.entries(environment)) {
     const key = variables.get(name);
     if (key !== undefined && text !== undefined && text !== '') merged[key] = text;
@@ -171,7 +174,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
   for (const issue of parsed.error?.issues ?? []) {
     if (issue.code === 'unrecognized_keys') {
       for (const key of issue.keys) {
-        mistakes.push(`${key}: no such setting; there are ${Object.keys(schema.shape).join(', ')}`);
+        mistakes.push(`${key}: no such setting; there are ${SETTING_NAMES.join(', ')}`);
       }
     } else {
       const key = String(issue.path[0]);

@@ -2,7 +2,7 @@
  * The catalogue of every error that a client can get, mirrored in docs/problems.md. Details say what was wrong and
  * what to do; never a path, never a stack.
  */
-const CATALOGUE = {
+export const CATALOGUE = {
   'bad-request': [400, 'Malformed request'],
   'bad-id': [400, 'Not a file ID'],
   'bad-download-name': [400, 'Download name refused'],
