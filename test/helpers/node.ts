@@ -41,6 +41,8 @@ export interface NodeOptions {
   env?: Record<string, string>;
   /** An existing directory for everything; a fresh one otherwise. */
   directory?: string;
+  /** Who starts it, where root runs the tests. */
+  user?: { uid: number; gid: number };
 }
 
 /** A real node: nginx and daemon, in a directory of its own, on free ports. */
@@ -55,12 +57,13 @@ export class TestNode {
     readonly port: number,
     readonly daemonPort: number,
     private readonly extra: Record<string, string>,
+    private readonly user: NodeOptions['user'],
   ) {}
 
   /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
   static async create(t: Test, options: NodeOptions = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'fidfs-test-'));
-    const node = new TestNode(directory, await freePort(), await freePort(), options.env ?? {});
+    const node = new TestNode(directory, await freePort(), await freePort(), options.env ?? {}, options.user);
     t.teardown(async () => {
       await node.stop();
       await node.agent.destroy();
@@ -116,6 +119,9 @@ export class TestNode {
     const child = spawn(process.execPath, [COMMAND, 'start'], {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // A process group as a shell makes it, so that a test can press Ctrl-C.
+      detached: true,
+      ...this.user,
     });
     this.process = child;
     const from = this.output.length;
