@@ -1,0 +1,32 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { environmentName, SETTING_NAMES } from '../../daemon/config/settings.js';
+import { CATALOGUE } from '../../daemon/http/problems.js';
+
+/** The cells of the first table of a page, without its heading. */
+function table(page: string): string[][] {
+  const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
+  const rows = text.split('\n').filter((line) => line.startsWith('|'));
+  return rows.slice(2).map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+}
+
+t.test('docs/settings.md has every setting, and no other', async (t) => {
+  const rows = table('settings.md').map(([key, environment]) => [key, environment]);
+  t.strictSame(
+    rows,
+    SETTING_NAMES.map((key) => [`\`${key}\``, `\`${environmentName(key)}\``]),
+  );
+});
+
+t.test('docs/problems.md has every problem of the catalogue, and no other', async (t) => {
+  const rows = table('problems.md').map(([name, status, title]) => [name, status, title]);
+  t.strictSame(
+    rows,
+    Object.entries(CATALOGUE).map(([name, [status, title]]) => [`\`${name}\``, String(status), title]),
+  );
+});

@@ -1,0 +1,132 @@
+import { writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import t from 'tap';
+import { environmentName, loadSettings, SETTING_NAMES, SettingsError } from '../../daemon/config/settings.js';
+import { TestNode } from '../helpers/node.js';
+
+/** For each key: a value of the file and what it means, one of the environment and what that means. */
+const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: string, meaning: unknown]> = {
+  data: ['/a b', '/a b', 'c', resolve('c')],
+  storePaths: [['/a', '/b'], ['/a', '/b'], '/c, /d', ['/c', '/d']],
+  listen: ['[::1]:80', { host: '::1', port: 80 }, '0.0.0.0:81', { host: '0.0.0.0', port: 81 }],
+  daemonListen: ['h.example:1', { host: 'h.example', port: 1 }, '1.2.3.4:65535', { host: '1.2.3.4', port: 65535 }],
+  group: ['pictures', 'pictures', 'g-_1', 'g-_1'],
+  serverId: [7, 7, '16777215', 16777215],
+  key: ['of-the-file-0123456', 'of-the-file-0123456', 'of-the-environment-0', 'of-the-environment-0'],
+  publicUrl: ['https://a.example/', 'https://a.example', 'http://b.example/x', 'http://b.example/x'],
+  uploads: ['open', 'open', 'key', 'key'],
+  activeTypes: ['inline', 'inline', 'attachment', 'attachment'],
+  workers: [3, 3, 'auto', 'auto'],
+  metricsFrom: [['10.0.0.0/8'], ['10.0.0.0/8'], '10.1.1.1,fd00::/8', ['10.1.1.1', 'fd00::/8']],
+  maxFileSize: ['1.5KiB', 1536, '5', 5],
+  reserve: ['10%', { share: 0.1 }, '1GiB', { bytes: 2 ** 30 }],
+  sync: ['file', 'file', 'off', 'off'],
+};
+
+const DEFAULTS = {
+  ...{ data: resolve('var'), storePaths: [resolve('var/store0')], group: 'group1', serverId: 1 },
+  ...{ listen: { host: '127.0.0.1', port: 8080 }, daemonListen: { host: '127.0.0.1', port: 8081 } },
+  ...{ uploads: 'key', activeTypes: 'attachment', workers: 'auto', metricsFrom: [] },
+  ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch' },
+};
+
+/** For each key: wrong values, and a word of what is allowed instead. */
+const WRONG: Record<string, [values: unknown[], allowed: string]> = {
+  data: [['', 'a"b', 'a;b', 'a\nb', []], 'a path'],
+  storePaths: [[[], 5, ['/a"'], ['/a', 5, true], {}], 'path'],
+  listen: [['8080', 80, '1.2.3.4', '1.2.3.4:0', '1.2.3.4:65536', '[1.2.3.4]:80', true], 'host:port'],
+  daemonListen: [['x', {}], 'host:port'],
+  group: [['', 'a/b', 'seventeen-letters', {}], '1 to 16 letters'],
+  serverId: [[0, -1, 16777216, 1.5, 'x', true], '1 to 16777215'],
+  key: [['short', 'with a space in it', 'x'.repeat(257), 1234567890123456], '16 to 256'],
+  publicUrl: [['ftp://x', 'x', 5, 'http://x"'], 'http://'],
+  uploads: [['OPEN', true], '"key" or "open"'],
+  activeTypes: [['x', {}], '"attachment" or "inline"'],
+  workers: [[0, 'many', -1, 1025], '"auto" or a number'],
+  metricsFrom: [['10.0.0.0/33', 'x', [5], {}, '::1/129'], 'a network'],
+  maxFileSize: [['10GB', -1, 'x', true], 'KiB'],
+  reserve: [['100%', '-1', 'x%', {}], '5%'],
+  sync: [['yes', true], '"batch"'],
+};
+
+t.test('every setting can be given in the file and in the environment, which wins', async (t) => {
+  t.strictSame(Object.keys(GOOD), SETTING_NAMES, 'no setting is left out here');
+  const file = join(t.testdir(), 'settings.json');
+  for (const [key, [inFile, meant, inEnvironment, meantThere]] of Object.entries(GOOD)) {
+    writeFileSync(file, JSON.stringify({ [key]: inFile }));
+    const read = (environment: NodeJS.ProcessEnv) => loadSettings(file, environment)[key as 'data'];
+    const got = [read({}), read({ [environmentName(key)]: inEnvironment }), read({ [environmentName(key)]: '' })];
+    t.strictSame(got, [meant, meantThere, meant], key);
+  }
+});
+
+t.test('without settings there are the documented defaults', async (t) => {
+  t.strictSame(loadSettings(undefined, { HOME: '/root' }), DEFAULTS);
+  t.strictSame(loadSettings(undefined, { FIDFS_DATA: '/x' }).storePaths, ['/x/store0']);
+});
+
+t.test('the file is that of --config, else that of FIDFS_CONFIG', async (t) => {
+  const directory = t.testdir({ 'a.json': '{"group":"a"}', 'b.json': '{"group":"b"}' });
+  const [a, b] = ['a.json', 'b.json'].map((name) => join(directory, name));
+  t.equal(loadSettings(a, { FIDFS_CONFIG: b }).group, 'a');
+  t.equal(loadSettings(undefined, { FIDFS_CONFIG: b }).group, 'b');
+});
+
+t.test('each wrong value is refused with a line that names the setting and says what is allowed', async (t) => {
+  t.strictSame(Object.keys(WRONG), SETTING_NAMES, 'no setting is left out here');
+  const file = join(t.testdir(), 'settings.json');
+  const unclear: unknown[] = [];
+  for (const [key, [values, allowed]] of Object.entries(WRONG)) {
+    for (const value of values) {
+      writeFileSync(file, JSON.stringify({ [key]: value }));
+      const words = refusal(() => loadSettings(file, {}));
+      if (!words.startsWith(`${key}: `) || !words.includes(allowed) || words.includes('\n')) {
+        unclear.push([key, value, words]);
+      }
+      // Seen to fail with the value in the message, as other settings have it.
+      if (key === 'key' && words.includes(String(value))) unclear.push(['shows the key', words]);
+    }
+  }
+  t.strictSame(unclear, []);
+});
+
+t.test('a settings file that is not one is refused, and what it holds is not shown', async (t) => {
+  const secret = 'a-secret-key-0123456789';
+  const texts = [`{"key": ${secret}}`, `{"key": "${secret}"`, `"${secret}"`, `["${secret}"]`, 'null', ''];
+  const file = join(t.testdir(), 'settings.json');
+  const unclear: string[] = [];
+  for (const text of texts) {
+    writeFileSync(file, text);
+    const words = refusal(() => loadSettings(file, {}));
+    // Seen to fail with JSON.parse's own message, which quotes the text.
+    if (!words.includes(file) || words.includes(secret.slice(0, 6))) unclear.push(words);
+  }
+  t.strictSame(unclear, []);
+  t.match(
+    refusal(() => loadSettings(join(file, 'x'), {})),
+    /cannot read the settings file .*ENOTDIR/,
+  );
+});
+
+t.test('wrong settings stop the start and every command with status 2, each named in a line', async (t) => {
+  const file = join(t.testdir({ 'settings.json': '{"listen":"here","colour":"red","sync":"never"}' }), 'settings.json');
+  const node = await TestNode.create(t, { env: { FIDFS_SYNC: 'sometimes', FIDFS_COLOR: 'blue', FIDFS_CONFIG: file } });
+  const wanted = [/^fidfs: FIDFS_COLOR: no such setting; there are FIDFS_DATA, /m, /^colour: no such setting/m];
+  wanted.push(/^FIDFS_SYNC: "sometimes" is not allowed; write "batch" or "file" or "off"$/m);
+  for (const command of [['start'], ['status'], ['verify'], ['start', '--config', file]]) {
+    const { status, stderr, stdout } = await node.command(...command);
+    t.equal(status, 2, command.join(' '));
+    t.same(wanted.filter((line) => !line.test(stderr)).map(String), [], 'names each', { stderr });
+    t.equal(stdout, '');
+  }
+});
+
+function refusal(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
