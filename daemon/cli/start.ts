@@ -100,8 +100,10 @@ class Supervisor {
 
   private async startNginx(): Promise<void> {
     if (this.stopping) return;
-    const user = this.owner && `${this.owner.user} ${this.owner.group}`;
-    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs.module, user));
+    // Left to itself, nginx started by root serves as nobody, who may not read root's files.
+    const { user, group } = this.owner ?? { user: 'root', group: 'root' };
+    const runAs = process.getuid?.() === 0 ? `${user} ${group}` : undefined;
+    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs.module, runAs));
     const argumentsOfNginx = ['-e', 'stderr', '-p', nginxDirectory(this.settings), '-c', configuration];
     const nginx = spawn(this.programs.nginx, argumentsOfNginx, {
       detached: true,
