@@ -1,0 +1,11 @@
+import type { Test } from 'tap';
+import { type Answer, problemOf } from './node.js';
+
+/** Asserts that an answer is a problem document (RFC 9457) of the catalogue, whatever the address ended in. */
+export function assertProblem(t: Test, answer: Answer, status: number, name: string, what: string): void {
+  t.equal(answer.status, status, `${what}: status`, { body: answer.body.toString().slice(0, 500) });
+  t.equal(answer.headers['content-type'], 'application/problem+json', `${what}: media type`);
+  if (answer.body.length === 0) return; // the answer to a HEAD
+  const problem = problemOf(answer);
+  t.match(problem, { type: `urn:fidfs:problem:${name}`, title: /\w/, status, detail: /\w/ }, what);
+}
