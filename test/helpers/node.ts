@@ -248,3 +248,9 @@ function childrenOf(pid: number): number[] {
     return []; // ended meanwhile
   }
 }
+
+/** The files of an upload's 201. */
+export function uploadedOf(answer: Answer): Uploaded[] {
+  if (answer.status !== 201) throw new Error(`upload: ${answer.status} ${answer.body}`);
+  return (JSON.parse(answer.body.toString()) as { files: Uploaded[] }).files;
+}
