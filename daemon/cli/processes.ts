@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Address, formatAddress } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 
+/** How long an nginx of an earlier start may take to end. */
+const LEFT_OVER_SECONDS = 10;
+
 /** Where a client on this machine reaches a listening address. */
 export function reachable({ host, port }: Address): Address {
   return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
@@ -75,7 +78,13 @@ export async function stopLeftOverNginx(directory: string): Promise<void> {
   const group = Number(readText(pidFile));
   if (group > 1 && isNginxOf(directory, membersOf(group))) {
     signalGroup(group, 'SIGTERM');
-    while (membersOf(group).length > 0) await sleep(20);
+    const patience = Date.now() + LEFT_OVER_SECONDS * 1000;
+    while (membersOf(group).length > 0) {
+      if (Date.now() > patience) {
+        throw new CommandFailed(`nginx of an earlier start does not end; end process ${group} as who started it`);
+      }
+      await sleep(20);
+    }
   }
   rmSync(pidFile, { force: true });
 }

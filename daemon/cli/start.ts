@@ -51,6 +51,8 @@ class Supervisor {
       this.stopped = done;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void this.stop());
+    // Nobody reads any more: that is no reason to stop serving.
+    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     try {
       const keyMade = await this.startDaemon();
       await stopLeftOverNginx(nginxDirectory(this.settings));
