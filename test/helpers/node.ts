@@ -11,6 +11,9 @@ import { freePort } from './ports.js';
 
 const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 
+/** Runs node without what tap adds to follow processes: it slows each start, and writes where other users may not. */
+const BARE_NODE = ['-u', 'NODE_OPTIONS', process.execPath];
+
 /** One file of an upload's answer. */
 export interface Uploaded {
   id: string;
@@ -116,7 +119,7 @@ export class TestNode {
 
   /** Starts it; resolves when it is ready, rejects with its words when it ends before. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [COMMAND, 'start'], {
+    const child = spawn('env', [...BARE_NODE, COMMAND, 'start'], {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group as a shell makes it, so that a test can press Ctrl-C.
@@ -136,6 +139,12 @@ export class TestNode {
     });
   }
 
+  /** Stops reading what it says, as when a terminal is closed. */
+  hangUp(): void {
+    this.process?.stdout?.destroy();
+    this.process?.stderr?.destroy();
+  }
+
   /** Stops it as a user does. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.process;
@@ -144,6 +153,14 @@ export class TestNode {
     child.kill(signal);
     await ended;
     this.process = undefined;
+  }
+
+  /** Resolves with the exit status, or the signal, with which it ends. */
+  async ended(): Promise<number | NodeJS.Signals | null> {
+    const child = this.process;
+    if (!child) throw new Error('the node was not started');
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child.exitCode ?? child.signalCode;
   }
 
   /** The process id of the daemon. */
@@ -215,7 +232,7 @@ export class TestNode {
   command(...words: string[]): Promise<Ended> {
     return new Promise((resolve) => {
       const options = { env: { ...process.env, ...this.env }, cwd: this.directory, maxBuffer: 2 ** 26 };
-      execFile(process.execPath, [COMMAND, ...words], options, (error, stdout, stderr) => {
+      execFile('env', [...BARE_NODE, COMMAND, ...words], options, (error, stdout, stderr) => {
         resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
       });
     });
