@@ -1,0 +1,40 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { TestNode } from '../helpers/node.js';
+import { missing, run } from '../helpers/programs.js';
+import { seeded } from '../helpers/random.js';
+
+const page = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
+const scripts = [...page.matchAll(/^## (PHP .*)\n\n```php\n([^`]*)```/gm)];
+
+t.test('the PHP of docs/clients.md stores files as they are', { skip: missing('php') }, async (t) => {
+  const random = seeded(t);
+  const node = await TestNode.start(t);
+  const directory = t.testdir();
+  t.strictSame(
+    scripts.map(([, title]) => title),
+    ['PHP with curl', 'PHP without any extension'],
+  );
+  const modules = (await run('php', ['-m'])).stdout;
+  for (const [, title = '', code = ''] of scripts) {
+    const skip = title.includes('curl') && !/^curl$/m.test(modules) && 'php-curl is not installed here';
+    await t.test(title, { skip }, async (t) => {
+      const script = join(directory, `${title}.php`);
+      writeFileSync(script, `${code}\necho fidfs_upload($argv[1], $argv[2], $argv[3]);\n`);
+      // Seen to fail with text in the place of the content.
+      for (const size of [0, 1000, 3_000_000]) {
+        const content = random.bytes(size);
+        const file = join(directory, `a ${size} ü.jpg`);
+        writeFileSync(file, content);
+        const { status, stdout, stderr } = await run('php', [script, node.origin, node.key, file]);
+        t.equal(status, 0, `${size} bytes`, { stderr });
+        t.match(stdout, /^group1\/M00\/.*\.jpg$/);
+        t.ok((await node.get(stdout)).body.equals(content));
+      }
+      const refused = await run('php', [script, node.origin, 'not-the-key', script]);
+      t.equal(refused.status, 255);
+      t.match(refused.stdout + refused.stderr, /RuntimeException: fidfs: .*Upload key needed/);
+    });
+  }
+});
