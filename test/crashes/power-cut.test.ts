@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { broken, Load, type Promised } from '../helpers/load.js';
+import { cannotMount, makeImage, mountImage, scratch, unmount } from '../helpers/mounts.js';
+import { TestNode } from '../helpers/node.js';
+import { type Random, seeded } from '../helpers/random.js';
+
+/*
+ * Everything of a node lies on an ext4 image, mounted through a loop device: what is only in the page cache of that
+ * file system is not in the image. A copy of the image while all writers stand still is what a power cut leaves.
+ */
+
+/** `npm run storm -- --rounds N` and `--sync MODE` set them. */
+const ROUNDS = Number(process.env.STORM_ROUNDS ?? 10);
+const ONLY = process.env.STORM_SYNC;
+/** The journal's own timer would make durable what nobody synced; far apart, it hides less. */
+const MOUNTED = 'loop,commit=300';
+
+function isStopped(pid: number): boolean {
+  return /\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
+/** Copies the image at an instant when nobody writes, and says what had been promised at it. */
+async function cutPower(node: TestNode, load: Load, image: string, copy: string): Promise<Promised> {
+  const pids = node.pids();
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    await node.until(() => pids.every(isStopped), 'stopped');
+    const promised = load.promised();
+    execFileSync('cp', ['--sparse=always', image, copy]);
+    return promised;
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+}
+
+/** Starts a node on what the power cut left, and returns what is wrong with it. */
+async function lookAt(t: Test, copy: string, point: string, promised: Promised, sync: string): Promise<string[]> {
+  mountImage(t, copy, point);
+  const node = await TestNode.create(t, { directory: point, env: { FIDFS_SYNC: sync } });
+  try {
+    await node.start();
+    const found = await broken(node, promised);
+    const { status, stdout, stderr } = await node.command('verify');
+    if (status !== 0) found.push(`fidfs verify: ${stdout}${stderr}`);
+    const left = readdirSync(join(node.storePath, 'tmp'));
+    return [...found, ...left.map((name) => `tmp/${name} is left`)];
+  } finally {
+    await node.stop();
+    unmount(point);
+    rmSync(copy);
+  }
+}
+
+async function storm(t: Test, random: Random, sync: string, rounds: number): Promise<void> {
+  const directory = scratch(t);
+  const image = join(directory, 'image');
+  makeImage(image, 512);
+  const point = mountImage(t, image, join(directory, 'node'), MOUNTED);
+  const node = await TestNode.start(t, { directory: point, env: { FIDFS_SYNC: sync } });
+  // Even the first start would be lost, and there would be nothing to count.
+  if (sync === 'off') execFileSync('sync', ['-f', point]);
+  const load = new Load(node, random, { deletions: 40, largest: 2 ** 20 });
+  let asked = 0;
+  let lost = 0;
+  for (let round = 1; round <= rounds; round++) {
+    load.start();
+    // The random moment is what is being tested, so this is not a wait for anything.
+    await sleep(100 + random.below(300));
+    const copy = join(directory, 'copy');
+    const promised = await cutPower(node, load, image, copy);
+    await load.stop();
+    const found = await lookAt(t, copy, join(directory, 'after'), promised, sync);
+    asked += promised.stored.size + promised.deleted.size;
+    lost += found.length;
+    t.strictSame(
+      found.slice(0, 20),
+      [],
+      `round ${round}: nothing that was answered is lost, nothing half done is left`,
+    );
+    if (promised.stored.size > 2000) await load.forgetMost();
+  }
+  t.comment(`sync ${sync}: ${asked} promises looked at after ${rounds} power cuts, ${lost} broken`);
+}
+
+// Seen to fail with FIDFS_SYNC=off (4,122 of 5,971 promises broken in 5 rounds), without the sync in DurableWriter.sync
+// (614 of 922 in 3), and without repeatDeletions in daemon/store/recovery.ts (half done deletions in 2 of 5).
+t.test('what was answered survives a power cut at any moment', { skip: cannotMount() }, async (t) => {
+  const random = seeded(t);
+  await storm(t, random, ONLY ?? 'batch', ROUNDS);
+  if (ONLY === undefined) await storm(t, random, 'file', Math.ceil(ROUNDS / 5));
+});

@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { TestNode, Uploaded } from './node.js';
+import { type Random, randomFrom } from './random.js';
+
+/** What was sent, to compare with what comes back. */
+interface Sent {
+  size: number;
+  sha256: string;
+}
+
+/** What a client may rely on at one instant. */
+export interface Promised {
+  /** Answered with 201, and no deletion was asked for. */
+  stored: Map<string, Sent>;
+  /** Answered with 204. */
+  deleted: Set<string>;
+}
+
+export interface LoadOptions {
+  clients?: number;
+  /** Of 100 requests, how many delete. */
+  deletions?: number;
+  /** Bytes of the largest file. */
+  largest?: number;
+}
+
+const POOL_SIZE = 4 * 2 ** 20;
+/** A client that got an error waits so long, as a polite one does. */
+const PAUSE_MILLISECONDS = 20;
+
+/** Clients that upload (raw and multipart) and delete until they are told to stop, and remember what they were promised. */
+export class Load {
+  private readonly stored = new Map<string, Sent>();
+  private readonly ids: string[] = [];
+  private readonly deleted = new Set<string>();
+  /** Deletions that were asked for and not (yet) answered with 204. */
+  private readonly doubtful = new Set<string>();
+  private readonly pool: Buffer;
+  private running: Promise<unknown> | undefined;
+  private stopping = false;
+  /** How often each status came; 0 when the connection broke. */
+  readonly statuses = new Map<number, number>();
+
+  constructor(
+    private readonly node: TestNode,
+    private readonly random: Random,
+    private readonly options: LoadOptions = {},
+  ) {
+    this.pool = randomFrom(random.below(2 ** 31)).bytes(POOL_SIZE);
+  }
+
+  start(): void {
+    const { clients = 16 } = this.options;
+    this.stopping = false;
+    this.running = Promise.all(Array.from({ length: clients }, () => this.client()));
+  }
+
+  /** Resolves when the last request has been answered. */
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.running;
+  }
+
+  count(status: number): number {
+    return this.statuses.get(status) ?? 0;
+  }
+
+  /** What has been promised up to now. */
+  promised(): Promised {
+    const stored = new Map([...this.stored].filter(([id]) => !this.doubtful.has(id) && !this.deleted.has(id)));
+    return { stored, deleted: new Set(this.deleted) };
+  }
+
+  /** Deletes most of what is stored and forgets it, so that a long run needs no large disk. Not while it runs. */
+  async forgetMost(): Promise<void> {
+    const ids = [...this.stored.keys()].slice(0, -100);
+    const questions = ids.values();
+    const ask = async () => {
+      for (const id of questions) await this.delete(id);
+    };
+    await Promise.all(Array.from({ length: 16 }, ask));
+  }
+
+  private async client(): Promise<void> {
+    while (!this.stopping) {
+      const status = await this.act().catch(() => 0);
+      this.statuses.set(status, this.count(status) + 1);
+      if (status === 0 || status >= 500) await sleep(PAUSE_MILLISECONDS);
+    }
+  }
+
+  private act(): Promise<number> {
+    const { deletions = 20 } = this.options;
+    if (this.random.below(100) < deletions) {
+      const id = this.anyStored();
+      if (id !== undefined) return this.delete(id);
+    }
+    return this.random.below(5) === 0 ? this.uploadParts() : this.upload([this.content()]);
+  }
+
+  private async delete(id: string): Promise<number> {
+    this.stored.delete(id);
+    this.doubtful.add(id);
+    const { status } = await this.node.delete(id);
+    if (status === 204) {
+      this.doubtful.delete(id);
+      this.deleted.add(id);
+    }
+    return status;
+  }
+
+  private uploadParts(): Promise<number> {
+    const contents = Array.from({ length: 1 + this.random.below(5) }, () => this.content());
+    const boundary = 'the-boundary-of-this-load';
+    const parts = contents.flatMap((content, number) => [
+      Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="f"; filename="${number}.bin"\r\n\r\n`),
+      content,
+      Buffer.from('\r\n'),
+    ]);
+    const body = Buffer.concat([...parts, Buffer.from(`--${boundary}--\r\n`)]);
+    return this.upload(contents, body, { 'content-type': `multipart/form-data; boundary=${boundary}` });
+  }
+
+  private async upload(contents: Buffer[], body = contents[0], headers = {}): Promise<number> {
+    const answer = await this.node.post(body, '', headers);
+    if (answer.status !== 201) return answer.status;
+    const { files } = JSON.parse(answer.body.toString()) as { files: Uploaded[] };
+    for (const [number, content] of contents.entries()) {
+      const { id } = files[number] as Uploaded;
+      this.stored.set(id, { size: content.length, sha256: digest(content) });
+      this.ids.push(id);
+    }
+    return 201;
+  }
+
+  /** Mostly small, some empty, some that go to disk as they come. */
+  private content(): Buffer {
+    const { largest = 2 * 2 ** 20 } = this.options;
+    const kind = this.random.below(100);
+    const limit = kind < 5 ? 1 : kind < 80 ? 4096 : kind < 97 ? 100_000 : largest;
+    const size = this.random.below(Math.min(limit, largest));
+    const start = this.random.below(POOL_SIZE - size);
+    return this.pool.subarray(start, start + size);
+  }
+
+  /** One of the last few hundred: those of the last moments are the ones at risk. */
+  private anyStored(): string | undefined {
+    const id = this.ids.at(-1 - this.random.below(Math.min(200, this.ids.length)));
+    return id !== undefined && this.stored.has(id) ? id : undefined;
+  }
+}
+
+function digest(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+/** Asks a node for everything that was promised. Returns what is not as it should be, one line each. */
+export async function broken(node: TestNode, { stored, deleted }: Promised): Promise<string[]> {
+  const found: string[] = [];
+  const questions = [...stored.keys(), ...deleted].values();
+  const ask = async () => {
+    for (const id of questions) {
+      const { status, body } = await node.get(id);
+      const sent = stored.get(id);
+      if (!sent && status !== 404) found.push(`${id}: deleted, and yet ${status}`);
+      if (sent && status !== 200) found.push(`${id}: ${status} instead of ${sent.size} bytes`);
+      if (sent && status === 200 && digest(body) !== sent.sha256) found.push(`${id}: other bytes`);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, ask));
+  return found;
+}
