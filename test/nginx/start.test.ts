@@ -1,0 +1,12 @@
+import t from 'tap';
+import { TestNode } from '../helpers/node.js';
+
+// Seen to fail (it never ends) with a waitUntilListening that goes on when nginx has ended.
+t.test('a start whose nginx cannot start ends with 1 and says why', async (t) => {
+  const node = await TestNode.create(t, { env: { FIDFS_LISTEN: 'no-such-host.invalid:8080' } });
+  const { status, stdout, stderr } = await node.command('start');
+  t.equal(status, 1);
+  t.match(stderr, /no-such-host\.invalid/);
+  t.match(stderr, /nginx cannot start/);
+  t.notMatch(stdout, /is ready/);
+});
