@@ -30,8 +30,7 @@ async function differences(file: Uploaded | undefined, body: Buffer): Promise<st
   return wrong;
 }
 
-// Seen to fail with a limit of 4 bytes less in nginx's GATHERED_BODY's place of the body (content cut), and without
-// `this.digest(chunk)` in IncomingFile.write.
+// Seen to fail without `this.digest(chunk)` in IncomingFile.write.
 t.test('a raw body of any size comes back byte for byte, its length known or not, by POST or PUT', async (t) => {
   const wrong: string[] = [];
   for (const size of SIZES) {

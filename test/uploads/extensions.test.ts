@@ -11,7 +11,7 @@ function extensionOf(id: string | undefined): string {
   return (id ?? '').replace(/^group1\/M00\/..\/..\/.{27}\d*/, '');
 }
 
-// Seen to fail with `last = fileName` (paths), and with toLowerCase in `fits` (case).
+// Seen to fail with the whole file name taken for its last part, and with the extension in lower case.
 t.test('the extension comes from ?ext, else from ?filename, else from the media type', async (t) => {
   const cases: [query: string, type: string, extension: string][] = [
     ['', '', ''],
@@ -30,6 +30,8 @@ t.test('the extension comes from ?ext, else from ?filename, else from the media 
     ['?filename=../../x.png', '', '.png'],
     ['?filename=a.png/b', '', ''],
     ['?filename=C:%5Cx.y%5Cz.JPG', '', '.JPG'],
+    ['?filename=dir/.jpg', '', ''],
+    ['?filename=dir%5C.jpg', '', ''],
     ['?filename=..', '', ''],
     ['?filename=.htaccess', '', ''],
     ['?filename=a.', '', ''],
@@ -75,6 +77,7 @@ t.test('the extension of a multipart file comes from its name, whatever path the
   );
 });
 
+// Seen to fail when extensionFromParameter drops what does not fit.
 t.test('an ?ext= that does not fit is 400, and nothing is kept', async (t) => {
   const before = filesOn(node.storePath).length;
   const unfit = ['toolong', '.jpg', 'a.b', 'tar.xz', 'j%20g', 'a%2fb', '..', '%00', '%C3%A9', '%ff', 'jpg&ext=png'];

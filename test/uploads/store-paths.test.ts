@@ -93,7 +93,8 @@ t.test('a node whose paths are all below the reserve answers 507, keeps nothing,
     outcome(await full.post(Buffer.alloc(2 * MIB))),
     outcome(await full.post(Readable.from([Buffer.alloc(2 * MIB)], { objectMode: false }))),
     outcome(await full.post(multipart({ fileName: 'a', content: 'x' }), '', MULTIPART)),
-    outcome(await full.post(multipart({ fileName: 'a', content: Buffer.alloc(2 * MIB) }), '', MULTIPART)),
+    // Seen to hang when receiveMultipart leaves the rest of the body where it is.
+    outcome(await full.post(multipart({ fileName: 'a', content: Buffer.alloc(20 * MIB) }), '', MULTIPART)),
   ];
   t.strictSame([...new Set(outcomes)], ['507 full'], { outcomes });
   t.equal(filesOn(full.storePath).length, before);
