@@ -61,6 +61,18 @@ function lastKey(serverId: number): Buffer {
   return key;
 }
 
+function openDatabase(file: string): Database.Database {
+  const database = new Database(file);
+  try {
+    database.pragma('journal_mode = WAL');
+    return database;
+  } catch (error) {
+    database.close();
+    const message = `the index ${file} cannot be opened (${(error as Error).message})`;
+    throw new Error(`${message}; if it is damaged, run "fidfs rebuild"`, { cause: error });
+  }
+}
+
 /**
  * Opens the index, a SQLite file, making it when there is none. One process may write to it: see `lock.ts`.
  *
@@ -88,9 +100,8 @@ export class Index implements Records {
 
   constructor(file: string) {
     this.directory = dirname(file);
-    const database = new Database(file);
+    const database = openDatabase(file);
     this.database = database;
-    database.pragma('journal_mode = WAL');
     database.pragma('synchronous = NORMAL');
     // In pages of 4 KiB: few and long checkpoints, because random content keys touch a page each.
     database.pragma('wal_autocheckpoint = 8000');
