@@ -7,6 +7,7 @@ import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory } from './index/lock.js';
 import { createLog } from './log.js';
+import { WrongStorePath } from './store/errors.js';
 import { canSyncFileSystems } from './store/file-system.js';
 import { recover } from './store/recovery.js';
 import { Store } from './store/store.js';
@@ -32,7 +33,7 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
     try {
       index.rememberStorePath(number, path.open(identity), root);
     } catch (error) {
-      if (identity === undefined) throw error;
+      if (identity === undefined || error instanceof WrongStorePath) throw error;
       log.error({ err: error, storePath: root }, 'a store path is out of use until a restart finds it well');
     }
     return path;

@@ -17,6 +17,11 @@ export class StoreError extends Error {
   }
 }
 
+/** A store path that is not what the settings and the index say of it: nothing can go on before they agree. */
+export class WrongStorePath extends Error {
+  override name = 'WrongStorePath';
+}
+
 /** The errno name of a system error (`ENOSPC`), or an empty string. */
 export function errorCode(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;

@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Reserve } from '../config/settings.js';
-import { errorCode, isMissing, StoreError, storeError } from './errors.js';
+import { errorCode, isMissing, StoreError, storeError, WrongStorePath } from './errors.js';
 import { FileSystem } from './file-system.js';
 import {
   dataDirectory,
@@ -48,7 +48,7 @@ const DISK_GONE = new Set([
 
 /** One disk or directory of this node, and the only place that changes what is on it. */
 export class StorePath {
-  private opened: { fileSystem: FileSystem; tombstones: Tombstones } | undefined;
+  private opened: { fileSystem: FileSystem; tombstones: Tombstones; device: number } | undefined;
   /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
   private freshDirectories: string[] = [];
   /** Why no new files go here now; undefined when they do. */
@@ -65,7 +65,8 @@ export class StorePath {
 
   /**
    * Takes the path into use, with the identity that the index knows for it (undefined: it is new to the index).
-   * Returns its identity. Throws a StoreError when the path cannot be used; it then takes no files until a restart.
+   * Returns its identity. Throws a StoreError when the path cannot be used, and then it takes no files until a restart;
+   * throws WrongStorePath when it is not the one that it should be.
    */
   open(identity: string | undefined): string {
     try {
@@ -78,18 +79,19 @@ export class StorePath {
         mkdirSync(directory, { recursive: true });
       }
       if (statSync(this.root).dev !== statSync(dataDirectory(this.root)).dev) {
-        throw new Error('data/ is on another file system; make that disk itself the store path');
+        throw this.wrong('data/ is on another file system; make that disk itself the store path');
       }
       this.opened = {
         fileSystem: FileSystem.of(this.root),
         tombstones: Tombstones.open(tombstonesFile(this.root)),
+        device: statSync(this.root).dev,
       };
       this.unavailable = undefined;
       this.refresh();
       return proven;
     } catch (error) {
       this.unavailable = (error as Error).message;
-      throw storeError('open the store path', this.root, error);
+      throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
     }
   }
 
@@ -99,9 +101,11 @@ export class StorePath {
     const found = existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
     if (found !== undefined && found === identity) return found;
     if (identity !== undefined && found === undefined) throw new Error(`${marker} is missing: is the disk mounted?`);
-    if (identity !== undefined) throw new Error(`${marker} says that this is another store path; are disks swapped?`);
+    if (identity !== undefined) {
+      throw this.wrong('another store path is there than the index knows; are disks swapped? Put storePaths in order');
+    }
     if (found !== undefined) {
-      throw new Error('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
+      throw this.wrong('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
     }
     const made = randomUUID();
     mkdirSync(this.root, { recursive: true });
@@ -113,6 +117,10 @@ export class StorePath {
       closeSync(file);
     }
     return made;
+  }
+
+  private wrong(what: string): WrongStorePath {
+    return new WrongStorePath(`the store path ${this.root}: ${what}`);
   }
 
   /** Whether `open` succeeded. */
@@ -154,6 +162,7 @@ export class StorePath {
       const { blocks, bavail, bsize } = statfsSync(this.root);
       this.capacity = blocks * bsize;
       this.free = bavail * bsize;
+      this.recognise();
       if (this.unavailable !== undefined) {
         this.probe();
         this.unavailable = undefined;
@@ -163,10 +172,28 @@ export class StorePath {
     }
   }
 
-  /** Proves that files can be made here; the marker, because an unmounted disk leaves an empty directory behind. */
+  /** Throws a StoreError unless the disk is there now, and its syncs can be trusted. */
+  assertThere(): void {
+    this.fileSystem.assertSound();
+    try {
+      this.recognise();
+    } catch (error) {
+      this.unavailable = (error as Error).message;
+      throw new StoreError('unavailable', `the store path ${this.root} is gone: ${this.unavailable}`, { cause: error });
+    }
+  }
+
+  /** An unmounted disk leaves an empty directory behind; another one in its place would not be what is synced. */
+  private recognise(): void {
+    const marker = markerFile(this.root);
+    if (!existsSync(marker)) throw new Error(`${marker} is missing: is the disk mounted?`);
+    if (statSync(this.root).dev !== this.opened?.device) {
+      throw new Error('another file system is mounted there than at the start; restart fidfs');
+    }
+  }
+
+  /** Proves that files can be made here. */
   private probe(): void {
-    if (!existsSync(markerFile(this.root)))
-      throw new Error(`${markerFile(this.root)} is missing: is the disk mounted?`);
     const probe = join(temporaryDirectory(this.root), 'probe');
     closeSync(openSync(probe, 'w'));
     unlinkSync(probe);
