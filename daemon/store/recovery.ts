@@ -42,7 +42,7 @@ export async function recover(
   for (const path of open) report.temporaries += sweepTemporaries(path);
   for (const path of open) report.deleted += repeatDeletions(path, records);
   const checked = new Set<string>();
-  for (const path of open) await recoverFiles(path, records, { group, serverId, report, checked });
+  await recoverFiles(open, records, { group, serverId, report, checked });
   forgetMissingFiles(open, records, { serverId, report, checked });
   return report;
 }
@@ -81,15 +81,19 @@ interface Search {
   checked: Set<string>;
 }
 
-async function recoverFiles(path: StorePath, records: Records, search: Search): Promise<void> {
+/** All paths at once: a directory has its number on all of them, and may have files on one only. */
+async function recoverFiles(paths: readonly StorePath[], records: Records, search: Search): Promise<void> {
   const { second, directory: first } = records.checkpoint;
   let empty = 0;
   for (let step = 0; step < 65536 && empty < EMPTY_DIRECTORIES; step++) {
     const directory = (first + step) % 65536;
-    const files = filesIn(path, directory, search.serverId);
-    const fresh = files.filter((file) => file.ours && fileId.createdOf(file.name) >= second);
-    empty = fresh.length === 0 ? empty + 1 : 0;
-    for (const file of fresh) await recoverFile(path, file, records, search);
+    empty++;
+    for (const path of paths) {
+      const files = filesIn(path, directory, search.serverId);
+      const fresh = files.filter((file) => file.ours && fileId.createdOf(file.name) >= second);
+      if (fresh.length > 0) empty = 0;
+      for (const file of fresh) await recoverFile(path, file, records, search);
+    }
   }
 }
 
