@@ -30,6 +30,8 @@ export class DurableWriter {
   private readonly recordsFileSystem: FileSystem;
   /** The batch that was synced last: its unlinks are durable only with the next sync. */
   private last: Pick<Checkpoint, 'tombstones' | 'deletions'>;
+  /** Files that should be gone and could not be removed: every checkpoint names them, and the next start does it. */
+  private readonly unfinished: FilePlace[] = [];
   /** While a path is missing the checkpoint stands still: that path has not been looked at since the last crash. */
   private readonly allOpen: boolean;
   /** Bookkeeping for metrics. */
@@ -75,7 +77,7 @@ export class DurableWriter {
     await this.syncAll([...open.map((path) => path.fileSystem), this.recordsFileSystem]);
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     const { second, directory } = this.frontier();
-    const checkpoint = { second: second + 1, directory, ...this.last };
+    const checkpoint = { second: second + 1, directory, ...this.last, deletions: this.unfinished };
     this.records.record({ added: [], removed: [], checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
     await this.syncAll([this.recordsFileSystem]);
   }
@@ -89,23 +91,36 @@ export class DurableWriter {
     this.running = undefined;
   }
 
-  private async commitBatch(batch: Change[]): Promise<void> {
+  /** Removes a file that is not to be kept; where that fails, the next start does it. */
+  discard(file: StoredFile): void {
+    try {
+      this.pathOf(file).discard(file.directory, file.name);
+    } catch (error) {
+      this.unfinished.push(toPlace(file));
+      this.warn(`the file of a failed upload could not be removed; the next start does it: ${file.id}`, error);
+    }
+  }
+
+  private async commitBatch(gathered: Change[]): Promise<void> {
     const before = this.tombstoneCounts();
+    const recorded = this.appendTombstones(gathered, before);
     try {
       this.recordsFileSystem.assertSound();
-      this.appendTombstones(batch);
-      this.record(batch);
+      this.record(recorded);
     } catch (error) {
-      for (const path of this.paths) if (path.isOpen) path.tombstones.truncate(before[path.number] as number);
-      for (const change of batch) this.undo(change, storeError('record in', this.records.directory, error));
+      this.takeBackTombstones(before);
+      for (const change of recorded) this.undo(change, storeError('record in', this.records.directory, error));
       return;
     }
+    const batch = recorded.filter((change) => this.removeForeign(change));
+    const unlinked = this.last.deletions;
     this.last = { tombstones: before, deletions: deletionsOf(batch) };
     const started = process.hrtime.bigint();
-    const failures = await this.sync(batch);
+    const failures = await this.sync(batch, unlinked);
     this.totals.batches++;
     this.totals.changes += batch.length;
     this.totals.syncSeconds += Number(process.hrtime.bigint() - started) / 1e9;
+    this.unfinished.push(...unlinked.filter((place) => failures.has(this.pathOf(place).fileSystem)));
     for (const change of batch) {
       const failure = this.failureOf(change, failures);
       if (failure) this.fail(change, failure);
@@ -121,17 +136,49 @@ export class DurableWriter {
     return this.paths[place.storePath] as StorePath;
   }
 
-  private appendTombstones(batch: Change[]): void {
+  /** Appends the tombstones of a batch. Deletions on a path that takes none are rejected; returns the other changes. */
+  private appendTombstones(batch: Change[], before: number[]): Change[] {
     for (const path of this.paths) {
-      const keys = batch.flatMap(({ removed }) =>
-        removed.filter((file) => file.storePath === path.number && !file.foreign).map((file) => file.key),
-      );
-      if (keys.length > 0) path.tombstones.append(keys);
+      const keysOf = ({ removed }: Change) =>
+        removed.filter((file) => file.storePath === path.number && !file.foreign).map((file) => file.key);
+      const keys = batch.flatMap(keysOf);
+      try {
+        if (keys.length > 0) path.tombstones.append(keys);
+      } catch (error) {
+        this.takeBackTombstones(before);
+        const hit = batch.filter((change) => keysOf(change).length > 0);
+        for (const change of hit) this.undo(change, storeError('record a deletion in', path.root, error));
+        return this.appendTombstones(
+          batch.filter((change) => !hit.includes(change)),
+          before,
+        );
+      }
     }
-    for (const { removed } of batch) {
-      // A foreign file leaves no tombstone: its removal itself is what the sync makes durable.
-      for (const file of removed) if (file.foreign) this.pathOf(file).discard(file.directory, file.name);
+    return batch;
+  }
+
+  private takeBackTombstones(before: number[]): void {
+    for (const path of this.paths) {
+      try {
+        if (path.isOpen) path.tombstones.truncate(before[path.number] as number);
+      } catch (error) {
+        this.warn(`deletions that failed stay recorded in ${path.root}; the next start repeats them`, error);
+      }
     }
+  }
+
+  /** A foreign file leaves no tombstone: its removal itself is what the sync makes durable. False when it failed. */
+  private removeForeign(change: Change): boolean {
+    for (const file of change.removed) {
+      if (!file.foreign) continue;
+      try {
+        this.pathOf(file).discard(file.directory, file.name);
+      } catch (error) {
+        this.undo(change, storeError('remove', file.name, error));
+        return false;
+      }
+    }
+    return true;
   }
 
   private record(batch: Change[]): void {
@@ -142,15 +189,23 @@ export class DurableWriter {
       ? { second: added[0].created, directory: added[0].directory }
       : this.frontier();
     const { tombstones, deletions } = this.last;
-    const checkpoint = { second, directory, tombstones, deletions: [...deletions, ...deletionsOf(batch)] };
+    const checkpoint = {
+      second,
+      directory,
+      tombstones,
+      deletions: [...this.unfinished, ...deletions, ...deletionsOf(batch)],
+    };
     this.records.record({ added, removed, checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
   }
 
-  /** Syncs what a batch touched. Returns what failed, by file system. */
-  private async sync(batch: Change[]): Promise<Map<FileSystem, unknown>> {
+  /**
+   * Syncs what a batch touched, and the unlinks of the batch before it, which the next checkpoint will not name any more.
+   * Returns what failed, by file system.
+   */
+  private async sync(batch: Change[], unlinked: FilePlace[]): Promise<Map<FileSystem, unknown>> {
     if (this.mode === 'off') return new Map();
-    if (this.mode === 'file') return this.syncFiles(batch);
-    const touched = batch.flatMap((change) => [...change.added, ...change.removed]);
+    if (this.mode === 'file') return this.syncFiles(batch, unlinked);
+    const touched = [...unlinked, ...batch.flatMap((change) => [...change.added, ...change.removed])];
     const fileSystems = new Set(touched.map((file) => this.pathOf(file).fileSystem));
     return this.syncEach([...fileSystems.add(this.recordsFileSystem)], (fileSystem) => fileSystem.sync());
   }
@@ -173,7 +228,7 @@ export class DurableWriter {
   }
 
   /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the journal. */
-  private async syncFiles(batch: Change[]): Promise<Map<FileSystem, unknown>> {
+  private async syncFiles(batch: Change[], unlinked: FilePlace[]): Promise<Map<FileSystem, unknown>> {
     const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.journalDescriptor]]]);
     const opened: number[] = [];
     const failures = new Map<FileSystem, unknown>();
@@ -182,7 +237,11 @@ export class DurableWriter {
       const added = batch.flatMap((change) => change.added.filter((file) => file.storePath === path.number));
       const removed = batch.flatMap((change) => change.removed.filter((file) => file.storePath === path.number));
       const names = new Set([...path.takeFreshDirectories(), ...added.map((file) => placeOf(path, file))]);
-      for (const file of [...added, ...removed.filter((one) => one.foreign)]) names.add(dirname(placeOf(path, file)));
+      const lost = [
+        ...removed.filter((one) => one.foreign),
+        ...unlinked.filter((one) => one.storePath === path.number),
+      ];
+      for (const file of [...added, ...lost]) names.add(dirname(placeOf(path, file)));
       const own = removed.length > 0 ? [path.tombstones.descriptor] : [];
       try {
         for (const name of names) {
@@ -212,10 +271,14 @@ export class DurableWriter {
 
   private complete(change: Change): void {
     for (const file of change.removed) {
+      const path = this.pathOf(file);
       try {
-        this.pathOf(file).discard(file.directory, file.name);
+        path.discard(file.directory, file.name);
+        // Nothing is there to be removed where the disk itself has gone.
+        path.assertThere();
       } catch (error) {
         // The tombstone is durable, so the next start removes it; until then it would still be served.
+        if (!file.foreign) this.unfinished.push(toPlace(file));
         change.reject(storeError('remove', file.name, error));
         return;
       }
@@ -224,6 +287,7 @@ export class DurableWriter {
   }
 
   private fail(change: Change, failure: unknown): void {
+    this.unfinished.push(...deletionsOf([change]));
     try {
       this.records.withdraw(change.added);
     } catch (error) {
@@ -234,13 +298,7 @@ export class DurableWriter {
 
   /** Leaves nothing of a failed change's files, then tells. */
   private undo(change: Change, failure: unknown): void {
-    for (const file of change.added) {
-      try {
-        this.pathOf(file).discard(file.directory, file.name);
-      } catch (error) {
-        this.warn(`the file of a failed upload could not be removed: ${file.id}`, error);
-      }
-    }
+    for (const file of change.added) this.discard(file);
     change.reject(
       failure instanceof StoreError ? failure : storeError('make durable in', this.records.directory, failure),
     );
@@ -249,7 +307,11 @@ export class DurableWriter {
 
 function deletionsOf(batch: Change[]): FilePlace[] {
   const deleted = batch.flatMap(({ removed }) => removed.filter((file) => !file.foreign));
-  return deleted.map(({ storePath, directory, name }) => ({ storePath, directory, name }));
+  return deleted.map(toPlace);
+}
+
+function toPlace({ storePath, directory, name }: FilePlace): FilePlace {
+  return { storePath, directory, name };
 }
 
 function placeOf(path: StorePath, file: FilePlace): string {

@@ -35,7 +35,8 @@ export class Store {
   ) {
     this.identifiers = new Identifiers(settings.serverId, records.lastSecond(settings.serverId));
     this.directory = records.checkpoint.directory;
-    this.filesInDirectory = Math.max(...paths.map((path) => countEntries(fileDirectory(path.root, this.directory))));
+    const open = paths.filter((path) => path.isOpen);
+    this.filesInDirectory = Math.max(0, ...open.map((path) => countEntries(fileDirectory(path.root, this.directory))));
     const frontier = () => ({ second: this.identifiers.lastSecond, directory: this.directory });
     this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn);
     this.refreshTimer = setInterval(() => paths.forEach((path) => void path.refresh()), 1000).unref();
@@ -67,7 +68,7 @@ export class Store {
     try {
       for (const file of received) stored.push(this.write(file));
     } catch (error) {
-      for (const file of stored) this.paths[file.storePath]?.discard(file.directory, file.name);
+      for (const file of stored) this.writer.discard(file);
       throw error;
     }
     await this.writer.commit(stored, []);
@@ -101,6 +102,8 @@ export class Store {
     const record = this.records.find(key);
     const isOurs = record?.name === id.name && record.directory === id.directory && record.storePath === id.storePath;
     if (!isOurs && path.sizeOf(id.directory, id.name) === undefined) return false;
+    // On a disk that is not there now the file would stay, and come back with it.
+    path.assertThere();
     const { storePath, directory, name } = id;
     await this.writer.commit([], [{ key, storePath, directory, name, size: id.size ?? 0, foreign: !isOurs }]);
     return true;
