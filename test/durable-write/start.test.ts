@@ -1,0 +1,97 @@
+import { mkdtempSync, readdirSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { cannotMount, mountTmpfs, scratch } from '../helpers/mounts.js';
+import { TestNode } from '../helpers/node.js';
+
+function places(t: Test): { directory: string; first: string; second: string } {
+  const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  return { directory, first: join(directory, 'first'), second: join(directory, 'second') };
+}
+
+/** What a start that must not succeed says. */
+async function refusal(t: Test, directory: string, storePaths?: string): Promise<string> {
+  const env: Record<string, string> = storePaths === undefined ? {} : { FIDFS_STORE_PATHS: storePaths };
+  const node = await TestNode.create(t, { directory, env });
+  return node.start().then(
+    async () => {
+      await node.stop();
+      return 'it started';
+    },
+    (error: Error) => error.message,
+  );
+}
+
+t.test('a second fidfs on the same data directory is refused', async (t) => {
+  const { directory } = places(t);
+  const node = await TestNode.start(t, { directory });
+  t.match(await refusal(t, directory), /another fidfs is at work on .*; stop it first/);
+  t.equal((await node.get('/readyz')).status, 200, 'the first goes on');
+});
+
+// Swapped paths seen to start, and to answer 404 for every file, without the look for WrongStorePath in daemon/main.ts.
+t.test('store paths that are missing or swapped in the settings are refused', async (t) => {
+  const { directory, first, second } = places(t);
+  const env = { FIDFS_STORE_PATHS: `${first},${second}` };
+  const node = await TestNode.start(t, { directory, env });
+  const { id } = await node.upload(Buffer.from('a file'));
+  await node.stop();
+  t.match(await refusal(t, directory, first), /store path 1 \(.*second\) holds files but is not in storePaths/);
+  t.match(await refusal(t, directory, `${second},${first}`), /first: another store path is there.*swapped|swapped/);
+  await node.start();
+  t.equal((await node.get(id)).status, 200, 'with the old settings it starts again');
+});
+
+for (const [what, lose] of [
+  ['lost', (data: string) => unlinkIndex(data)],
+  [
+    'garbage',
+    (data: string) => writeFileSync(join(data, 'index.db'), 'not a database, but long enough to look at'.repeat(99)),
+  ],
+] as const) {
+  t.test(`an index that is ${what} stops the start, and "fidfs rebuild" brings everything back`, async (t) => {
+    const { directory } = places(t);
+    const node = await TestNode.start(t, { directory });
+    const kept = await Promise.all(Array.from({ length: 20 }, (_, n) => node.upload(Buffer.from(`kept ${n}`))));
+    const gone = await node.upload(Buffer.from('deleted'));
+    const path = join(node.storePath, 'data', gone.id.slice('group1/M00/'.length));
+    t.equal((await node.delete(gone.id)).status, 204);
+    await node.stop();
+    lose(node.data);
+    t.match(await refusal(t, directory), /run "fidfs rebuild"/, 'it says what to do');
+    // As if the removal itself had been lost: the tombstone must do it.
+    writeFileSync(path, 'deleted');
+    const rebuilt = await node.command('rebuild');
+    t.equal(rebuilt.status, 0, 'rebuilt', rebuilt);
+    await node.start();
+    const statuses = await Promise.all(kept.map(async ({ id }) => (await node.get(id)).status));
+    t.strictSame(new Set(statuses), new Set([200]), 'everything is served');
+    t.equal((await node.get(gone.id)).status, 404, 'what was deleted stays deleted');
+    await node.assertClean(t);
+  });
+}
+
+function unlinkIndex(data: string): void {
+  for (const name of readdirSync(data)) if (name.startsWith('index.db')) unlinkSync(join(data, name));
+}
+
+t.test('files on another file system than their store path are refused', { skip: cannotMount() }, async (t) => {
+  const directory = scratch(t);
+  mountTmpfs(t, join(directory, 'data/store0/data'), 8);
+  t.match(await refusal(t, directory), /data\/ is on another file system; make that disk itself the store path/);
+});
+
+t.test('"sync": "file" and "off" work, and off is said aloud', async (t) => {
+  for (const sync of ['file', 'off']) {
+    const { directory } = places(t);
+    const node = await TestNode.start(t, { directory, env: { FIDFS_SYNC: sync } });
+    t.equal(/a power cut loses uploads that were acknowledged/.test(node.log), sync === 'off', `${sync} at start`);
+    const { id } = await node.upload(Buffer.alloc(2 ** 20, sync));
+    t.equal((await node.get(id)).body.length, 2 ** 20, sync);
+    t.equal((await node.delete(id)).status, 204, sync);
+    await node.assertClean(t);
+    await node.stop();
+  }
+});
