@@ -1,7 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { StoreError, storeError } from './errors.js';
-import { FileSystem, type SyncMode } from './file-system.js';
+import { canSyncFileSystems, FileSystem, type SyncMode } from './file-system.js';
 import { filePath } from './layout.js';
 import type { Checkpoint, FilePlace, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
@@ -212,7 +212,8 @@ export class DurableWriter {
 
   private async syncAll(fileSystems: FileSystem[]): Promise<void> {
     if (this.mode === 'off') return;
-    if (this.mode === 'file') return this.recordsFileSystem.syncDescriptors([this.records.journalDescriptor]);
+    // Once at a start or a stop, whatever the mode: a start may have taken in files that nobody synced.
+    if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.journalDescriptor]);
     const failures = await this.syncEach([...new Set(fileSystems)], (fileSystem) => fileSystem.sync());
     for (const failure of failures.values()) throw failure;
   }
