@@ -42,7 +42,7 @@ t.test('without its only store path a node refuses uploads with 503, and takes t
   await node.assertClean(t);
 });
 
-// Seen to fail without `assertThere` in Store.remove: 204, and the file was back with its disk.
+// Seen to fail without `assertThere` in Store.remove and DurableWriter.complete: 204, and the file was back.
 t.test('a deletion on a store path that has vanished is refused, and the file is served when it is back', async (t) => {
   const { directory, first } = places(t);
   const node = await TestNode.start(t, { directory, env: { FIDFS_STORE_PATHS: first } });
