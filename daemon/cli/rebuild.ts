@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
@@ -6,7 +6,8 @@ import { Index } from '../index/index.js';
 import { lockDataDirectory } from '../index/lock.js';
 import { FileSystem } from '../store/file-system.js';
 import { differenceFromName, readContent } from '../store/inspect.js';
-import { filePath, markerFile } from '../store/layout.js';
+import { filePath } from '../store/layout.js';
+import { readMarker } from '../store/marker.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
@@ -57,9 +58,7 @@ export async function rebuild(settings: Settings): Promise<RebuildReport> {
 
 function openPath(settings: Settings, index: Index, root: string, number: number): StorePath {
   const path = new StorePath(number, root, settings.reserve);
-  const marker = markerFile(root);
-  const identity = existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
-  index.rememberStorePath(number, path.open(identity), root);
+  index.rememberStorePath(number, path.open(readMarker(root)), root);
   return path;
 }
 

@@ -1,8 +1,6 @@
-import { closeSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { BatchSync } from './batch-sync.js';
 import { StoreError, storeError } from './errors.js';
-import { canSyncFileSystems, FileSystem, type SyncMode } from './file-system.js';
-import { filePath } from './layout.js';
+import { FileSystem, type SyncMode } from './file-system.js';
 import type { Checkpoint, FilePlace, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -28,6 +26,7 @@ export class DurableWriter {
   private waiting: Change[] = [];
   private running: Promise<void> | undefined;
   private readonly recordsFileSystem: FileSystem;
+  private readonly batchSync: BatchSync;
   /** The batch that was synced last: its unlinks are durable only with the next sync. */
   private last: Pick<Checkpoint, 'tombstones' | 'deletions'>;
   /** Files that should be gone and could not be removed: every checkpoint names them, and the next start does it. */
@@ -40,12 +39,13 @@ export class DurableWriter {
   constructor(
     private readonly paths: readonly StorePath[],
     private readonly records: Records,
-    private readonly mode: SyncMode,
+    mode: SyncMode,
     /** Where the next file will go, for a batch that adds none. */
     private readonly frontier: () => Pick<Checkpoint, 'second' | 'directory'>,
     private readonly warn: (message: string, error: unknown) => void,
   ) {
     this.recordsFileSystem = FileSystem.of(records.directory);
+    this.batchSync = new BatchSync(paths, records, mode);
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     this.allOpen = paths.every((path) => path.isOpen);
   }
@@ -73,13 +73,12 @@ export class DurableWriter {
   /** Syncs everything and records that nothing lies beyond the checkpoint. For a clean stop and after recovery. */
   async settle(): Promise<void> {
     await this.idle();
-    const open = this.paths.filter((path) => path.isOpen);
-    await this.syncAll([...open.map((path) => path.fileSystem), this.recordsFileSystem]);
+    await this.batchSync.everything();
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     const { second, directory } = this.frontier();
     const checkpoint = { second: second + 1, directory, ...this.last, deletions: this.unfinished };
     this.records.record({ added: [], removed: [], checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
-    await this.syncAll([this.recordsFileSystem]);
+    await this.batchSync.everything();
   }
 
   private async drain(): Promise<void> {
@@ -116,7 +115,10 @@ export class DurableWriter {
     const unlinked = this.last.deletions;
     this.last = { tombstones: before, deletions: deletionsOf(batch) };
     const started = process.hrtime.bigint();
-    const failures = await this.sync(batch, unlinked);
+    const added = batch.flatMap((change) => change.added);
+    const removed = batch.flatMap((change) => change.removed);
+    // The next checkpoint will not name the unlinks of the batch before any more.
+    const failures = await this.batchSync.batch({ added, removed, unlinked });
     this.totals.batches++;
     this.totals.changes += batch.length;
     this.totals.syncSeconds += Number(process.hrtime.bigint() - started) / 1e9;
@@ -198,70 +200,6 @@ export class DurableWriter {
     this.records.record({ added, removed, checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
   }
 
-  /**
-   * Syncs what a batch touched, and the unlinks of the batch before it, which the next checkpoint will not name any more.
-   * Returns what failed, by file system.
-   */
-  private async sync(batch: Change[], unlinked: FilePlace[]): Promise<Map<FileSystem, unknown>> {
-    if (this.mode === 'off') return new Map();
-    if (this.mode === 'file') return this.syncFiles(batch, unlinked);
-    const touched = [...unlinked, ...batch.flatMap((change) => [...change.added, ...change.removed])];
-    const fileSystems = new Set(touched.map((file) => this.pathOf(file).fileSystem));
-    return this.syncEach([...fileSystems.add(this.recordsFileSystem)], (fileSystem) => fileSystem.sync());
-  }
-
-  private async syncAll(fileSystems: FileSystem[]): Promise<void> {
-    if (this.mode === 'off') return;
-    // Once at a start or a stop, whatever the mode: a start may have taken in files that nobody synced.
-    if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.journalDescriptor]);
-    const failures = await this.syncEach([...new Set(fileSystems)], (fileSystem) => fileSystem.sync());
-    for (const failure of failures.values()) throw failure;
-  }
-
-  private async syncEach(
-    fileSystems: FileSystem[],
-    sync: (fileSystem: FileSystem) => Promise<void>,
-  ): Promise<Map<FileSystem, unknown>> {
-    const failures = new Map<FileSystem, unknown>();
-    const attempts = fileSystems.map((one) => sync(one).catch((error: unknown) => failures.set(one, error)));
-    await Promise.all(attempts);
-    return failures;
-  }
-
-  /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the journal. */
-  private async syncFiles(batch: Change[], unlinked: FilePlace[]): Promise<Map<FileSystem, unknown>> {
-    const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.journalDescriptor]]]);
-    const opened: number[] = [];
-    const failures = new Map<FileSystem, unknown>();
-    for (const path of this.paths) {
-      if (!path.isOpen) continue;
-      const added = batch.flatMap((change) => change.added.filter((file) => file.storePath === path.number));
-      const removed = batch.flatMap((change) => change.removed.filter((file) => file.storePath === path.number));
-      const names = new Set([...path.takeFreshDirectories(), ...added.map((file) => placeOf(path, file))]);
-      const lost = [
-        ...removed.filter((one) => one.foreign),
-        ...unlinked.filter((one) => one.storePath === path.number),
-      ];
-      for (const file of [...added, ...lost]) names.add(dirname(placeOf(path, file)));
-      const own = removed.length > 0 ? [path.tombstones.descriptor] : [];
-      try {
-        for (const name of names) {
-          const descriptor = openSync(name, 'r');
-          opened.push(descriptor);
-          own.push(descriptor);
-        }
-      } catch (error) {
-        failures.set(path.fileSystem, storeError('sync in', path.root, error));
-      }
-      descriptors.set(path.fileSystem, [...(descriptors.get(path.fileSystem) ?? []), ...own]);
-    }
-    const synced = await this.syncEach([...descriptors.keys()], (one) =>
-      one.syncDescriptors(descriptors.get(one) ?? []),
-    );
-    for (const descriptor of opened) closeSync(descriptor);
-    return new Map([...failures, ...synced]);
-  }
-
   private failureOf(change: Change, failures: Map<FileSystem, unknown>): unknown {
     if (failures.size === 0) return undefined;
     const touched = [...change.added, ...change.removed].map((file) => this.pathOf(file).fileSystem);
@@ -313,8 +251,4 @@ function deletionsOf(batch: Change[]): FilePlace[] {
 
 function toPlace({ storePath, directory, name }: FilePlace): FilePlace {
   return { storePath, directory, name };
-}
-
-function placeOf(path: StorePath, file: FilePlace): string {
-  return filePath(path.root, file.directory, file.name);
 }

@@ -1,14 +1,11 @@
-import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   existsSync,
-  fsyncSync,
   futimesSync,
   linkSync,
   lstatSync,
   mkdirSync,
   openSync,
-  readFileSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -29,6 +26,7 @@ import {
   temporaryDirectory,
   tombstonesFile,
 } from './layout.js';
+import { proveIdentity } from './marker.js';
 import { Tombstones } from './tombstones.js';
 import { writeAllSync } from './write-all.js';
 
@@ -70,7 +68,7 @@ export class StorePath {
    */
   open(identity: string | undefined): string {
     try {
-      const proven = this.identify(identity);
+      const proven = proveIdentity(this.root, this.number, identity);
       for (const directory of [
         dataDirectory(this.root),
         temporaryDirectory(this.root),
@@ -79,7 +77,9 @@ export class StorePath {
         mkdirSync(directory, { recursive: true });
       }
       if (statSync(this.root).dev !== statSync(dataDirectory(this.root)).dev) {
-        throw this.wrong('data/ is on another file system; make that disk itself the store path');
+        throw new WrongStorePath(
+          `${dataDirectory(this.root)} is on another file system; make that disk itself the store path`,
+        );
       }
       this.opened = {
         fileSystem: FileSystem.of(this.root),
@@ -93,34 +93,6 @@ export class StorePath {
       this.unavailable = (error as Error).message;
       throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
     }
-  }
-
-  /** Compares the marker with what the index knows: an unmounted disk leaves an empty directory behind. */
-  private identify(identity: string | undefined): string {
-    const marker = markerFile(this.root);
-    const found = existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
-    if (found !== undefined && found === identity) return found;
-    if (identity !== undefined && found === undefined) throw new Error(`${marker} is missing: is the disk mounted?`);
-    if (identity !== undefined) {
-      throw this.wrong('another store path is there than the index knows; are disks swapped? Put storePaths in order');
-    }
-    if (found !== undefined) {
-      throw this.wrong('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
-    }
-    const made = randomUUID();
-    mkdirSync(this.root, { recursive: true });
-    const file = openSync(marker, 'wx', 0o644);
-    try {
-      writeAllSync(file, Buffer.from(`${made}\n`));
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    return made;
-  }
-
-  private wrong(what: string): WrongStorePath {
-    return new WrongStorePath(`the store path ${this.root}: ${what}`);
   }
 
   /** Whether `open` succeeded. */

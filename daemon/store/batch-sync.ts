@@ -1,0 +1,88 @@
+import { closeSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { storeError } from './errors.js';
+import { canSyncFileSystems, FileSystem, type SyncMode } from './file-system.js';
+import { filePath } from './layout.js';
+import type { FilePlace, Records, RemovedFile, StoredFile } from './records.js';
+import type { StorePath } from './store-path.js';
+
+/** What a batch did to the disks. */
+export interface Touched {
+  added: StoredFile[];
+  removed: RemovedFile[];
+  /** Files that the batch before removed. */
+  unlinked: FilePlace[];
+}
+
+/** What failed, by file system. */
+export type SyncFailures = Map<FileSystem, unknown>;
+
+/** Brings batches to stable storage, by one sync of their file systems, file by file, or not at all. */
+export class BatchSync {
+  private readonly recordsFileSystem: FileSystem;
+
+  constructor(
+    private readonly paths: readonly StorePath[],
+    private readonly records: Records,
+    private readonly mode: SyncMode,
+  ) {
+    this.recordsFileSystem = FileSystem.of(records.directory);
+  }
+
+  /** Syncs what a batch touched, and its records. */
+  async batch({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
+    if (this.mode === 'off') return new Map();
+    if (this.mode === 'file') return this.files({ added, removed, unlinked });
+    const touched = [...added, ...removed, ...unlinked];
+    const fileSystems = new Set(touched.map((file) => (this.paths[file.storePath] as StorePath).fileSystem));
+    return syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
+  }
+
+  /** At a start or a stop: syncs all there is, in either mode, because a start may have taken in what nobody synced. */
+  async everything(): Promise<void> {
+    if (this.mode === 'off') return;
+    if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.journalDescriptor]);
+    const fileSystems = new Set(this.paths.filter((path) => path.isOpen).map((path) => path.fileSystem));
+    const failures = await syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
+    for (const failure of failures.values()) throw failure;
+  }
+
+  /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the journal. */
+  private async files({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
+    const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.journalDescriptor]]]);
+    const opened: number[] = [];
+    const failures: SyncFailures = new Map();
+    for (const path of this.paths) {
+      if (!path.isOpen) continue;
+      const here = <File extends FilePlace>(files: File[]) => files.filter((file) => file.storePath === path.number);
+      const place = (file: FilePlace) => filePath(path.root, file.directory, file.name);
+      const names = new Set([...path.takeFreshDirectories(), ...here(added).map(place)]);
+      const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)];
+      for (const file of [...here(added), ...lost]) names.add(dirname(place(file)));
+      const own = here(removed).length > 0 ? [path.tombstones.descriptor] : [];
+      try {
+        for (const name of names) {
+          const descriptor = openSync(name, 'r');
+          opened.push(descriptor);
+          own.push(descriptor);
+        }
+      } catch (error) {
+        failures.set(path.fileSystem, storeError('sync in', path.root, error));
+      }
+      descriptors.set(path.fileSystem, [...(descriptors.get(path.fileSystem) ?? []), ...own]);
+    }
+    const synced = await syncEach(descriptors.keys(), (one) => one.syncDescriptors(descriptors.get(one) ?? []));
+    for (const descriptor of opened) closeSync(descriptor);
+    return new Map([...failures, ...synced]);
+  }
+}
+
+async function syncEach(
+  fileSystems: Iterable<FileSystem>,
+  sync: (fileSystem: FileSystem) => Promise<void>,
+): Promise<SyncFailures> {
+  const failures: SyncFailures = new Map();
+  const attempts = [...fileSystems].map((one) => sync(one).catch((error: unknown) => failures.set(one, error)));
+  await Promise.all(attempts);
+  return failures;
+}

@@ -1,0 +1,59 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { WrongStorePath } from './errors.js';
+import { dataDirectory, markerFile } from './layout.js';
+import { writeAllSync } from './write-all.js';
+
+/*
+ * The marker of a store path says which one it is: its number and a random identity, `M00 <uuid>`. The index knows it
+ * too, so that an unmounted disk (an empty directory) and swapped disks are noticed before anything is written.
+ */
+
+/** What a store path says of itself; undefined when it has no marker. */
+export function readMarker(root: string): string | undefined {
+  const marker = markerFile(root);
+  return existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
+}
+
+/**
+ * Compares the marker with what the index knows (undefined: nothing), and makes one for a new store path.
+ * Returns the identity. Throws when there should be a marker and is none, and WrongStorePath when it is another's.
+ */
+export function proveIdentity(root: string, number: number, known: string | undefined): string {
+  const wrong = (what: string) => new WrongStorePath(`the store path ${root}: ${what}`);
+  const found = readMarker(root);
+  if (found !== undefined && !found.startsWith(`${label(number)} `)) {
+    throw wrong(`its marker says ${found.split(' ')[0]}, its place in storePaths ${label(number)}; put them in order`);
+  }
+  if (known !== undefined && found === undefined)
+    throw new Error(`${markerFile(root)} is missing: is the disk mounted?`);
+  if (known !== undefined && found !== known) {
+    throw wrong('another store path is there than the index knows; are disks swapped? Put storePaths in order');
+  }
+  // A power cut in the very first start may leave a marker that the index has not learnt of.
+  if (known === undefined && found !== undefined && !isEmpty(dataDirectory(root))) {
+    throw wrong('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
+  }
+  return found ?? makeMarker(root, number);
+}
+
+function label(number: number): string {
+  return `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`;
+}
+
+function isEmpty(directory: string): boolean {
+  return !existsSync(directory) || readdirSync(directory).length === 0;
+}
+
+function makeMarker(root: string, number: number): string {
+  const identity = `${label(number)} ${randomUUID()}`;
+  mkdirSync(root, { recursive: true });
+  const file = openSync(markerFile(root), 'wx', 0o644);
+  try {
+    writeAllSync(file, Buffer.from(`${identity}\n`));
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+  return identity;
+}
