@@ -22,7 +22,7 @@ t.test('the PHP of docs/clients.md stores files as they are', { skip: missing('p
     await t.test(title, { skip }, async (t) => {
       const script = join(directory, `${title}.php`);
       writeFileSync(script, `${code}\necho fidfs_upload($argv[1], $argv[2], $argv[3]);\n`);
-      // Seen to fail with text in the place of the content.
+      // Seen to fail with other content in the files.
       for (const size of [0, 1000, 3_000_000]) {
         const content = random.bytes(size);
         const file = join(directory, `a ${size} ü.jpg`);

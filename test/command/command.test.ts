@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import fileId from '../../file-id/file-id.js';
@@ -173,11 +174,26 @@ t.test('the fidfs command', async (t) => {
     const onTerminal = async (...words: string[]) =>
       (await run('script', ['-qec', command('env', ...fidfs, ...words), '/dev/null'], node.env)).stdout;
     const bar = /[█░]/;
-    // Seen to fail (100 % at once) with the bar of a total of 1.
-    const percentages = [...(await onTerminal('upload', large)).matchAll(/(\d+)%/g)].map(([, text]) => Number(text));
-    t.ok(percentages.length > 0 && percentages.every((one) => one <= 100) && percentages[0] === 0, String(percentages));
+    // It reads nothing for a while, so that the bar has to stand still on its way.
+    const slow = createServer(async (request, response) => {
+      await sleep(600);
+      for await (const _ of request);
+      response.writeHead(201).end('{"files":[{"id":"group1/slow"}]}');
+    });
+    await once(slow.listen(0, '127.0.0.1'), 'listening');
+    const origin = `http://127.0.0.1:${(slow.address() as { port: number }).port}`;
+    const output = await onTerminal('upload', '--server', origin, large);
+    slow.close();
+    const percentages = [...output.matchAll(/(\d+)%/g)].map(([, text]) => Number(text));
+    // Seen to fail with a bar whose total is 1: it is full at once.
+    t.ok(
+      percentages.some((one) => one > 0 && one < 100),
+      String(percentages),
+    );
+    t.match(output, bar);
+    t.match(output, 'group1/slow');
     t.match(await onTerminal('verify'), bar);
-    // Seen to fail without the question for a terminal in progressBar.
+    // Seen to fail with a bar that is drawn without a terminal (noTTYOutput).
     for (const words of [['upload', large], ['verify']]) {
       const { stdout, stderr } = await node.command(...words);
       t.notMatch(stdout + stderr, bar, words[0] as string);

@@ -65,7 +65,7 @@ t.test('a signal while the node is starting stops it, whenever it comes', async 
     await ready;
     left.push(...pids.filter(runs));
   }
-  // Seen to fail with the start going on to nginx after a signal.
+  // Seen to fail with the daemon's end by that signal taken for a failure.
   t.strictSame(statuses, []);
   t.strictSame(left, []);
 });
