@@ -19,7 +19,9 @@ function directoryOfNobody(t: Test): string {
 }
 
 /** The user of each process: daemon, nginx's master, its worker. */
-function usersOf(node: TestNode): Record<string, number> {
+async function usersOf(node: TestNode): Promise<Record<string, number>> {
+  // nginx listens before it has made its worker, which answers with its name and its user set.
+  await node.request('/healthz', { method: 'GET', origin: `http://${node.env.FIDFS_LISTEN}` });
   const users: Record<string, number> = {};
   for (const pid of node.pids()) {
     const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8');
@@ -48,7 +50,7 @@ t.test('started by root, all but the master of nginx run as the owner of the dat
   const directory = directoryOfNobody(t);
   const node = await TestNode.start(t, { directory });
   // Seen to fail with the user's name alone in nginx's "user": Debian's nobody has no group of his name.
-  t.strictSame(usersOf(node), { 'daemon/main': NOBODY.uid, master: 0, worker: NOBODY.uid });
+  t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: 0, worker: NOBODY.uid });
   t.notMatch(node.log, 'unwise');
   await assertWorks(t, node);
   await node.stop();
@@ -67,7 +69,7 @@ t.test('what root started, verified and rebuilt can be started by the owner hims
   const node = await TestNode.create(t, { directory, user: NOBODY, env: root.env });
   // Seen to fail with a rebuild as root: the daemon could not write to the index.
   await node.start();
-  t.strictSame(usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
+  t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
   const origin = root.origin;
   t.equal(String((await node.request(`/${id}`, { method: 'GET', origin })).body), 'from the first day');
   t.equal(
@@ -87,7 +89,7 @@ t.test('root with data of his own is warned, and everything runs as root', { ski
   const node = await TestNode.start(t);
   t.match(node.log, /warning +runs as root, which is unwise; give .*data to another user \(chown -R\) and start again/);
   // Seen to fail without "user" in nginx's configuration: its workers were nobody's and could not read the files.
-  t.strictSame(usersOf(node), { 'daemon/main': 0, master: 0, worker: 0 });
+  t.strictSame(await usersOf(node), { 'daemon/main': 0, master: 0, worker: 0 });
   await assertWorks(t, node);
 });
 
