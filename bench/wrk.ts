@@ -31,13 +31,14 @@ export async function runWrk(load: Load): Promise<Run> {
   return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]), cpu: (used / operations) * 1e6 };
 }
 
-/** Runs several loads in turn, `rounds` times, so that all see the same machine. */
+/** Runs several loads in turn, `rounds` times, so that all see the same machine; once before, to get warm. */
 export async function interleave<Name extends string>(
   loads: Record<Name, Load>,
   rounds: number,
 ): Promise<Record<Name, Run[]>> {
   const names = Object.keys(loads) as Name[];
   const runs = Object.fromEntries(names.map((name) => [name, [] as Run[]])) as Record<Name, Run[]>;
+  for (const name of names) await runWrk(loads[name]);
   for (let round = 0; round < rounds; round++) {
     for (const name of names) runs[name].push(await runWrk(loads[name]));
   }

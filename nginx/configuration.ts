@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { formatAddress, type Settings } from '../daemon/config/settings.js';
+import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
 import { earlyProblems, errorPages, problemLocations } from './problem-pages.js';
@@ -24,6 +24,7 @@ function storePathMap(settings: Settings): string {
 
 /** The include for `http`: njs, the maps, the upstream, the format of the access log. */
 export function httpInclude(settings: Settings): string {
+  const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
 js_path "${JS_DIRECTORY}/";
 js_import fidfs from njs/fidfs.js;
@@ -57,7 +58,7 @@ map $sent_http_content_type $fidfs_active {
   default "";${settings.activeTypes === 'inline' ? '' : `\n  "${ACTIVE_TYPES}" attachment;`}
 }
 upstream fidfs_daemon {
-  server ${formatAddress(settings.daemonListen)} max_fails=0;
+  server ${socket ? `unix:${socket}` : formatAddress(settings.daemonListen)} max_fails=0;
   keepalive 128;
 }
 log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'

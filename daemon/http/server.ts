@@ -1,16 +1,17 @@
-import { hash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import fileId, { type FileId } from '../../file-id/file-id.js';
-import type { Settings } from '../config/settings.js';
+import { daemonSocket, type Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import { errorCode, StoreError } from '../store/errors.js';
 import type { Store } from '../store/store.js';
 import { version } from '../version.js';
 import { ClientGone } from './body.js';
 import { createMetrics } from './metrics.js';
+import { createNginxSocket } from './nginx-socket.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
 import { upload } from './upload.js';
 
@@ -57,6 +58,7 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
     frameworkErrors: (error, request, reply) => answerError(error, request, reply, log),
     clientErrorHandler: answerUnreadable,
   });
+  const nginxSocket = createNginxSocket((request, response) => server.routing(request, response), answerUnreadable);
   // No route wants a parsed body; uploads read the stream themselves. A type that is none says nothing.
   server.addHook('onRequest', ({ raw }, _reply, done) => {
     const type = raw.headers['content-type'];
@@ -128,31 +130,35 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
   }));
 
   return {
-    listen: async () => void (await server.listen(settings.daemonListen)),
+    listen: async () => {
+      await server.listen({ ...settings.daemonListen, backlog: 4096 });
+      const path = daemonSocket(settings);
+      if (path !== undefined) await nginxSocket.listen(path);
+    },
     close: async () => {
       stopping = true;
-      await closeGracefully(server);
+      await Promise.all([nginxSocket.close(), server.close()]);
     },
   };
 }
 
-async function closeGracefully(server: FastifyInstance): Promise<void> {
-  await server.close();
-}
-
 /** A hook that lets a request pass when it carries the key; all pass when there is none. */
 function authorization(key: string | undefined) {
-  const wanted = key === undefined ? undefined : hash('sha256', key, 'buffer');
+  const wanted = key === undefined ? undefined : Buffer.from(key);
   return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     const given = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    // Digests have one length, so the comparison takes the same time whatever was sent.
-    if (!wanted || (given !== undefined && timingSafeEqual(hash('sha256', given, 'buffer'), wanted))) {
+    if (!wanted || (given !== undefined && isSame(Buffer.from(given), wanted))) {
       done();
       return;
     }
     reply.header('www-authenticate', 'Bearer realm="fidfs"');
     done(new Problem('no-key', 'Send "Authorization: Bearer <key>"; "fidfs key" prints the key.'));
   };
+}
+
+/** Takes the same time wherever the two differ. That the length shows is no secret: it tells nothing of the key. */
+function isSame(given: Buffer, wanted: Buffer): boolean {
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
 }
 
 function decodeId(text: string): FileId | undefined {

@@ -63,16 +63,8 @@ export class Store {
    * Gives IDs to received files and makes them durable, all or none. When this resolves they survive a power cut.
    * Rejects with a StoreError, and then nothing of them is left.
    */
-  async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
-    const stored: StoredFile[] = [];
-    try {
-      for (const file of received) stored.push(this.write(file));
-    } catch (error) {
-      for (const file of stored) this.writer.discard(file);
-      throw error;
-    }
-    await this.writer.commit(stored, []);
-    return stored;
+  add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
+    return this.writer.commit(() => this.writeAll(received), []);
   }
 
   /**
@@ -105,7 +97,7 @@ export class Store {
     // On a disk that is not there now the file would stay, and come back with it.
     path.assertThere();
     const { storePath, directory, name } = id;
-    await this.writer.commit([], [{ key, storePath, directory, name, size: id.size ?? 0, foreign: !isOurs }]);
+    await this.writer.commit(() => [], [{ key, storePath, directory, name, size: id.size ?? 0, foreign: !isOurs }]);
     return true;
   }
 
@@ -129,6 +121,18 @@ export class Store {
       throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
     }
     throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+  }
+
+  /** Writes all files, or none. */
+  private writeAll(received: readonly ReceivedFile[]): StoredFile[] {
+    const stored: StoredFile[] = [];
+    try {
+      for (const file of received) stored.push(this.write(file));
+      return stored;
+    } catch (error) {
+      for (const file of stored) this.writer.discard(file);
+      throw error;
+    }
   }
 
   /** Mints an ID and writes the file under it, on another path when one turns out to be full or gone. */
