@@ -28,7 +28,7 @@ export async function benchDownloads(server: BenchServer, directory: string, rou
     for (let file = 0; file < count; file++) ids.push(await store(server, bytes));
     const plain = (prefix: string) => ids.map((id) => `/${prefix}/${id.split('/').slice(2).join('/')}`);
     const load = (label: string, paths: string[]): Load => ({
-      ...{ origin: server.origin, connections: 64, seconds: 3, pids: [server.workerPid] },
+      ...{ origin: server.origin, connections: 64, seconds: 2, pids: [server.workerPid] },
       script: getScript(directory, `get-${bytes}-${label}`, paths),
     });
     const runs = await interleave(

@@ -9,10 +9,10 @@ import { median, short, withSpread } from './table.js';
 const run = promisify(execFile);
 const MEBIBYTES = 1024;
 
-async function seconds(program: string, words: string[]): Promise<number> {
+async function timed(program: string, words: string[]): Promise<{ seconds: number; output: string }> {
   const started = process.hrtime.bigint();
-  await run(program, words);
-  return Number(process.hrtime.bigint() - started) / 1e9;
+  const { stdout } = await run(program, words);
+  return { seconds: Number(process.hrtime.bigint() - started) / 1e9, output: stdout.trim() };
 }
 
 /** One 1 GiB upload, against `dd conv=fsync` of as much to the same disk. Returns table rows and the daemon's peak. */
@@ -24,8 +24,8 @@ export async function benchLarge(
   const source = '/dev/shm/fidfs-bench-source';
   execFileSync('dd', ['if=/dev/urandom', `of=${source}`, 'bs=1M', `count=${MEBIBYTES}`], { stdio: 'ignore' });
   const copy = join(directory, 'dd-copy');
-  const authorization = ['-H', `Authorization: Bearer ${server.key}`];
-  const curl = ['-fsS', '-o', '/dev/null', '-H', 'Expect:', ...authorization];
+  const authorization = `Bearer ${server.key}`;
+  const curl = ['-fsS', '-H', 'Expect:', '-H', 'Accept: text/plain', '-H', `Authorization: ${authorization}`];
   const works: Record<string, [string, string[]]> = {
     dd: ['dd', [`if=${source}`, `of=${copy}`, 'bs=1M', 'conv=fsync', 'status=none']],
     raw: ['curl', [...curl, '-T', source, `${server.origin}/upload?ext=bin`]],
@@ -38,8 +38,10 @@ export async function benchLarge(
       for (const [name, [program, words]] of Object.entries(works)) {
         rmSync(copy, { force: true });
         const before = cpuSeconds([server.daemonPid, server.workerPid]);
-        rates[name]?.push(MEBIBYTES / (await seconds(program, words)));
+        const { seconds, output } = await timed(program, words);
+        rates[name]?.push(MEBIBYTES / seconds);
         cpu[name]?.push(cpuSeconds([server.daemonPid, server.workerPid]) - before);
+        if (output !== '') await fetch(`${server.origin}/${output}`, { method: 'DELETE', headers: { authorization } });
       }
     }
   } finally {

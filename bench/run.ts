@@ -65,15 +65,19 @@ async function measureIndexes(directory: string): Promise<string> {
 async function measureTraffic(directory: string): Promise<string> {
   mkdirSync(directory);
   const server = await startServer(directory);
-  const large = await benchLarge(server, directory, ROUNDS);
-  const rows = [
-    ...(await benchDownloads(server, directory, ROUNDS)),
-    ...(await benchUploads(server, directory, ROUNDS)),
-    ...large.rows,
-  ];
-  await server.stop();
+  try {
+    const large = await benchLarge(server, directory, ROUNDS);
+    const downloads = await benchDownloads(server, directory, ROUNDS);
+    const uploads = await benchUploads(server, directory, ROUNDS);
+    return describeTraffic([...downloads, ...uploads, ...large.rows], large.peak);
+  } finally {
+    await server.stop();
+  }
+}
+
+function describeTraffic(rows: string[][], peakBytes: number): string {
   const heading = ['work', 'reference', 'fidfs, ops/s', 'CPU us/op', 'reference, ops/s', 'CPU us/op', 'ratio'];
-  const peak = `The daemon's peak memory over the 1 GiB uploads: ${short(large.peak / 1e6)} MB.`;
+  const peak = `The daemon's peak memory over the 1 GiB uploads: ${short(peakBytes / 1e6)} MB.`;
   return `${markdownTable([heading, ...rows])}\n\n${peak}`;
 }
 

@@ -29,7 +29,7 @@ export async function benchUploads(server: BenchServer, directory: string, round
     const form = multipart(content);
     const own = [server.daemonPid, server.workerPid];
     const load = (script: string, pids: number[]): Load => ({
-      ...{ origin: server.origin, script, connections, seconds: 4, pids },
+      ...{ origin: server.origin, script, connections, seconds: 3, pids },
     });
     const runs = await interleave(
       {

@@ -22,7 +22,18 @@ export interface Load {
 
 /** Runs wrk once. Throws when any answer was not a success. */
 export async function runWrk(load: Load): Promise<Run> {
-  const words = ['-t1', `-c${load.connections}`, `-d${load.seconds}s`, '-s', load.script, load.origin];
+  // What an earlier load left unwritten is not this one's to wait for.
+  await promisify(execFile)('sync');
+  const words = [
+    '-t1',
+    `-c${load.connections}`,
+    `-d${load.seconds}s`,
+    '--timeout',
+    '30s',
+    '-s',
+    load.script,
+    load.origin,
+  ];
   const before = cpuSeconds(load.pids);
   const { stdout } = await promisify(execFile)('wrk', words);
   const used = cpuSeconds(load.pids) - before;

@@ -89,8 +89,9 @@ const schema = z.strictObject({
   listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080').default({ host: '127.0.0.1', port: 8080 }),
   daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081').default({ host: '127.0.0.1', port: 8081 }),
   group: value(
-    (text) => (/^[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined),
-    '1 to 16 letters, digits, - or _',
+    // /info/ is an address of its own.
+    (text) => (/^(?!info$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined),
+    '1 to 16 letters, digits, - or _ (but not "info")',
   ).default('group1'),
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
   // The value itself stays out of the message.
