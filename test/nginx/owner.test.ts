@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
+import { cannotRunAsOthers } from '../helpers/programs.js';
 
 /**
  * Debian's user `sync`, whose group has another name: nginx, given a user alone, looks for a group of the same name.
@@ -14,8 +15,8 @@ function userOf(pid: number): number {
   return statSync(`/proc/${pid}`).uid;
 }
 
-const canTry = process.getuid?.() === 0 && readFileSync('/etc/passwd', 'utf8').includes(`\nsync:x:${USER}:${GROUP}:`);
-const skip = canTry ? false : 'needs root, and the user "sync" of Debian';
+const hasUser = readFileSync('/etc/passwd', 'utf8').includes(`\nsync:x:${USER}:${GROUP}:`);
+const skip = hasUser ? cannotRunAsOthers() : 'needs the user "sync" of Debian';
 
 t.test('started by root, a node runs as the owner of the data directory', { skip }, async (t) => {
   for (const [uid, gid] of [

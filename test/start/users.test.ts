@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TestNode } from '../helpers/node.js';
+import { cannotRunAsOthers } from '../helpers/programs.js';
 
 const NOBODY = { uid: 65534, gid: 65534 };
-const skip = process.getuid?.() !== 0 && 'only root can start a node as somebody else';
+const skip = cannotRunAsOthers();
 
 /** A directory with a data directory in it that is nobody's. */
 function directoryOfNobody(t: Test): string {
