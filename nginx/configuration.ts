@@ -27,7 +27,7 @@ export function httpInclude(settings: Settings): string {
   const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
 js_path "${JS_DIRECTORY}/";
-js_import fidfs from njs/fidfs.js;
+js_import fidfs from njs/downloads.js;
 js_set $fidfs_last_modified fidfs.lastModified;
 js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
@@ -177,7 +177,9 @@ location @fidfs_other_method {
 }
 location ^~ /info/ {
   ${READ_ONLY}
-  js_content fidfs.info;
+  # Here alone, because njs runs what a location imports for each of its requests.
+  js_import information from njs/information.js;
+  js_content information.info;
 }
 location = /healthz {
   ${READ_ONLY}

@@ -1,8 +1,8 @@
 /*
- * What runs inside nginx. No state and no work at top level: njs 0.7.9 runs it for every request, and under QuickJS
- * (njs 1.0) it would be shared between requests.
+ * What runs inside nginx for downloads. No state and no work at top level, and few imports: njs 0.7.9 runs top-level
+ * code for every request, and under QuickJS (njs 1.0) it would be shared between requests.
  */
-import fileId from '../file-id/file-id.js';
+import createdOf from '../file-id/created.js';
 import download from './download.js';
 
 /** The last part of the request's path. */
@@ -12,7 +12,7 @@ function nameOf(r: NginxHTTPRequest): string {
 
 /** `$fidfs_last_modified`: the ID's creation second. The only function that every download runs. */
 function lastModified(r: NginxHTTPRequest): string {
-  return new Date(fileId.createdOf(nameOf(r)) * 1000).toUTCString();
+  return new Date(createdOf(nameOf(r)) * 1000).toUTCString();
 }
 
 /**
@@ -21,7 +21,7 @@ function lastModified(r: NginxHTTPRequest): string {
  * `modified`: send it; `failed`: 412; empty: nginx's own answer is right.
  */
 function dateCondition(r: NginxHTTPRequest): string {
-  const created = fileId.createdOf(nameOf(r)) * 1000;
+  const created = createdOf(nameOf(r)) * 1000;
   const unmodifiedSince = r.headersIn['If-Unmodified-Since'];
   // RFC 9110, 13.2.2: each date counts only where its entity-tag twin is absent.
   if (unmodifiedSince && !r.headersIn['If-Match'] && Date.parse(unmodifiedSince) < created) return 'failed';
@@ -41,24 +41,9 @@ function forgetCaching(r: NginxHTTPRequest): void {
   delete r.headersOut['Cache-Control'];
 }
 
-/** `GET /info/<id>`: what the ID says, without a look at the disk. */
-function info(r: NginxHTTPRequest): void {
-  try {
-    const body = JSON.stringify(fileId.describe(r.uri.substring('/info/'.length)));
-    r.headersOut['Content-Type'] = 'application/json';
-    r.return(200, `${body}\n`);
-  } catch (error) {
-    if (!fileId.isFileIdError(error)) throw error;
-    r.headersOut['Content-Type'] = 'application/problem+json';
-    const problem = { type: 'urn:fidfs:problem:bad-id', title: 'Not a file ID', status: 400, detail: error.message };
-    r.return(400, `${JSON.stringify(problem)}\n`);
-  }
-}
-
 export default {
   lastModified: lastModified,
   dateCondition: dateCondition,
   downloadName: downloadName,
   forgetCaching: forgetCaching,
-  info: info,
 };

@@ -1,0 +1,17 @@
+import fileId from '../file-id/file-id.js';
+
+/** `GET /info/<id>`: what the ID says, without a look at the disk. */
+function info(r: NginxHTTPRequest): void {
+  try {
+    const body = JSON.stringify(fileId.describe(r.uri.substring('/info/'.length)));
+    r.headersOut['Content-Type'] = 'application/json';
+    r.return(200, `${body}\n`);
+  } catch (error) {
+    if (!fileId.isFileIdError(error)) throw error;
+    r.headersOut['Content-Type'] = 'application/problem+json';
+    const problem = { type: 'urn:fidfs:problem:bad-id', title: 'Not a file ID', status: 400, detail: error.message };
+    r.return(400, `${JSON.stringify(problem)}\n`);
+  }
+}
+
+export default { info: info };
