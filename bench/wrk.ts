@@ -76,30 +76,37 @@ function request() n = n % #paths + 1; return wrk.format("GET", paths[n]) end`,
 
 /** A script that sends one body again and again. */
 export function postScript(directory: string, name: string, key: string, type: string, body: Buffer): string {
-  const file = join(directory, `${name}.body`);
-  writeFileSync(file, body);
-  return script(
+  return sendScript(
     directory,
     name,
-    `local file = io.open("${file}", "rb"); wrk.body = file:read("*a"); file:close()
-wrk.method = "POST"; wrk.path = "/upload"
+    body,
+    `wrk.method = "POST"; wrk.path = "/upload"
 wrk.headers["Authorization"] = "Bearer ${key}"; wrk.headers["Content-Type"] = "${type}"`,
   );
 }
 
 /** A script that puts one body under a new name each time, a hundred in a directory. */
 export function davScript(directory: string, name: string, body: Buffer): string {
+  return sendScript(
+    directory,
+    name,
+    body,
+    `local n, start = 0, tostring(os.time())
+function request()
+  n = n + 1
+  return wrk.format("PUT", "/dav/" .. start .. "-" .. math.floor(n / 100) .. "/" .. n .. ".jpg")
+end`,
+  );
+}
+
+/** A script that has a body to send. */
+function sendScript(directory: string, name: string, body: Buffer, lua: string): string {
   const file = join(directory, `${name}.body`);
   writeFileSync(file, body);
   return script(
     directory,
     name,
-    `local file = io.open("${file}", "rb"); wrk.body = file:read("*a"); file:close()
-local n, start = 0, tostring(os.time())
-function request()
-  n = n + 1
-  return wrk.format("PUT", "/dav/" .. start .. "-" .. math.floor(n / 100) .. "/" .. n .. ".jpg")
-end`,
+    `local file = io.open("${file}", "rb"); wrk.body = file:read("*a"); file:close()\n${lua}`,
   );
 }
 
