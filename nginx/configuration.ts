@@ -170,8 +170,9 @@ location @fidfs_upload_stream {
 }
 ${downloads(settings, directory, '', 'before')}
 ${downloads(settings, directory, '/.fidfs/dated', 'off')}
-# DELETE goes to the daemon, which refuses all others.
+# DELETE goes to the daemon, which refuses all others, before their bodies have come.
 location @fidfs_other_method {
+  proxy_request_buffering off;
   ${BODY}
   ${PROXY}
 }

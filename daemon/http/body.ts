@@ -1,9 +1,14 @@
+import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Problem } from './problems.js';
 
 /** A body must bring so many bytes in this time, or the client is told that it stopped. */
 const WINDOW_SECONDS = 30;
 const LEAST_BYTES_PER_SECOND = 1024;
+
+/** The rest of a refused body is waited for when it is no longer than this, in bytes and in time. */
+const SHORT_REST = 16 * 2 ** 20;
+const REST_MILLISECONDS = 5000;
 
 /** The client went away before its body was complete; nobody is left to answer. */
 export class ClientGone extends Error {
@@ -88,3 +93,25 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
 }
 
 const SLOW_DETAIL = `Fewer than ${LEAST_BYTES_PER_SECOND} bytes a second came for ${WINDOW_SECONDS} seconds; send the file again.`;
+
+/**
+ * Resolves when the rest of a refused body has come, if it is short: a client that has sent all of it goes on with its
+ * connection, which nginx, answered earlier, would close behind the next request. A long one is refused at once.
+ */
+export function restOfBody(request: IncomingMessage): Promise<void> {
+  const announced = Number(request.headers['content-length'] ?? 0);
+  if (request.complete || request.destroyed || announced > SHORT_REST) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, REST_MILLISECONDS);
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    let bytes = 0;
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > SHORT_REST) done();
+    });
+    request.on('end', done).on('close', done).resume();
+  });
+}

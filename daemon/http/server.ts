@@ -9,7 +9,7 @@ import type { Index } from '../index/index.js';
 import { errorCode, StoreError } from '../store/errors.js';
 import type { Store } from '../store/store.js';
 import { version } from '../version.js';
-import { ClientGone } from './body.js';
+import { ClientGone, restOfBody } from './body.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
@@ -67,8 +67,16 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
   });
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, _payload, done) => done(null));
-  server.setErrorHandler((error, request, reply) => answerError(error, request, reply, log));
-  server.setNotFoundHandler((request, reply) => answerNotFound(request, reply));
+  server.setErrorHandler(async (error, request, reply) => {
+    await restOfBody(request.raw);
+    answerError(error, request, reply, log);
+    return reply;
+  });
+  server.setNotFoundHandler(async (request, reply) => {
+    await restOfBody(request.raw);
+    answerNotFound(request, reply);
+    return reply;
+  });
 
   server.route({
     method: ['POST', 'PUT'],

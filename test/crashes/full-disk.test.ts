@@ -33,7 +33,11 @@ async function fullDisk(t: Test, random: Random, node: TestNode, point: string):
     await load.forgetMost();
   }
   const statuses = [...load.statuses.keys()].filter((status) => ![201, 204, 404, 507].includes(status));
-  t.strictSame(statuses, [], 'every error is 507', { statuses: [...load.statuses], log: node.log.slice(-3000) });
+  t.strictSame(statuses, [], 'every error is 507', {
+    statuses: [...load.statuses],
+    breaks: load.breaks,
+    log: node.log.slice(-3000),
+  });
   await node.stop('SIGKILL');
   await node.start();
   t.strictSame(await broken(node, load.promised()), [], 'and after a restart too');

@@ -19,8 +19,10 @@ const ONLY = process.env.STORM_SYNC;
 /** The journal's own timer would make durable what nobody synced; far apart, it hides less. */
 const MOUNTED = 'loop,commit=300';
 
+/** Every thread: one that the kernel is just syncing for stops only after that. */
 function isStopped(pid: number): boolean {
-  return /\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
 }
 
 /** Copies the image at an instant when nobody writes, and says what had been promised at it. */

@@ -41,6 +41,8 @@ export class Load {
   private stopping = false;
   /** How often each status came; 0 when the connection broke. */
   readonly statuses = new Map<number, number>();
+  /** Why connections broke, for the one who looks at a failed test. */
+  readonly breaks: string[] = [];
 
   constructor(
     private readonly node: TestNode,
@@ -84,7 +86,10 @@ export class Load {
 
   private async client(): Promise<void> {
     while (!this.stopping) {
-      const status = await this.act().catch(() => 0);
+      const status = await this.act().catch((error: Error) => {
+        this.breaks.push(`${new Date().toISOString()} ${error.stack} ${error.cause ?? ''}`);
+        return 0;
+      });
       this.statuses.set(status, this.count(status) + 1);
       if (status === 0 || status >= 500) await sleep(PAUSE_MILLISECONDS);
     }
