@@ -1,13 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import type { BenchServer } from './server.js';
 import { short, withSpread } from './table.js';
-import { getScript, interleave, type Load, ratio } from './wrk.js';
+import { getScript, interleave, type Load, type Run, ratio } from './wrk.js';
 
-const SIZES: [name: string, bytes: number, files: number][] = [
-  ['1 KB', 1000, 2000],
-  ['10 KB', 10_000, 2000],
-  ['100 KB', 100_000, 500],
-  ['1 MB', 1_000_000, 100],
+/** What the same files are asked of besides, by nginx location. */
+const SMALL = { cached: 'plain alias, open_file_cache', uncached: 'plain alias, no open_file_cache' };
+const LARGE = { same: 'plain alias, same settings' };
+const SIZES: [name: string, bytes: number, files: number, references: Record<string, string>][] = [
+  ['1 KB', 1000, 2000, SMALL],
+  ['10 KB', 10_000, 2000, SMALL],
+  ['100 KB', 100_000, 500, LARGE],
+  ['1 MB', 1_000_000, 100, LARGE],
 ];
 
 async function store(server: BenchServer, bytes: number): Promise<string> {
@@ -23,38 +26,28 @@ async function store(server: BenchServer, bytes: number): Promise<string> {
 /** GET of hot files, against the same nginx sending the same files as plain `alias`. Returns table rows. */
 export async function benchDownloads(server: BenchServer, directory: string, rounds: number): Promise<string[][]> {
   const rows: string[][] = [];
-  for (const [name, bytes, count] of SIZES) {
+  for (const [name, bytes, count, references] of SIZES) {
     const ids: string[] = [];
     for (let file = 0; file < count; file++) ids.push(await store(server, bytes));
-    const plain = (prefix: string) => ids.map((id) => `/${prefix}/${id.split('/').slice(2).join('/')}`);
-    const load = (label: string, paths: string[]): Load => ({
-      ...{ origin: server.origin, connections: 64, seconds: 2, pids: [server.workerPid] },
-      script: getScript(directory, `get-${bytes}-${label}`, paths),
-    });
-    const runs = await interleave(
-      {
-        fidfs: load(
-          'fidfs',
-          ids.map((id) => `/${id}`),
-        ),
-        cached: load('cached', plain('cached')),
-        uncached: load('uncached', plain('uncached')),
-      },
-      rounds,
-    );
-    for (const [label, reference] of [
-      ['open_file_cache', runs.cached],
-      ['no open_file_cache', runs.uncached],
-    ] as const) {
-      rows.push([
-        `GET ${name}`,
-        `plain alias, ${label}`,
-        ...[runs.fidfs, reference].flatMap((one) => [
-          withSpread(one.map((run) => run.rate)),
-          withSpread(one.map((run) => run.cpu)),
-        ]),
-        short(ratio(runs.fidfs, reference)),
+    const load = (location: string): Load => {
+      const paths = ids.map((id) =>
+        location === 'fidfs' ? `/${id}` : `/${location}/${id.split('/').slice(2).join('/')}`,
+      );
+      return {
+        ...{ origin: server.origin, connections: 64, seconds: 2, pids: [server.workerPid] },
+        script: getScript(directory, `get-${bytes}-${location}`, paths),
+      };
+    };
+    const locations = ['fidfs', ...Object.keys(references)];
+    const runs = await interleave(Object.fromEntries(locations.map((one) => [one, load(one)])), rounds);
+    const own = runs.fidfs as Run[];
+    for (const [location, label] of Object.entries(references)) {
+      const reference = runs[location] as Run[];
+      const columns = [own, reference].flatMap((some) => [
+        withSpread(some.map((run) => run.rate)),
+        withSpread(some.map((run) => run.cpu)),
       ]);
+      rows.push([`GET ${name}`, label, ...columns, short(ratio(own, reference))]);
     }
   }
   return rows;

@@ -25,7 +25,8 @@ export interface BenchServer {
 
 /**
  * Starts the daemon and one nginx with one worker. Beside fidfs it serves the same files as plain `alias` with the same
- * open_file_cache (`/cached/`) and without one (`/uncached/`), and takes DAV PUTs (`/dav/`).
+ * open_file_cache (`/cached/`) and without one (`/uncached/`), both with the sendfile and tcp_nopush of Debian's nginx,
+ * and with all settings as for a large file of ours (`/same/`), and takes DAV PUTs (`/dav/`).
  */
 export async function startServer(directory: string, extra: Record<string, string> = {}): Promise<BenchServer> {
   const key = 'bench-key-0123456789abcdef';
@@ -91,6 +92,10 @@ http {
       open_file_cache max=10000 inactive=60s; open_file_cache_valid 1s;
     }
     location /uncached/ { alias "${files}/data/"; sendfile on; tcp_nopush on; log_not_found off; }
+    location /same/ {
+      alias "${files}/data/"; sendfile on; tcp_nopush off; log_not_found off;
+      open_file_cache max=10000 inactive=60s; open_file_cache_valid 1s;
+    }
     location /dav/ {
       alias "${davDirectory}/"; dav_methods PUT; create_full_put_path on; client_max_body_size 0;
       client_body_buffer_size 512k;

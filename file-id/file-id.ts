@@ -13,7 +13,7 @@
  * (big-endian, zlib's). In a trunk name 16 more characters follow them: trunk file, offset and allocated size.
  */
 
-import createdOf from './created.js';
+import secondOf from './created.js';
 
 /** What a name stands for. FastDFS decides between normal and slave by the name's length alone, and so do we. */
 export type FileKind = 'normal' | 'appender' | 'slave' | 'trunk';
@@ -82,6 +82,12 @@ const TWO_32 = 4294967296;
  */
 const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
 
+/**
+ * A pattern's source for the start of a normal name whose file has less than 32 KiB: masked size field, neither trunk nor
+ * appender, and the upper 17 bits of the size's lower half zero.
+ */
+const SMALL_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]A[A-Za-z0-9_-]{4}AA[AB]';
+
 function fail(reason: string): never {
   const error = new Error(reason);
   error.name = 'FileIdError';
@@ -129,6 +135,11 @@ function makeTail(extension: string, random: number): string {
   const digits = TAIL_LENGTH - suffix.length;
   if (digits < 0) fail('extension longer than 6 characters');
   return digits === 0 ? suffix : String(10 ** digits + (random % 10 ** digits)).substring(1) + suffix;
+}
+
+/** The creation second of a name, which is not checked. */
+function createdOf(name: string): number {
+  return secondOf(name.substring(4, 12));
 }
 
 /** The 20 bytes of a name's key. */
@@ -262,6 +273,7 @@ function describe(id: string): FileInfo {
 // One default export: what the njs of 0.7.9 can import.
 export default {
   NAME_PATTERN: NAME_PATTERN,
+  SMALL_PATTERN: SMALL_PATTERN,
   MAX_SERVER_ID: MAX_SERVER_ID,
   isFileIdError: isFileIdError,
   directories: directories,

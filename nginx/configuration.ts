@@ -27,7 +27,6 @@ export function httpInclude(settings: Settings): string {
   const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
 js_path "${JS_DIRECTORY}/";
-js_import fidfs from njs/downloads.js;
 js_set $fidfs_last_modified fidfs.lastModified;
 js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
@@ -41,7 +40,12 @@ map $content_length $fidfs_stream {
   default 1;
   "${GATHERED_BODY}" 0;
 }
-# njs is asked about dates and names only where there are any.
+# Most downloads ask for nothing but the file; njs is asked about dates and names only where there are any.
+map "$request_method $arg_download$arg_filename$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+  default "";
+  "GET " "";
+  "~^(?:GET|HEAD) ." 1;
+}
 map $http_if_modified_since$http_if_unmodified_since $fidfs_condition {
   default $fidfs_date_condition;
   "" "";
@@ -92,34 +96,64 @@ const BODY = `client_max_body_size 0;
 const READ_ONLY = `${errorPages(400, 405, 413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
 
+/** What a request may ask for besides a file, and what its location does about it before the file is sent. */
+const DOWNLOADS = {
+  /** Nothing, as most: one function of njs runs. */
+  plain: {
+    prefix: '',
+    module: 'last-modified',
+    dates: 'before',
+    first: 'if ($fidfs_more) { rewrite ^(.*)$ /.fidfs/more$1 last; }',
+    disposition: '$fidfs_active',
+  },
+  /** A date or a name. */
+  more: {
+    prefix: '/.fidfs/more',
+    module: 'downloads',
+    dates: 'before',
+    first: `internal;
+  if ($fidfs_download = refused) { return 418; }
+  if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
+    disposition: '$fidfs_disposition',
+  },
+  /** A date for which the file's constant time may not stand for the ID's second: njs has decided. */
+  dated: {
+    prefix: '/.fidfs/dated',
+    module: 'downloads',
+    dates: 'off',
+    first: `internal;
+  # A file that is not here is 404 whatever the condition.
+  if (!-f $request_filename) { return 404; }
+  if ($fidfs_condition = failed) { return 412; }`,
+    disposition: '$fidfs_disposition',
+  },
+} as const;
+
 /**
- * The location of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
- * for Last-Modified. `dates` is nginx's if_modified_since: `before` where the file's constant time may stand for the
- * ID's second, `off` where njs has found that it may not: requests come there by a rewrite. It lies within a location
- * with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
+ * The locations of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
+ * for Last-Modified. Small files are read and sent with their headers in one go, which beats sendfile up to some 32 KB.
+ * All lies within a location with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
  */
-function downloads(settings: Settings, directory: string, prefix: string, dates: 'before' | 'off'): string {
+function downloads(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
+  const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
-  const name = `(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${fileId.NAME_PATTERN}(?<!-m))`;
-  return `location ^~ ${prefix}/${settings.group}/ {
-location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
-  ${
-    dates === 'off'
-      ? `internal;
-  # A file that is not here is 404 whatever the condition.
-  if (!-f $request_filename) { return 404; }
-  if ($fidfs_condition = failed) { return 412; }`
-      : `if ($fidfs_download = "") { return 418; }
-  if ($fidfs_condition) { rewrite ^(.*)$ /.fidfs/dated$1 last; }`
-  }
+  const created = '(?=.{4}(?<fidfs_created>.{8}))';
+  const location = (name: string, sendfile: 'on' | 'off') => `
+  location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
+  ${first}
   alias $fidfs_store/$fidfs_file;
+  sendfile ${sendfile};
+  }`;
+  const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
+  return `location ^~ ${prefix}/${settings.group}/ {
+  js_import fidfs from njs/${module}.js;
   if_modified_since ${dates};
   add_header Last-Modified $fidfs_last_modified;
   add_header Cache-Control "public, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
-  add_header Content-Disposition $fidfs_disposition;
+  add_header Content-Disposition ${disposition};
   ${errorPages(400, 404, 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
   error_page 301 403 =404 @fidfs_404;
@@ -128,8 +162,7 @@ location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   error_page 405 = @fidfs_other_method;
   error_page 418 = @fidfs_download_name;
   log_not_found off;
-  sendfile on;
-  tcp_nopush on;
+  tcp_nopush off;
   # An entry is looked at again after a second, so a deleted file is gone by then.
   open_file_cache max=10000 inactive=60s;
   open_file_cache_valid 1s;
@@ -137,9 +170,9 @@ location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/${name}$" {
   include "${directory}/fidfs-types.conf";
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-}
+  ${location(`(?=${fileId.SMALL_PATTERN})${name}`, 'off')}
+  ${location(name, 'on')}
   # Not a well-formed ID.
-  ${errorPages(400, 404, 413)}
   return 404;
 }`;
 }
@@ -168,8 +201,9 @@ location @fidfs_upload_stream {
   ${BODY}
   ${PROXY}
 }
-${downloads(settings, directory, '', 'before')}
-${downloads(settings, directory, '/.fidfs/dated', 'off')}
+${downloads(settings, directory, 'plain')}
+${downloads(settings, directory, 'more')}
+${downloads(settings, directory, 'dated')}
 # DELETE goes to the daemon, which refuses all others, before their bodies have come.
 location @fidfs_other_method {
   proxy_request_buffering off;

@@ -20,7 +20,7 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
 /** What some of them need besides. */
 const EXTRAS: Record<number, string> = {
   // nginx keeps the headers of the file that the range was asked of.
-  416: 'js_header_filter fidfs.forgetCaching;\n  ',
+  416: 'js_import fidfs from njs/downloads.js;\n  js_header_filter fidfs.forgetCaching;\n  ',
   503: `add_header Retry-After ${RETRY_AFTER} always;\n  `,
 };
 

@@ -1,19 +1,10 @@
 /*
- * What runs inside nginx for downloads. No state and no work at top level, and few imports: njs 0.7.9 runs top-level
- * code for every request, and under QuickJS (njs 1.0) it would be shared between requests.
+ * What runs inside nginx for downloads that ask for more than a file: with a date, or under a name. No state and no work
+ * at top level: njs 0.7.9 runs top-level code for every request, and under QuickJS (njs 1.0) it would be shared.
  */
 import createdOf from '../file-id/created.js';
 import download from './download.js';
-
-/** The last part of the request's path. */
-function nameOf(r: NginxHTTPRequest): string {
-  return r.uri.substring(r.uri.lastIndexOf('/') + 1);
-}
-
-/** `$fidfs_last_modified`: the ID's creation second. The only function that every download runs. */
-function lastModified(r: NginxHTTPRequest): string {
-  return new Date(createdOf(nameOf(r)) * 1000).toUTCString();
-}
+import hot from './last-modified.js';
 
 /**
  * `$fidfs_date_condition`: what If-Modified-Since and If-Unmodified-Since say of the ID's second, asked only when one
@@ -21,7 +12,7 @@ function lastModified(r: NginxHTTPRequest): string {
  * `modified`: send it; `failed`: 412; empty: nginx's own answer is right.
  */
 function dateCondition(r: NginxHTTPRequest): string {
-  const created = createdOf(nameOf(r)) * 1000;
+  const created = createdOf(r.variables.fidfs_created as string) * 1000;
   const unmodifiedSince = r.headersIn['If-Unmodified-Since'];
   // RFC 9110, 13.2.2: each date counts only where its entity-tag twin is absent.
   if (unmodifiedSince && !r.headersIn['If-Match'] && Date.parse(unmodifiedSince) < created) return 'failed';
@@ -31,9 +22,9 @@ function dateCondition(r: NginxHTTPRequest): string {
   return Date.parse(modifiedSince) >= created ? '' : 'modified';
 }
 
-/** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`; empty when the name is refused. */
+/** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`; `refused` when the name is. */
 function downloadName(r: NginxHTTPRequest): string {
-  return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '');
+  return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '') || 'refused';
 }
 
 /** For an error that still has the headers of a file: no cache may keep it for a year. */
@@ -42,7 +33,7 @@ function forgetCaching(r: NginxHTTPRequest): void {
 }
 
 export default {
-  lastModified: lastModified,
+  lastModified: hot.lastModified,
   dateCondition: dateCondition,
   downloadName: downloadName,
   forgetCaching: forgetCaching,

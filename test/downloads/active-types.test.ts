@@ -49,9 +49,19 @@ t.test('an upload of HTML is never rendered on our origin', async (t) => {
   // Seen to fail with a map to nothing for requests without a download name.
   t.test('no query makes it a page', async (t) => {
     const id = ids[0] as string;
-    for (const query of ['download=', 'filename=', 'download=page.html', 'filename=inline', 'download=%22;inline']) {
-      const { headers } = await node.get(`/${id}?${query}`);
-      t.match(headers['content-disposition'], /^attachment\b/, query);
+    for (const query of [
+      '',
+      'download=',
+      'filename=',
+      'download=page.html',
+      'filename=inline',
+      'download=%22;inline',
+    ]) {
+      for (const date of ['', 'Sun, 01 Jan 1995 00:00:00 GMT', 'Sun, 01 Jan 2012 00:00:00 GMT']) {
+        const { status, headers } = await node.get(`/${id}?${query}`, date ? { 'if-modified-since': date } : {});
+        t.equal(status, 200);
+        t.match(headers['content-disposition'], /^attachment\b/, `${query} ${date}`);
+      }
     }
   });
 

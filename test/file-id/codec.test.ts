@@ -45,6 +45,19 @@ t.test('encode then decode is the identity', async (t) => {
   }
 });
 
+// Seen to fail with [A-D] at the end, and without the look at the size field's first bit.
+t.test('SMALL_PATTERN is for normal files of less than 32 KiB and no others', async (t) => {
+  const random = seeded(t);
+  const small = new RegExp(`^${fileId.SMALL_PATTERN}`);
+  const sizes = [0, 1, 32767, 32768, 65535, 2 ** 31, 2 ** 32, 2 ** 32 + 1, 2 ** 40 + 5];
+  for (let round = 0; round < 20_000; round++) {
+    const { key } = randomId(random);
+    const size = round < sizes.length ? (sizes[round] as number) : Math.floor(2 ** (random.below(480) / 10));
+    const name = fileId.encodeKey({ ...key, size }).toString('base64url');
+    if (small.test(name) !== size < 32768) t.fail(`${name} has ${size} bytes`);
+  }
+});
+
 t.test('no ID has a second spelling: a change of any character gives another meaning or is refused', async (t) => {
   const random = seeded(t);
   for (let round = 0; round < 2000; round++) {

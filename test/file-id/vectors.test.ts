@@ -59,6 +59,13 @@ t.test('every ID that real FastDFS made is decoded as its own tools decode it', 
   }
 });
 
+t.test('SMALL_PATTERN knows the small files of FastDFS, and no appender or trunk file', async (t) => {
+  const small = new RegExp(`^${fileId.SMALL_PATTERN}`);
+  for (const { name, kind, sizeInId } of vectors.filter((vector) => vector.kind !== 'slave')) {
+    t.equal(small.test(name), kind === 'normal' && sizeInId !== null && sizeInId < 32768, name);
+  }
+});
+
 t.test('nginx decodes every ID that real FastDFS made as Node does', async (t) => {
   const node = await TestNode.start(t);
   for (const vector of vectors) {
