@@ -8,7 +8,8 @@ import type { Store } from '../store/store.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
-import { receiveMultipart, type SizeLimit } from './multipart.js';
+import { receiveMultipart } from './multipart.js';
+import type { SizeLimit } from './multipart-stream.js';
 import { Problem } from './problems.js';
 
 export type UploadSettings = Pick<Settings, 'maxFileSize' | 'publicUrl' | 'listen'>;
