@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { daemonProgram } from '../daemon/cli/processes.js';
 import { loadSettings, type Settings } from '../daemon/config/settings.js';
 import { findNginx } from '../nginx/programs.js';
 import { includeLines, writeIncludes } from '../nginx/write.js';
@@ -39,8 +39,9 @@ export async function startServer(directory: string, extra: Record<string, strin
   };
   const settings = loadSettings(undefined, environment);
   mkdirSync(data, { recursive: true });
-  const daemon = spawn(process.execPath, [fileURLToPath(new URL('../daemon/main.js', import.meta.url)), ''], {
-    env: { ...process.env, ...environment, UV_THREADPOOL_SIZE: '16' },
+  const { main, execArgv, env } = daemonProgram();
+  const daemon = spawn(process.execPath, [...execArgv, main, ''], {
+    env: { ...env, ...environment },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const davDirectory = join(directory, 'dav');

@@ -11,7 +11,15 @@ import type { DaemonMessage } from '../main.js';
 import { version } from '../version.js';
 import { CommandFailed } from './errors.js';
 import { asOwner, type Owner, ownerOf } from './owner.js';
-import { assertFree, end, reachable, signalGroup, stopLeftOverNginx, waitUntilListening } from './processes.js';
+import {
+  assertFree,
+  daemonProgram,
+  end,
+  reachable,
+  signalGroup,
+  stopLeftOverNginx,
+  waitUntilListening,
+} from './processes.js';
 
 const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
@@ -71,13 +79,11 @@ class Supervisor {
 
   /** Starts the daemon; resolves when it is ready. From then on it is restarted whenever it dies. */
   private async startDaemon(): Promise<boolean> {
-    const main = fileURLToPath(new URL('../main.js', import.meta.url));
     const { uid, gid } = this.owner ?? {};
     const identity = uid === undefined || gid === undefined ? {} : { uid, gid };
-    // Syncs wait in threads; they must not use up those that write.
-    const env = { ...process.env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16' };
+    const { main, ...program } = daemonProgram();
     // In a process group of its own: Ctrl-C is for the supervisor, which stops both in order.
-    const options = { ...identity, env, detached: true, stdio: 'inherit' } as const;
+    const options = { ...identity, ...program, detached: true, stdio: 'inherit' } as const;
     const daemon = fork(main, [this.configuration ?? ''], options);
     this.daemon = daemon;
     const started = Date.now();

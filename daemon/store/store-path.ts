@@ -178,17 +178,17 @@ export class StorePath {
     return storeError(operation, path, error);
   }
 
-  /** Writes a small file in one go under its final name, which nobody knows yet. Leaves nothing when it throws. */
-  create(directory: number, name: string, content: Uint8Array): void {
+  /** Writes a small file under its final name, which nobody knows yet. Leaves nothing when it throws. */
+  create(directory: number, name: string, content: readonly Uint8Array[]): void {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
     let file: number | undefined;
     try {
       file = this.withDirectory(directory, () => openSync(path, 'wx', 0o644));
-      writeAllSync(file, content);
+      for (const chunk of content) writeAllSync(file, chunk);
       futimesSync(file, FILE_TIME, FILE_TIME);
       closeSync(file);
-      this.free -= content.length;
+      for (const chunk of content) this.free -= chunk.length;
     } catch (error) {
       if (file !== undefined) {
         closeSync(file);

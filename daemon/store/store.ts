@@ -145,7 +145,7 @@ export class Store {
       const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension);
       try {
         if (onDisk) path.adopt(onDisk.path, directory, name);
-        else path.create(directory, name, file.content as Buffer);
+        else path.create(directory, name, file.content as readonly Buffer[]);
       } catch (error) {
         failure = error;
         // A path that is well after a failure (an odd error of this one file) would fail again.
