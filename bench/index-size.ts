@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, statSync } from 'node:fs';
+import { fdatasync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Index } from '../daemon/index/index.js';
 import type { StoredFile } from '../daemon/store/records.js';
 import fileId from '../file-id/file-id.js';
 
+const sync = promisify(fdatasync);
 const BATCH = 64;
 const LOOKUPS = 20_000;
 /** The last so many inserts are timed. */
@@ -33,24 +35,33 @@ function microseconds(count: number, work: () => void): number {
   return Number(process.hrtime.bigint() - started) / 1000 / count;
 }
 
-/** Fills an index in batches as uploads do, and measures the last inserts and then random lookups. */
-export function measureIndex(data: string, files: number): IndexCosts {
+/**
+ * Fills an index in batches as uploads do, with a sync of its journal between them, and measures the last inserts (without
+ * the sync) and then random lookups.
+ */
+export async function measureIndex(data: string, files: number): Promise<IndexCosts> {
   mkdirSync(data, { recursive: true });
   const index = new Index(join(data, 'index.db'));
   const sample: StoredFile[] = [];
-  const insert = (from: number, to: number) => {
+  const insert = async (from: number, to: number): Promise<number> => {
+    let spent = 0n;
     for (let number = from; number < to; number += BATCH) {
       const added = Array.from({ length: Math.min(BATCH, to - number) }, (_, offset) => storedFile(number + offset));
       if (Math.random() < (LOOKUPS * 1.2) / files) sample.push(...added);
       // A checkpoint beyond all of them: no start looks for their files, which do not exist.
       const second = (added.at(-1)?.created ?? 0) + 1;
-      index.record({ added, removed: [], checkpoint: { second, directory: 0, tombstones: [0], deletions: [] } });
+      const checkpoint = { second, directory: 0, tombstones: [0], deletions: [] };
+      const started = process.hrtime.bigint();
+      index.record({ added, removed: [], checkpoint });
+      spent += process.hrtime.bigint() - started;
+      await sync(index.journalDescriptor);
     }
+    return Number(spent) / 1000 / (to - from);
   };
-  insert(0, files - TIMED);
+  await insert(0, files - TIMED);
   const costs = {
     files,
-    insert: microseconds(TIMED, () => insert(files - TIMED, files)),
+    insert: await insert(files - TIMED, files),
     findById: microseconds(sample.length, () => {
       for (const { key } of sample) if (!index.find(key)) throw new Error('lost');
     }),
@@ -58,6 +69,6 @@ export function measureIndex(data: string, files: number): IndexCosts {
       for (const { sha256 } of sample) if (index.findByContent(sha256).length === 0) throw new Error('lost');
     }),
   };
-  index.close();
+  await index.close();
   return { ...costs, bytesPerFile: statSync(join(data, 'index.db')).size / files };
 }

@@ -43,8 +43,8 @@ async function idleMemory(directory: string): Promise<string> {
 
 async function measureIndexes(directory: string): Promise<string> {
   const idle = await idleMemory(join(directory, 'empty'));
-  const few = measureIndex(join(directory, 'few', 'data'), 10_000);
-  const many = measureIndex(join(directory, 'many', 'data'), 1_000_000);
+  const few = await measureIndex(join(directory, 'few', 'data'), 10_000);
+  const many = await measureIndex(join(directory, 'many', 'data'), 1_000_000);
   const idleMany = await idleMemory(join(directory, 'many'));
   const line = (name: string, pick: (costs: typeof few) => number) => [
     name,

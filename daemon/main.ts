@@ -56,10 +56,11 @@ async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<v
     log.warn('this kernel cannot report errors of syncfs (Linux 5.8 can); using "sync": "file"');
     settings.sync = 'file';
   }
-  const index = new Index(join(settings.data, 'index.db'));
+  const warn = (message: string, error: unknown) => log.error({ err: error }, message);
+  const index = new Index(join(settings.data, 'index.db'), warn);
   const paths = openStorePaths(settings, index, log);
   await recoverStore(settings, paths, index, log);
-  const store = new Store(settings, paths, index, (message, error) => log.error({ err: error }, message));
+  const store = new Store(settings, paths, index, warn);
   await store.writer.settle();
   const server = createServer({ store, index, settings, key, log });
   await server.listen().catch((error: unknown) => {
@@ -72,7 +73,7 @@ async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<v
   const stop = async () => {
     await server.close();
     await store.close();
-    index.close();
+    await index.close();
     unlock();
   };
   return { stop, keyMade: made };

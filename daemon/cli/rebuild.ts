@@ -45,7 +45,7 @@ export async function rebuild(settings: Settings): Promise<RebuildReport> {
     const paths = settings.storePaths.map((root, number) => openPath(settings, index, root, number));
     const rebuilder = new Rebuilder(settings, paths, index);
     await rebuilder.run();
-    index.close();
+    await index.close();
     for (const suffix of ['-wal', '-shm']) rmSync(database + suffix, { force: true });
     renameSync(fresh, database);
     for (const path of paths) await path.fileSystem.sync();

@@ -2,6 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
+import { Checkpointer } from './checkpointer.js';
 
 /*
  * The index over the store: which IDs there are, where they lie, and what their content is. Never the truth about it:
@@ -85,6 +86,7 @@ export class Index implements Records {
   private current: Checkpoint;
   private counts: Totals;
   private readonly database: Database.Database;
+  private readonly checkpointer: Checkpointer;
   private readonly insertFile;
   private readonly insertContent;
   private readonly insertTombstone;
@@ -98,13 +100,15 @@ export class Index implements Records {
   private readonly recordInTransaction: (batch: Batch) => void;
   private readonly withdrawInTransaction: (added: StoredFile[]) => void;
 
-  constructor(file: string) {
+  /** @param warn is told what went wrong without harm to anything */
+  constructor(file: string, warn: (message: string, error: unknown) => void = () => {}) {
+    this.checkpointer = new Checkpointer(file, warn);
     this.directory = dirname(file);
     const database = openDatabase(file);
     this.database = database;
     database.pragma('synchronous = NORMAL');
-    // In pages of 4 KiB: few and long checkpoints, because random content keys touch a page each.
-    database.pragma('wal_autocheckpoint = 8000');
+    // The checkpointer does it; this is for when it cannot, in pages of 4 KiB.
+    database.pragma('wal_autocheckpoint = 64000');
     database.pragma('cache_size = -16384');
     const version = database.pragma('user_version', { simple: true });
     if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
@@ -151,6 +155,7 @@ export class Index implements Records {
     try {
       this.recordInTransaction(batch);
       this.current = batch.checkpoint;
+      this.checkpointer.changed(batch.added.length + batch.removed.length);
     } catch (error) {
       this.counts = counts;
       throw error;
@@ -221,7 +226,8 @@ export class Index implements Records {
     this.database.prepare('INSERT OR REPLACE INTO store_path VALUES (?, ?, ?)').run(number, identity, root);
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.checkpointer.close();
     closeSync(this.journalDescriptor);
     this.database.close();
   }
