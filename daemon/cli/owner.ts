@@ -3,12 +3,10 @@ import { existsSync, statSync } from 'node:fs';
 import type { Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 
-/** Who nginx's workers and the daemon run as, when root starts them. */
+/** Who nginx and the daemon run as, when root starts them. */
 export interface Owner {
   uid: number;
   gid: number;
-  user: string;
-  group: string;
 }
 
 /** The owner of the data directory, with his primary group; undefined when this process is not root's or he is root. */
@@ -16,10 +14,10 @@ export function ownerOf(data: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid } = statSync(data);
   if (uid === 0) return undefined;
-  const id = (option: string) =>
-    execFileSync('id', [option, String(uid)], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
-    return { uid, gid: Number(id('-g')), user: id('-un'), group: id('-gn') };
+    const words = ['-g', String(uid)];
+    const gid = execFileSync('id', words, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+    return { uid, gid: Number(gid) };
   } catch (error) {
     throw new CommandFailed(
       `${data} belongs to user ${uid}, who has no name on this machine; make that user, or give it to another (chown -R)`,

@@ -1,12 +1,13 @@
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { type Address, formatAddress } from '../config/settings.js';
+import { type Address, formatAddress, type Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
+import type { Owner } from './owner.js';
 
 /** How long an nginx of an earlier start may take to end. */
 const LEFT_OVER_SECONDS = 10;
@@ -120,6 +121,34 @@ function readText(file: string): string {
   } catch {
     return ''; // no such file, or the process ended meanwhile
   }
+}
+
+/** Ports below this one are root's, and his who has the capability. */
+const FIRST_FREE_PORT = 1024;
+
+/**
+ * Starts nginx in a process group of its own, with the owner's rights where root starts it for another: its files lie in
+ * the owner's directory, and a master with root's rights would do there whatever the owner wrote into them. For a port
+ * below 1024 it keeps the one capability that this takes.
+ */
+export function spawnNginx(
+  program: string,
+  configuration: string,
+  settings: Pick<Settings, 'listen'>,
+  owner: Owner | undefined,
+): ChildProcess {
+  const words = ['-e', 'stderr', '-p', dirname(configuration), '-c', configuration];
+  const options: SpawnOptions = { detached: true, stdio: ['ignore', 'inherit', 'inherit'] };
+  if (!owner) return spawn(program, words, options);
+  const { uid, gid } = owner;
+  if (settings.listen.port >= FIRST_FREE_PORT) return spawn(program, words, { ...options, uid, gid });
+  const identity = [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'];
+  const capability = ['--inh-caps=+net_bind_service', '--ambient-caps=+net_bind_service'];
+  const nginx = spawn('setpriv', [...identity, ...capability, '--', program, ...words], options);
+  nginx.once('error', () => {
+    process.stderr.write(`fidfs: setpriv (package util-linux) is missing; ports below ${FIRST_FREE_PORT} need it\n`);
+  });
+  return nginx;
 }
 
 /** The daemon as a Node program: its file, what Node itself is told, and the environment. */

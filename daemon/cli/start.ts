@@ -1,4 +1,4 @@
-import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +17,7 @@ import {
   end,
   reachable,
   signalGroup,
+  spawnNginx,
   stopLeftOverNginx,
   waitUntilListening,
 } from './processes.js';
@@ -109,14 +110,9 @@ class Supervisor {
   private async startNginx(): Promise<void> {
     if (this.stopping) return;
     // Left to itself, nginx started by root serves as nobody, who may not read root's files.
-    const { user, group } = this.owner ?? { user: 'root', group: 'root' };
-    const runAs = process.getuid?.() === 0 ? `${user} ${group}` : undefined;
+    const runAs = process.getuid?.() === 0 && !this.owner ? 'root root' : undefined;
     const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs.module, runAs));
-    const argumentsOfNginx = ['-e', 'stderr', '-p', nginxDirectory(this.settings), '-c', configuration];
-    const nginx = spawn(this.programs.nginx, argumentsOfNginx, {
-      detached: true,
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
+    const nginx = spawnNginx(this.programs.nginx, configuration, this.settings, this.owner);
     this.nginx = nginx;
     const started = Date.now();
     const ended = new AbortController();

@@ -5,10 +5,7 @@ import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 import { cannotRunAsOthers } from '../helpers/programs.js';
 
-/**
- * Debian's user `sync`, whose group has another name: nginx, given a user alone, looks for a group of the same name.
- * Seen to fail without the group in nginx.conf.
- */
+/** Debian's user `sync`, whose group has another name. */
 const [USER, GROUP] = [4, 65534];
 
 function userOf(pid: number): number {
@@ -32,10 +29,10 @@ t.test('started by root, a node runs as the owner of the data directory', { skip
       const node = await TestNode.start(t, { directory });
       const { id } = await node.upload(Buffer.from('mine'));
       t.equal((await node.get(id)).body.toString(), 'mine');
-      // The starter and nginx's master stay root's.
+      // The starter stays root's.
       const users = node.pids().map(userOf);
       t.equal(userOf(node.daemonPid()), uid, 'the daemon');
-      t.equal(users.filter((one) => one === uid).length, uid === 0 ? 4 : 2, 'the daemon and a worker');
+      t.equal(users.filter((one) => one === uid).length, uid === 0 ? 4 : 3, 'the daemon and nginx');
       t.equal(/runs as root/.test(node.log), uid === 0, 'a warning only where root owns the data');
     });
   }

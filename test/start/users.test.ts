@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { TestNode } from '../helpers/node.js';
-import { cannotRunAsOthers } from '../helpers/programs.js';
+import { freePort } from '../helpers/ports.js';
+import { cannotRunAsOthers, missing } from '../helpers/programs.js';
 
 const NOBODY = { uid: 65534, gid: 65534 };
 const skip = cannotRunAsOthers();
@@ -47,17 +48,31 @@ async function assertWorks(t: Test, node: TestNode): Promise<void> {
   await node.assertClean(t);
 }
 
-t.test('started by root, all but the master of nginx run as the owner of the data directory', { skip }, async (t) => {
+t.test('started by root, nginx and the daemon run as the owner of the data directory', { skip }, async (t) => {
   const directory = directoryOfNobody(t);
   const node = await TestNode.start(t, { directory });
-  // Seen to fail with the user's name alone in nginx's "user": Debian's nobody has no group of his name.
-  t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: 0, worker: NOBODY.uid });
+  // Seen to fail with nginx started as root: what its owner writes into its files would be done with root's rights.
+  t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
   t.notMatch(node.log, 'unwise');
   await assertWorks(t, node);
   await node.stop();
   await node.command('nginx');
   // Seen to fail with nginx's files written as root.
   t.strictSame(othersIn(node.data), []);
+});
+
+// Seen to fail without the capability: nginx may not listen there.
+t.test('for a port below 1024 too', { skip: skip || missing('setpriv') }, async (t) => {
+  const directory = directoryOfNobody(t);
+  const env: Record<string, string> = {};
+  const node = await TestNode.create(t, { directory, env });
+  const port = await freePort(600, 1023);
+  env.FIDFS_LISTEN = `127.0.0.1:${port}`;
+  await node.start();
+  t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
+  const origin = `http://127.0.0.1:${port}`;
+  const { status } = await node.request('/upload', { method: 'POST', body: 'x', headers: node.authorized(), origin });
+  t.equal(status, 201);
 });
 
 t.test('what root started, verified and rebuilt can be started by the owner himself', { skip }, async (t) => {
