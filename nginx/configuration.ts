@@ -139,11 +139,13 @@ function downloads(settings: Settings, directory: string, kind: keyof typeof DOW
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
+  // With one store path there is nothing to look up.
+  const root = settings.storePaths.length === 1 ? `${settings.storePaths[0]}/data` : '$fidfs_store';
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const location = (name: string, sendfile: 'on' | 'off') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
   ${first}
-  alias $fidfs_store/$fidfs_file;
+  alias "${root}/$fidfs_file";
   sendfile ${sendfile};
   }`;
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
