@@ -66,9 +66,10 @@ async function measureTraffic(directory: string): Promise<string> {
   mkdirSync(directory);
   const server = await startServer(directory);
   try {
-    const large = await benchLarge(server, directory, ROUNDS);
-    const downloads = await benchDownloads(server, directory, ROUNDS);
+    // Uploads first: where large files were just deleted, the disk creates slowly for minutes.
     const uploads = await benchUploads(server, directory, ROUNDS);
+    const downloads = await benchDownloads(server, directory, ROUNDS);
+    const large = await benchLarge(server, directory, ROUNDS);
     return describeTraffic([...downloads, ...uploads, ...large.rows], large.peak);
   } finally {
     await server.stop();

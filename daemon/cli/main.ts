@@ -49,7 +49,13 @@ function remote(usage: string, description: string, examples: string[]): Command
   );
 }
 
-/** Does something for each of several things; prints an array with --json; fails at the end when one failed. */
+/** A lone upload waits for a sync of its own; several under way share one. */
+const AT_ONCE = 8;
+
+/**
+ * Does something for each of several things, some at a time; tells of them in their order; prints an array with --json;
+ * fails at the end when one failed.
+ */
 async function forEach<T>(
   things: string[],
   options: Options,
@@ -57,18 +63,32 @@ async function forEach<T>(
   show: (result: T) => string,
 ): Promise<void> {
   const results: (T | { input: string; error: string })[] = [];
+  const waiting = things.values();
+  const underWay: Promise<{ thing: string; result: T } | { thing: string; error: unknown }>[] = [];
+  const begin = () => {
+    const { value: thing, done } = waiting.next();
+    if (done) return;
+    const outcome = act(thing).then(
+      (result) => ({ thing, result }),
+      (error: unknown) => ({ thing, error }),
+    );
+    underWay.push(outcome);
+  };
+  for (let count = 0; count < AT_ONCE; count++) begin();
   let failed = false;
-  for (const thing of things) {
-    try {
-      const result = await act(thing);
-      results.push(result);
-      if (!options.json) process.stdout.write(show(result));
-    } catch (error) {
-      if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
-      failed = true;
-      results.push({ input: thing, error: error.message });
-      if (!options.json) process.stderr.write(`fidfs: ${thing}: ${error.message}\n`);
+  for (let next = underWay.shift(); next; next = underWay.shift()) {
+    const outcome = await next;
+    begin();
+    if ('result' in outcome) {
+      results.push(outcome.result);
+      if (!options.json) process.stdout.write(show(outcome.result));
+      continue;
     }
+    const { thing, error } = outcome;
+    if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
+    failed = true;
+    results.push({ input: thing, error: error.message });
+    if (!options.json) process.stderr.write(`fidfs: ${thing}: ${error.message}\n`);
   }
   if (options.json) printJson(results);
   if (failed) process.exitCode = 1;
@@ -84,15 +104,25 @@ remote('upload <file...>', 'Upload files and print their IDs.', [
   'fidfs upload --json *.jpg > ids.json',
 ]).action(async (files: string[], options: Options) => {
   const client = new Client(loadSettings(options.config), options.server);
-  const act = (file: string) => {
+  const several = files.length > 1;
+  // Of several files the IDs that scroll by are the progress; where those go into a file, the files are counted.
+  const count = several && !process.stdout.isTTY ? progressBar('{bar} {value}/{total} files', files.length) : undefined;
+  const act = async (file: string) => {
     let bar: ReturnType<typeof progressBar>;
     const progress = (bytes: number, total: number) => {
+      if (several) return;
       bar ??= progressBar(`${file} {bar} {percentage}%`, total);
       bar?.increment(bytes);
     };
-    return client.upload(file, progress).finally(() => bar?.stop());
+    try {
+      return await client.upload(file, progress);
+    } finally {
+      bar?.stop();
+      count?.increment();
+    }
   };
   await forEach(files, options, act, ({ id }) => `${id}\n`);
+  count?.stop();
 });
 
 remote('get <id>', 'Download a file and check it against its ID.', [

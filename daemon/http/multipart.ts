@@ -13,7 +13,8 @@ import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
 import { MAX_FILES, receiveStream, type SizeLimit } from './multipart-stream.js';
 
-const PLAIN_DISPOSITION = /^form-data; ?name="[^"\\\r\n]*"(?:; ?filename="[^"\\\r\n]*")?$/;
+/** The headers that browsers, curl and most libraries write. */
+const PLAIN_DISPOSITION = /^form-data; ?name="[^"\\\r\n]*"(?:; ?filename="([^"\\\r\n]*)")?$/;
 const PLAIN_TYPE = /^[\w!#$&^.+/-]*$/;
 
 /** One file part of a body, in memory. */
@@ -58,14 +59,15 @@ function split(body: Buffer, contentType: string): FilePart[] | undefined {
     const delimiter = `--${boundary}`.length;
     let length = delimiter + '--\r\n'.length;
     for (const part of parseMultipart(body, { boundary, ...limits })) {
-      if (!isPlain(part)) return undefined;
+      const disposition = PLAIN_DISPOSITION.exec(part.headers['content-disposition'] ?? '');
+      const mediaType = part.headers['content-type'] ?? 'text/plain'; // RFC 7578, 4.4
+      if (!disposition || !PLAIN_TYPE.test(mediaType)) return undefined;
       length += delimiter + '\r\n'.length + lengthOf(part);
-      if (!part.isFile) continue;
-      const fileName = part.filename;
+      const fileName = disposition[1];
+      const isFile = fileName !== undefined || mediaType.toLowerCase() === 'application/octet-stream';
       const content = contentOf(part);
       // The empty part that a browser sends for a file field without a file.
-      if (content.length === 0 && !fileName) continue;
-      files.push({ content, fileName, mediaType: part.mediaType ?? 'text/plain' }); // RFC 7578, 4.4
+      if (isFile && (content.length > 0 || fileName)) files.push({ content, fileName, mediaType });
     }
     // The parser passes over lines that are no headers, and what stands behind the end.
     return length === body.length ? files : undefined;
@@ -82,11 +84,6 @@ function contentOf({ content }: MultipartPart): Buffer {
   const [only] = content;
   if (content.length !== 1 || only === undefined) return Buffer.concat(content);
   return Buffer.from(only.buffer, only.byteOffset, only.length);
-}
-
-/** Whether the part's headers are those that browsers, curl and most libraries write. */
-function isPlain({ headers }: MultipartPart): boolean {
-  return PLAIN_DISPOSITION.test(headers['content-disposition'] ?? '') && PLAIN_TYPE.test(headers['content-type'] ?? '');
 }
 
 /** The bytes of a part as it stands in a body when nothing is there but what the parser tells of. */
