@@ -2,7 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { cpuSeconds, memoryOf } from './processes.js';
+import { cpuSeconds, forgetPeak, memoryOf } from './processes.js';
 import type { BenchServer } from './server.js';
 import { median, short, withSpread } from './table.js';
 
@@ -31,6 +31,7 @@ export async function benchLarge(
     raw: ['curl', [...curl, '-T', source, `${server.origin}/upload?ext=bin`]],
     multipart: ['curl', [...curl, '-F', `file=@${source}`, `${server.origin}/upload`]],
   };
+  forgetPeak(server.daemonPid);
   const rates: Record<string, number[]> = { dd: [], raw: [], multipart: [] };
   const cpu: Record<string, number[]> = { dd: [], raw: [], multipart: [] };
   try {

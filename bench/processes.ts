@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Kernel clock ticks a second, as in /proc/<pid>/stat: 100 on every Linux that Node runs on. */
 const TICKS = 100;
@@ -16,6 +16,11 @@ export function cpuSeconds(pids: readonly number[]): number {
 export function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const line = new RegExp(`${field}:\\s+(\\d+) kB`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line?.[1]) * 1024;
+}
+
+/** Lets VmHWM begin anew at what is resident now (Linux, proc(5), clear_refs). */
+export function forgetPeak(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
 /** The processes whose parent is this one. */

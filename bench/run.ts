@@ -85,16 +85,16 @@ function describeTraffic(rows: string[][], peakBytes: number): string {
 installWrk();
 const directory = mkdtempSync(join(process.env.BENCH_DIRECTORY ?? '/var/tmp', 'fidfs-bench-'));
 try {
-  const traffic = await measureTraffic(join(directory, 'traffic'));
-  process.stdout.write(`${traffic}\n\n`);
   const indexes = await measureIndexes(directory);
+  process.stdout.write(`${indexes}\n\n`);
+  const traffic = await measureTraffic(join(directory, 'traffic'));
   const versions = [
     `fidfs ${version}, Node ${process.version}, ${sh('nginx -v 2>&1').replace('nginx version: ', '')}, Linux ${release()}`,
     `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${sh(`stat -f -c %T ${directory}`)}`,
   ].join('; ');
   const date = new Date().toISOString().slice(0, 10);
   const results = `${BEGIN}\n\n${date}, ${versions}. Made by \`npm run bench\`: medians of ${ROUNDS} interleaved runs (least to most).\n\n${traffic}\n\n${indexes}\n`;
-  process.stdout.write(`${indexes}\n`);
+  process.stdout.write(`${traffic}\n`);
   const before = readFileSync(README, 'utf8').split(BEGIN)[0];
   writeFileSync(README, `${before}${results}`);
 } finally {

@@ -157,7 +157,7 @@ export function daemonProgram(): { main: string; execArgv: string[]; env: NodeJS
     main: fileURLToPath(new URL('../main.js', import.meta.url)),
     // Bodies are garbage soon, but V8 counts their bytes and would go through its whole heap a dozen times a second
     // (100 KB uploads: a third more CPU); in MB.
-    execArgv: ['--initial-old-space-size=96'],
+    execArgv: ['--initial-old-space-size=64'],
     // Syncs wait in threads; they must not use up those that write.
     env: { ...process.env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16' },
   };

@@ -34,7 +34,10 @@ export class Checkpointer {
   }
 
   private startWorker(): Worker {
-    const worker = new Worker(new URL('./checkpoint-worker.js', import.meta.url), { workerData: this.file });
+    const worker = new Worker(new URL('./checkpoint-worker.js', import.meta.url), {
+      workerData: this.file,
+      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
+    });
     worker.unref();
     worker.on('message', () => {
       this.running = false;
