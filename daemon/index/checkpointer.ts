@@ -34,10 +34,7 @@ export class Checkpointer {
   }
 
   private startWorker(): Worker {
-    const worker = new Worker(new URL('./checkpoint-worker.js', import.meta.url), {
-      workerData: this.file,
-      resourceLimits: { maxOldGenerationSizeMb: 16, maxYoungGenerationSizeMb: 2 },
-    });
+    const worker = new Worker(new URL('./checkpoint-worker.js', import.meta.url), { workerData: this.file });
     worker.unref();
     worker.on('message', () => {
       this.running = false;
