@@ -6,7 +6,7 @@
 /** `$fidfs_last_modified`: the ID's creation second, which is bytes 4 to 7 of its key. */
 function lastModified(r: NginxHTTPRequest): string {
   // Characters 5 to 12 of the name; bytes 3 to 8.
-  const b = Buffer.from(r.variables.fidfs_created as string, 'base64url') as unknown as number[];
+  const b = Buffer.from(r.variables.fidfs_created as string, 'base64url');
   const created = (((b[1] as number) * 256 + (b[2] as number)) * 256 + (b[3] as number)) * 256 + (b[4] as number);
   return new Date(created * 1000).toUTCString();
 }

@@ -117,6 +117,7 @@ class Supervisor {
     const started = Date.now();
     const ended = new AbortController();
     nginx.once('exit', () => ended.abort());
+    nginx.once('error', () => ended.abort()); // not even begun
     await waitUntilListening(this.settings.listen, ended.signal);
     if (ended.signal.aborted) throw new CommandFailed('nginx cannot start; its own words are above');
     nginx.once('exit', (code, signal) => {

@@ -17,22 +17,19 @@ function storedFile(number: number): StoredFile {
   return { id: name, key, ...place, name, size: 1000, crc32: number, sha256: randomBytes(32), created };
 }
 
-// Seen to fail without the worker's copy: the file stays as it was made, and the journal takes it all.
-t.test('the journal of the index is copied into it beside the event loop, and stays short', async (t) => {
+// Seen to fail (never copied) without the call of copy() in checkpoint-worker.ts.
+t.test('the journal of the index is copied into it beside the event loop', async (t) => {
   const file = join(t.testdir({}), 'index.db');
   const warnings: unknown[] = [];
   const index = new Index(file, (message, error) => warnings.push(message, error));
   const made = statSync(file).size;
   let number = 0;
-  let longest = 0;
-  while (statSync(file).size === made || number < 20_000) {
+  while (number < 5000) {
     const added = Array.from({ length: BATCH }, () => storedFile(number++));
     const second = (added.at(-1) as StoredFile).created + 1;
     index.record({ added, removed: [], checkpoint: { second, directory: 0, tombstones: [0], deletions: [] } });
-    longest = Math.max(longest, statSync(`${file}-wal`).size);
-    await setImmediate();
   }
-  t.ok(longest < 200 * 2 ** 20, `the journal had up to ${longest} bytes`);
+  while (statSync(file).size === made) await setImmediate();
   await index.close();
   t.strictSame(warnings, []);
   const again = new Index(file);
