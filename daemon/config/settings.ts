@@ -1,84 +1,60 @@
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
+import {
+  DURATION_WORDS,
+  integer,
+  isNetwork,
+  list,
+  oneOf,
+  PEER_WORDS,
+  parseAddress,
+  parseDuration,
+  parseGroup,
+  parsePeer,
+  parseRate,
+  parseSize,
+  path,
+  type Reserve,
+  SIZE_WORDS,
+  value,
+} from './values.js';
+
+export { type Address, formatAddress, type Peer, type Reserve } from './values.js';
 
 /** A wrong setting, a missing file: its message is for the person who starts fidfs, one line per mistake. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
 }
 
-/** A host and a port, as in `127.0.0.1:8080` or `[::1]:8080`. */
-export interface Address {
-  host: string;
-  port: number;
+/** A secret; its value itself stays out of every message. */
+function secret() {
+  return z
+    .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
+    .regex(/^[\x21-\x7e]{16,256}$/, 'write 16 to 256 visible ASCII characters')
+    .optional();
 }
 
-/** How much of each store path stays free: a share of its size, or bytes. */
-export type Reserve = { share: number } | { bytes: number };
-
-const UNITS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
-const SIZE_WORDS = 'a number of bytes, or a number with KiB, MiB, GiB or TiB, such as 10GiB';
-
-function parseSize(text: string): number | undefined {
-  const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)?$/.exec(text);
-  const bytes = match ? Math.round(Number(match[1]) * (UNITS[match[2] ?? 'B'] as number)) : Number.NaN;
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
+function duration() {
+  return value(parseDuration, DURATION_WORDS);
 }
 
-function parseAddress(text: string): Address | undefined {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port < 1 || port > 65535 || (match[1] && isIP(match[1]) !== 6)) return undefined;
-  return { host: (match[1] ?? match[2]) as string, port };
-}
-
-/** The address as nginx, URLs and people write it. */
-export function formatAddress({ host, port }: Address): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-function isNetwork(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
-}
-
-/** A value from the file (string or number) or the environment (string), read by `parse`, else an error with `allowed`. */
-function value<T>(parse: (text: string) => T | undefined, allowed: string) {
-  return z.union([z.string(), z.number()], { error: `write ${allowed}` }).transform((given, context): T => {
-    const parsed = parse(String(given).trim());
-    if (parsed !== undefined) return parsed;
-    context.addIssue({ code: 'custom', message: `${JSON.stringify(given)} is not allowed; write ${allowed}` });
-    return z.NEVER;
+/** Peers as text, or as objects of the settings file, which become text first: one form to check. */
+function peers() {
+  const form = z.strictObject({ id: z.number(), group: z.string(), url: z.string() });
+  const text = z.union([z.string(), form.transform(({ id, group, url }) => `${id}@${group}=${url}`)], {
+    error: `write ${PEER_WORDS}`,
   });
+  const peer = text
+    .transform((one): string | number => one)
+    .pipe(value((one) => parsePeer(one, fileId.MAX_SERVER_ID), PEER_WORDS));
+  const commas = z.string().transform((all): unknown[] => all.split(',').filter((one) => one.trim() !== ''));
+  const either = z.union([commas, z.array(z.unknown())], { error: `write a list of ${PEER_WORDS}` });
+  return either
+    .pipe(z.array(peer))
+    .refine((all) => new Set(all.map(({ id }) => id)).size === all.length, 'an id stands there twice; each is its own');
 }
-
-function oneOf<const T extends string>(...choices: T[]) {
-  return value((text) => choices.find((choice) => choice === text), choices.map((c) => `"${c}"`).join(' or '));
-}
-
-function list<T>(parse: (text: string) => T | undefined, allowed: string) {
-  const item = value(parse, allowed);
-  const commas = z.string().transform((text): unknown[] => text.split(',').filter((part) => part.trim() !== ''));
-  const either = z.union([commas, z.array(z.unknown())], { error: `write ${allowed}; several in a list` });
-  return either.pipe(z.array(item));
-}
-
-function integer(minimum: number, maximum: number) {
-  return (text: string) => {
-    const number = Number(text);
-    return /^\d+$/.test(text) && number >= minimum && number <= maximum ? number : undefined;
-  };
-}
-
-/** Paths go into nginx's configuration, where these have a meaning that cannot be quoted away. */
-const path = value(
-  (text) => (/^[^\0-\x1f"'\\${};]+$/.test(text) ? resolve(text) : undefined),
-  'a path without quotes, backslashes, control characters, $, ;, { or }',
-);
 
 const schema = z.strictObject({
   data: path.default(resolve('var')),
@@ -88,17 +64,9 @@ const schema = z.strictObject({
     .optional(),
   listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080').default({ host: '127.0.0.1', port: 8080 }),
   daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081').default({ host: '127.0.0.1', port: 8081 }),
-  group: value(
-    // /info/ is an address of its own.
-    (text) => (/^(?!info$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined),
-    '1 to 16 letters, digits, - or _ (but not "info")',
-  ).default('group1'),
+  group: value(parseGroup, '1 to 16 letters, digits, - or _ (but not "info")').default('group1'),
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
-  // The value itself stays out of the message.
-  key: z
-    .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
-    .regex(/^[\x21-\x7e]{16,256}$/, 'write 16 to 256 visible ASCII characters')
-    .optional(),
+  key: secret(),
   publicUrl: value(
     (text) =>
       /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~/-]*)?$/.test(text) ? text.replace(/\/+$/, '') : undefined,
@@ -122,10 +90,29 @@ const schema = z.strictObject({
     return bytes === undefined ? undefined : { bytes };
   }, `a share such as 5%, or ${SIZE_WORDS}`).default({ share: 0.05 }),
   sync: oneOf('batch', 'file', 'off').default('batch'),
+  peers: peers().default([]),
+  peerSecret: secret(),
+  copies: value(integer(1, 255), 'a number from 1 to the number of nodes in the group').optional(),
+  copyTimeout: duration().default(10_000),
+  maxLag: duration().default(10_000),
+  repairInterval: duration().default(3_600_000),
+  repairRate: value(parseRate, 'a size a second, such as 100MiB/s').default(100 * 2 ** 20),
+  scrubDays: value(
+    (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined),
+    'a number of days, 0 for off',
+  ).default(14),
+  alertUrl: value(
+    (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined),
+    'a URL that begins with http:// or https://',
+  ).optional(),
 });
 
 /** All settings, defaults filled in; see docs/settings.md. */
-export type Settings = Omit<z.output<typeof schema>, 'storePaths'> & { storePaths: string[] };
+export type Settings = Omit<z.output<typeof schema>, 'storePaths' | 'copies'> & {
+  storePaths: string[];
+  /** On how many nodes a file is durable before its 201. */
+  copies: number;
+};
 
 /** The keys of the settings file. */
 export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
@@ -193,9 +180,30 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
     }
   }
   if (!parsed.success || mistakes.length > 0) throw new SettingsError(mistakes.join('\n'));
-  const settings = { ...parsed.data, storePaths: parsed.data.storePaths ?? [resolve(parsed.data.data, 'store0')] };
-  if (settings.storePaths.some((storePath) => storePath === settings.data)) {
-    throw new SettingsError('storePaths: a store path cannot be the data directory itself; write another directory');
-  }
+  const { data, storePaths = [resolve(data, 'store0')], group, peers } = parsed.data;
+  const nodes = 1 + peers.filter((peer) => peer.group === group).length;
+  const settings = { ...parsed.data, storePaths, copies: parsed.data.copies ?? Math.min(2, nodes) };
+  mistakes.push(...contradictions(settings, nodes));
+  if (mistakes.length > 0) throw new SettingsError(mistakes.join('\n'));
   return settings;
+}
+
+/** What is wrong between settings that are right each by itself. */
+function contradictions(
+  { data, storePaths, peers, serverId, key, peerSecret, copies }: Settings,
+  nodes: number,
+): string[] {
+  const mistakes: string[] = [];
+  if (storePaths.some((storePath) => storePath === data)) {
+    mistakes.push('storePaths: a store path cannot be the data directory itself; write another directory');
+  }
+  if (peers.length > 0) {
+    if (key === undefined) mistakes.push('key: with peers it must be set, the same on all nodes');
+    if (peerSecret === undefined) mistakes.push('peerSecret: with peers it must be set, the same on all nodes');
+    if (peers.some(({ id }) => id === serverId)) {
+      mistakes.push(`peers: ${serverId} is the serverId of this node itself; leave it out, or give each node its own`);
+    }
+  }
+  if (copies > nodes) mistakes.push(`copies: ${copies} copies need as many nodes in the group; here are ${nodes}`);
+  return mistakes;
 }

@@ -21,13 +21,31 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   maxFileSize: ['1.5KiB', 1536, '5', 5],
   reserve: ['10%', { share: 0.1 }, '1GiB', { bytes: 2 ** 30 }],
   sync: ['file', 'file', 'off', 'off'],
+  peers: [
+    [{ id: 2, group: 'group1', url: 'http://b:8080' }],
+    [{ id: 2, group: 'group1', url: 'http://b:8080' }],
+    '3@g2=https://c.example/, 4@group1=http://[::1]:81',
+    [
+      { id: 3, group: 'g2', url: 'https://c.example' },
+      { id: 4, group: 'group1', url: 'http://[::1]:81' },
+    ],
+  ],
+  peerSecret: ['of-the-file-0123456', 'of-the-file-0123456', 'of-the-environment-0', 'of-the-environment-0'],
+  copies: [1, 1, '1', 1],
+  copyTimeout: ['1m', 60_000, '1.5s', 1500],
+  maxLag: ['2h', 7_200_000, '20ms', 20],
+  repairInterval: ['1d', 86_400_000, '5 m', 300_000],
+  repairRate: ['1MiB/s', 2 ** 20, '500/s', 500],
+  scrubDays: [0, 0, '0.5', 0.5],
+  alertUrl: ['https://a.example/x?y', 'https://a.example/x?y', 'http://b.example', 'http://b.example'],
 };
 
 const DEFAULTS = {
   ...{ data: resolve('var'), storePaths: [resolve('var/store0')], group: 'group1', serverId: 1 },
   ...{ listen: { host: '127.0.0.1', port: 8080 }, daemonListen: { host: '127.0.0.1', port: 8081 } },
   ...{ uploads: 'key', activeTypes: 'attachment', workers: 'auto', metricsFrom: [] },
-  ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch' },
+  ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch', peers: [], copies: 1 },
+  ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
 };
 
 /** For each key: wrong values, and a word of what is allowed instead. */
@@ -47,6 +65,28 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   maxFileSize: [['10GB', -1, 'x', true], 'KiB'],
   reserve: [['100%', '-1', 'x%', {}], '5%'],
   sync: [['yes', true], '"batch"'],
+  peers: [
+    [
+      '2',
+      '2@a/b=http://c',
+      '0@g=http://c',
+      '2@g=ftp://c',
+      '2@g=http://c/path',
+      [{ id: 2 }],
+      [5],
+      {},
+      '2@g=http://c:99999',
+    ],
+    '2@group1=http',
+  ],
+  peerSecret: [['short', 'with a space in it', 1234567890123456], '16 to 256'],
+  copies: [[0, 'two', -1], 'number'],
+  copyTimeout: [['10', 10, '0s', '-1s', '30d', true], 'ms, s, m, h or d'],
+  maxLag: [['x'], '10s'],
+  repairInterval: [['x'], '10s'],
+  repairRate: [['100MiB', '0/s', 'x/s', 5], '100MiB/s'],
+  scrubDays: [['x', -1, true], 'days'],
+  alertUrl: [['ftp://x', 'x', 5], 'http://'],
 };
 
 t.test('every setting can be given in the file and in the environment, which wins', async (t) => {
@@ -54,7 +94,10 @@ t.test('every setting can be given in the file and in the environment, which win
   const file = join(t.testdir(), 'settings.json');
   for (const [key, [inFile, meant, inEnvironment, meantThere]] of Object.entries(GOOD)) {
     writeFileSync(file, JSON.stringify({ [key]: inFile }));
-    const read = (environment: NodeJS.ProcessEnv) => loadSettings(file, environment)[key as 'data'];
+    // Peers take both.
+    const secrets = { FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) };
+    const needed = key === 'peers' ? secrets : {};
+    const read = (environment: NodeJS.ProcessEnv) => loadSettings(file, { ...needed, ...environment })[key as 'data'];
     const got = [read({}), read({ [environmentName(key)]: inEnvironment }), read({ [environmentName(key)]: '' })];
     t.strictSame(got, [meant, meantThere, meant], key);
   }
@@ -84,10 +127,34 @@ t.test('each wrong value is refused with a line that names the setting and says 
         unclear.push([key, value, words]);
       }
       // Seen to fail with the value in the message, as other settings have it.
-      if (key === 'key' && words.includes(String(value))) unclear.push(['shows the key', words]);
+      if ((key === 'key' || key === 'peerSecret') && words.includes(String(value)))
+        unclear.push(['shows the key', words]);
     }
   }
   t.strictSame(unclear, []);
+});
+
+t.test('settings that contradict each other are refused', async (t) => {
+  const peers = '2@group1=http://b,3@group2=http://c';
+  const good = { FIDFS_PEERS: peers, FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) };
+  const { copies } = loadSettings(undefined, good);
+  t.equal(copies, 2, 'two copies in a group of two');
+  t.match(
+    refusal(() => loadSettings(undefined, { FIDFS_PEERS: peers })),
+    /^key: with peers.*\npeerSecret: with peers/,
+  );
+  t.match(
+    refusal(() => loadSettings(undefined, { ...good, FIDFS_SERVER_ID: '3' })),
+    /^peers: 3 is the serverId of this/,
+  );
+  t.match(
+    refusal(() => loadSettings(undefined, { ...good, FIDFS_COPIES: '3' })),
+    /^copies: 3 copies need as many/,
+  );
+  t.match(
+    refusal(() => loadSettings(undefined, { ...good, FIDFS_PEERS: '2@g=http://b,2@g=http://c' })),
+    /^FIDFS_PEERS: an id stands there twice/,
+  );
 });
 
 t.test('a settings file that is not one is refused, and what it holds is not shown', async (t) => {

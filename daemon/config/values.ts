@@ -1,0 +1,127 @@
+import { isIP } from 'node:net';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+
+/*
+ * The kinds of values that settings have: how each is read, and in what words a wrong one is refused.
+ */
+
+/** A host and a port, as in `127.0.0.1:8080` or `[::1]:8080`. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** How much of each store path stays free: a share of its size, or bytes. */
+export type Reserve = { share: number } | { bytes: number };
+
+/** Another node, as the settings name it. */
+export interface Peer {
+  /** Its server id. */
+  id: number;
+  group: string;
+  /** What its requests begin with: `http://10.0.0.2:8080`. */
+  url: string;
+}
+
+const UNITS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+export const SIZE_WORDS = 'a number of bytes, or a number with KiB, MiB, GiB or TiB, such as 10GiB';
+
+export function parseSize(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)?$/.exec(text);
+  const bytes = match ? Math.round(Number(match[1]) * (UNITS[match[2] ?? 'B'] as number)) : Number.NaN;
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (!match || port < 1 || port > 65535 || (match[1] && isIP(match[1]) !== 6)) return undefined;
+  return { host: (match[1] ?? match[2]) as string, port };
+}
+
+/** The address as nginx, URLs and people write it. */
+export function formatAddress({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export function isNetwork(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const version = isIP(address);
+  if (version === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
+}
+
+/** A value from the file (string or number) or the environment (string), read by `parse`, else an error with `allowed`. */
+export function value<T>(parse: (text: string) => T | undefined, allowed: string) {
+  return z.union([z.string(), z.number()], { error: `write ${allowed}` }).transform((given, context): T => {
+    const parsed = parse(String(given).trim());
+    if (parsed !== undefined) return parsed;
+    context.addIssue({ code: 'custom', message: `${JSON.stringify(given)} is not allowed; write ${allowed}` });
+    return z.NEVER;
+  });
+}
+
+export function oneOf<const T extends string>(...choices: T[]) {
+  return value((text) => choices.find((choice) => choice === text), choices.map((c) => `"${c}"`).join(' or '));
+}
+
+export function list<T>(parse: (text: string) => T | undefined, allowed: string) {
+  const item = value(parse, allowed);
+  const commas = z.string().transform((text): unknown[] => text.split(',').filter((part) => part.trim() !== ''));
+  const either = z.union([commas, z.array(z.unknown())], { error: `write ${allowed}; several in a list` });
+  return either.pipe(z.array(item));
+}
+
+export function integer(minimum: number, maximum: number) {
+  return (text: string) => {
+    const number = Number(text);
+    return /^\d+$/.test(text) && number >= minimum && number <= maximum ? number : undefined;
+  };
+}
+
+/** Paths go into nginx's configuration, where these have a meaning that cannot be quoted away. */
+export const path = value(
+  (text) => (/^[^\0-\x1f"'\\${};]+$/.test(text) ? resolve(text) : undefined),
+  'a path without quotes, backslashes, control characters, $, ;, { or }',
+);
+
+const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+export const DURATION_WORDS = 'a number with ms, s, m, h or d, such as 10s';
+
+/** A length of time, in milliseconds. */
+export function parseDuration(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)$/.exec(text);
+  const milliseconds = match ? Math.round(Number(match[1]) * (MILLISECONDS[match[2] as string] as number)) : 0;
+  // What Node's timers can wait for.
+  return milliseconds >= 1 && milliseconds < 2 ** 31 ? milliseconds : undefined;
+}
+
+/** Bytes a second: `100MiB/s`. */
+export function parseRate(text: string): number | undefined {
+  const match = /^(.+)\/s$/.exec(text);
+  return match ? parseSize(match[1] as string) || undefined : undefined;
+}
+
+/** What every group name looks like; /info/ is an address of its own. */
+export function parseGroup(text: string): string | undefined {
+  return /^(?!info$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
+}
+
+/** Scheme, host and port, and no more; host and port go into nginx's configuration as they are. */
+export function parseOrigin(text: string): string | undefined {
+  const match = /^(https?:\/\/(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)\/?$/.exec(text);
+  return match && URL.canParse(match[1] as string) ? match[1] : undefined;
+}
+
+export const PEER_WORDS =
+  '{"id":2,"group":"group1","url":"http://10.0.0.2:8080"}, or in the environment 2@group1=http://10.0.0.2:8080';
+
+/** `2@group1=http://10.0.0.2:8080` */
+export function parsePeer(text: string, maxServerId: number): Peer | undefined {
+  const match = /^(\d+)@([^=]+)=(.+)$/.exec(text);
+  const id = integer(1, maxServerId)(match?.[1] ?? '');
+  const group = parseGroup(match?.[2] ?? '');
+  const url = parseOrigin(match?.[3] ?? '');
+  return id !== undefined && group !== undefined && url !== undefined ? { id, group, url } : undefined;
+}
