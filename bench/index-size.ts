@@ -26,7 +26,7 @@ function storedFile(number: number): StoredFile {
   const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number % 5000 });
   const name = `${key.toString('base64url')}417.jpg`;
   const directory = Math.floor(number / 100) % 65536;
-  return { id: name, key, storePath: 0, directory, name, size: 1000, crc32: number, sha256: randomBytes(32), created };
+  return { id: name, key, storePath: 0, directory, name, size: 1000, crc32: number, sha256: randomBytes(32), created, accepted: false };
 }
 
 function microseconds(count: number, work: () => void): number {
@@ -50,7 +50,7 @@ export async function measureIndex(data: string, files: number): Promise<IndexCo
       if (Math.random() < (LOOKUPS * 1.2) / files) sample.push(...added);
       // A checkpoint beyond all of them: no start looks for their files, which do not exist.
       const second = (added.at(-1)?.created ?? 0) + 1;
-      const checkpoint = { second, directory: 0, tombstones: [0], deletions: [] };
+      const checkpoint = { second, directory: 0, tombstones: [0], deletions: [], copies: [] };
       const started = process.hrtime.bigint();
       index.record({ added, removed: [], checkpoint });
       spent += process.hrtime.bigint() - started;

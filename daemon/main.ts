@@ -1,20 +1,29 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { nginxDirectory } from '../nginx/write.js';
+import { Alarms } from './alarm.js';
+import { Cluster } from './cluster/cluster.js';
 import { readOrMakeKey } from './config/key.js';
-import { formatAddress, loadSettings, type Settings } from './config/settings.js';
+import { formatAddress, groupPeers, loadSettings, type Settings } from './config/settings.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory } from './index/lock.js';
 import { createLog } from './log.js';
+import { Replication } from './replication/replication.js';
+import type { Node } from './status.js';
 import { WrongStorePath } from './store/errors.js';
 import { canSyncFileSystems } from './store/file-system.js';
 import { recover } from './store/recovery.js';
-import { Store } from './store/store.js';
+import { Store, type Warn } from './store/store.js';
 import { StorePath } from './store/store-path.js';
+import { watchPromises } from './watch.js';
 
 /** What the daemon tells the process that started it. */
-export type DaemonMessage = { type: 'ready'; keyMade: boolean } | { type: 'failed'; message: string };
+export type DaemonMessage =
+  | { type: 'ready'; keyMade: boolean }
+  | { type: 'failed'; message: string }
+  | { type: 'drained' };
 
 function tell(message: DaemonMessage): void {
   process.send?.(message);
@@ -42,13 +51,20 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
 
 async function recoverStore(settings: Settings, paths: StorePath[], index: Index, log: Logger): Promise<void> {
   const report = await recover(paths, index, settings.group, settings.serverId);
-  const { temporaries, indexed, quarantined, forgotten, deleted } = report;
-  const found = temporaries + indexed + quarantined.length + forgotten.length + deleted;
+  const { temporaries, indexed, quarantined, forgotten, deleted, lacking } = report;
+  const found = temporaries + indexed + quarantined.length + forgotten.length + deleted + lacking;
   if (found > 0) log.warn(report, 'the last stop was not a clean one; put right what it left behind');
 }
 
+interface RunningDaemon {
+  /** Takes no more uploads, and gives those that wait for copies the time to get them. */
+  drain(): Promise<void>;
+  stop(): Promise<void>;
+  keyMade: boolean;
+}
+
 /** Runs the daemon until a signal, or the end of the process that started it, stops it. */
-async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<void>; keyMade: boolean }> {
+async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   mkdirSync(settings.data, { recursive: true });
   const unlock = lockDataDirectory(settings.data);
   const { key, made } = readOrMakeKey(settings);
@@ -58,11 +74,16 @@ async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<v
   }
   const warn = (message: string, error: unknown) => log.error({ err: error }, message);
   const index = new Index(join(settings.data, 'index.db'), warn);
+  index.operations.enabled = groupPeers(settings).length > 0;
+  // Without syncs, a power cut may have taken what peers were told of.
+  if (settings.sync === 'off') index.operations.renew();
   const paths = openStorePaths(settings, index, log);
   await recoverStore(settings, paths, index, log);
   const store = new Store(settings, paths, index, warn);
   await store.writer.settle();
-  const server = createServer({ store, index, settings, key, log });
+  const node = createNode(settings, store, index, log, warn);
+  const { cluster, replication, alarms } = node;
+  const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
     throw new Error(
@@ -70,13 +91,36 @@ async function run(settings: Settings, log: Logger): Promise<{ stop(): Promise<v
       { cause: error },
     );
   });
+  cluster.start();
+  replication.start();
+  const endWatch = watchPromises(node);
   const stop = async () => {
     await server.close();
+    endWatch();
+    await replication.stop();
+    await cluster.stop();
+    alarms.stop();
     await store.close();
     await index.close();
     unlock();
   };
-  return { stop, keyMade: made };
+  return { drain: () => server.drain(), stop, keyMade: made };
+}
+
+/** The rooms that have to do with other nodes. */
+function createNode(settings: Settings, store: Store, index: Index, log: Logger, warn: Warn): Node {
+  const alarms = new Alarms(log, settings.alertUrl, settings);
+  const cluster = new Cluster(settings, nginxDirectory(settings), ({ peer, state, reason }) => {
+    const context = { peer: peer.id, state };
+    if (state === 'up') log.info(context, `node ${peer.id} is there`);
+    else log.warn(context, reason);
+    if (state === 'down') replication.peerIsDown();
+    if (state === 'wrong') alarms.raise('peer', `node ${peer.id}`, reason);
+    else alarms.clear('peer', `node ${peer.id}`);
+  });
+  const info = (progress: object, message: string) => log.info(progress, message);
+  const replication: Replication = new Replication({ settings, cluster, store, index, alarms, info, warn });
+  return { settings, store, index, cluster, replication, alarms };
 }
 
 async function main(): Promise<void> {
@@ -90,7 +134,7 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', (error) => die('the daemon failed', error));
   try {
     const configuration = process.argv[2];
-    const { stop, keyMade } = await run(loadSettings(configuration === '' ? undefined : configuration), log);
+    const { drain, stop, keyMade } = await run(loadSettings(configuration === '' ? undefined : configuration), log);
     let stopping = false;
     const stopOnce = () => {
       if (stopping) return;
@@ -105,6 +149,9 @@ async function main(): Promise<void> {
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOnce);
     process.on('disconnect', stopOnce);
+    process.on('message', (message) => {
+      if (message === 'drain') void drain().then(() => tell({ type: 'drained' }));
+    });
     tell({ type: 'ready', keyMade });
   } catch (error) {
     flush();

@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
+import { asksOwnGroup, elsewhereHttp, elsewhereServer } from './elsewhere.js';
 import { earlyProblems, errorPages, problemLocations } from './problem-pages.js';
 
 /*
@@ -65,7 +66,7 @@ upstream fidfs_daemon {
   server ${socket ? `unix:${socket}` : formatAddress(settings.daemonListen)} max_fails=0;
   keepalive 128;
 }
-log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$request_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$http_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -103,7 +104,8 @@ const DOWNLOADS = {
     prefix: '',
     module: 'last-modified',
     dates: 'before',
-    first: 'if ($fidfs_more) { rewrite ^(.*)$ /.fidfs/more$1 last; }',
+    first: (asks: boolean) =>
+      `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
     disposition: '$fidfs_active',
   },
   /** A date or a name. */
@@ -111,7 +113,7 @@ const DOWNLOADS = {
     prefix: '/.fidfs/more',
     module: 'downloads',
     dates: 'before',
-    first: `internal;
+    first: () => `internal;
   if ($fidfs_download = refused) { return 418; }
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
@@ -121,7 +123,7 @@ const DOWNLOADS = {
     prefix: '/.fidfs/dated',
     module: 'downloads',
     dates: 'off',
-    first: `internal;
+    first: () => `internal;
   # A file that is not here is 404 whatever the condition.
   if (!-f $request_filename) { return 404; }
   if ($fidfs_condition = failed) { return 412; }`,
@@ -136,6 +138,7 @@ const DOWNLOADS = {
  */
 function downloads(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
   const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
+  const asks = asksOwnGroup(settings);
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
@@ -144,7 +147,7 @@ function downloads(settings: Settings, directory: string, kind: keyof typeof DOW
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const location = (name: string, sendfile: 'on' | 'off') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
-  ${first}
+  ${first(asks)}
   alias "${root}/$fidfs_file";
   sendfile ${sendfile};
   }`;
@@ -156,7 +159,7 @@ function downloads(settings: Settings, directory: string, kind: keyof typeof DOW
   add_header Cache-Control "public, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition ${disposition};
-  ${errorPages(400, 404, 412, 413, 416, 500)}
+  ${asks ? 'error_page 404 = @fidfs_elsewhere; ' : ''}${errorPages(400, ...(asks ? [] : [404]), 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
   error_page 301 403 =404 @fidfs_404;
   # Without it what an error_page sends on would have no error pages any more.
@@ -187,7 +190,7 @@ export function typesInclude(): string {
 
 /**
  * The include for `server`: uploads, downloads, deletions, information and health.
- * `directory` is where the types lie.
+ * `directory` is where the types lie, and the daemon's word on who is up.
  */
 export function serverInclude(settings: Settings, directory: string): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${network};\n`).join('');
@@ -233,7 +236,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${problemLocations()}
+${elsewhereServer(settings, directory, `${BODY}\n  ${PROXY}`)}${problemLocations()}
 `;
 }
 

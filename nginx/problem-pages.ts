@@ -36,7 +36,8 @@ const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail:
   ['494', 431, 'headers-too-large', 'The headers are larger than is taken here.'],
 ];
 
-function problemAnswer(status: number, name: ProblemName, detail: string): string {
+/** What answers a request with a problem document, whatever its address ends in. */
+export function problemAnswer(status: number, name: ProblemName, detail: string): string {
   return `types { }
   default_type ${PROBLEM_TYPE};
   return ${status} '${JSON.stringify(problemDocument(name, detail))}\n';`;

@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration, typesInclude } from './configuration.js';
@@ -22,7 +22,12 @@ export function writeIncludes(settings: Settings): void {
   const directory = nginxDirectory(settings);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings));
-  writeFileSync(join(directory, 'fidfs-server.conf'), serverInclude(settings, directory));
+  // With peers it holds a secret, which nginx's master alone reads. A new file, because an old one would keep its mode.
+  const server = join(directory, 'fidfs-server.conf');
+  const mode = settings.peers.length > 0 ? 0o600 : 0o666;
+  rmSync(`${server}.new`, { force: true });
+  writeFileSync(`${server}.new`, serverInclude(settings, directory), { mode });
+  renameSync(`${server}.new`, server);
   writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude());
 }
 

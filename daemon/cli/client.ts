@@ -8,6 +8,7 @@ import { Agent, type Dispatcher, request } from 'undici';
 import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
+import type { Status } from '../status.js';
 import { CommandFailed } from './errors.js';
 import { reachable } from './processes.js';
 
@@ -23,18 +24,6 @@ export interface UploadedFile {
   sha256: string;
   created: string;
   copies: number;
-}
-
-/** What the daemon says of itself. */
-export interface Status {
-  version: string;
-  group: string;
-  serverId: number;
-  sync: string;
-  trouble: string | null;
-  files: number;
-  bytes: number;
-  storePaths: { number: number; root: string; capacity: number; available: number; trouble: string | null }[];
 }
 
 /** Talks to a node as any client does. Methods reject with CommandFailed. */
@@ -103,6 +92,12 @@ export class Client {
   async status(): Promise<Status> {
     const answer = await this.send(`${this.daemon}/status`, { method: 'GET', headers: this.headers({}) });
     return (await answer.body.json()) as Status;
+  }
+
+  /** Tells the node to read and check all its files now. */
+  async scrub(): Promise<void> {
+    const answer = await this.send(`${this.daemon}/scrub`, { method: 'POST', headers: this.headers({}) });
+    await answer.body.dump();
   }
 
   private headers(others: Record<string, string>): Record<string, string> {

@@ -10,7 +10,9 @@ import { CommandFailed, UsedWrongly } from './errors.js';
 import { formatBytes, formatTable, printJson, progressBar } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
+import { scrub } from './scrub.js';
 import { start } from './start.js';
+import { formatStatus, troublesOf } from './status.js';
 import { verify } from './verify.js';
 
 /** Options that all commands share. */
@@ -168,27 +170,15 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
   ),
 );
 
-command('status', 'Say how this node is.', ['fidfs status', 'fidfs status --json']).action(async (options: Options) => {
-  const status = await new Client(loadSettings(options.config), undefined).status();
-  const troubles = [status.trouble, ...status.storePaths.map((path) => path.trouble)].filter((one) => one !== null);
-  if (troubles.length > 0) process.exitCode = 1;
-  if (options.json) {
-    printJson(status);
-    return;
-  }
-  const rows = status.storePaths.map((path) => [
-    `M${(path.number + 0x100).toString(16).toUpperCase().slice(1)}`,
-    path.root,
-    formatBytes(path.available),
-    formatBytes(path.capacity),
-    path.trouble ?? 'well',
-  ]);
-  process.stdout.write(
-    `${status.group}, server ${status.serverId}, fidfs ${status.version}: ${status.files} files, ${formatBytes(status.bytes)}\n` +
-      `${formatTable([['PATH', 'DIRECTORY', 'AVAILABLE', 'SIZE', 'STATE'], ...rows])}` +
-      `${troubles.length === 0 ? 'All is well.' : `In trouble: ${troubles.join('; ')}`}\n`,
-  );
-});
+command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidfs status --json']).action(
+  async (options: Options) => {
+    const status = await new Client(loadSettings(options.config), undefined).status();
+    const troubles = troublesOf(status);
+    if (troubles.length > 0) process.exitCode = 1;
+    if (options.json) printJson(status);
+    else process.stdout.write(formatStatus(status, troubles));
+  },
+);
 
 command('verify', 'Read every file and compare it with its ID and the index.', ['fidfs verify']).action(
   async (options: Options) => {
@@ -205,6 +195,20 @@ command('verify', 'Read every file and compare it with its ID and the index.', [
     );
   },
 );
+
+command('scrub', 'Let the running node read and check all its files now, and mend what is bad.', [
+  'fidfs scrub',
+]).action(async (options: Options) => {
+  const report = await scrub(new Client(loadSettings(options.config), undefined));
+  if (report.bad > 0) process.exitCode = 1;
+  if (options.json) printJson(report);
+  else {
+    process.stdout.write(
+      `${report.files} files, ${formatBytes(report.bytes)} read; ${report.bad} bad, now to be fetched from peers; ` +
+        `${report.found} that had no record\n`,
+    );
+  }
+});
 
 command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', ['fidfs rebuild']).action(
   async (options: Options) => {

@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { trustedCertificates } from '../config/certificates.js';
 import { type Address, formatAddress, type Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 import type { Owner } from './owner.js';
@@ -153,12 +154,17 @@ export function spawnNginx(
 
 /** The daemon as a Node program: its file, what Node itself is told, and the environment. */
 export function daemonProgram(): { main: string; execArgv: string[]; env: NodeJS.ProcessEnv } {
+  const certificates = trustedCertificates();
   return {
     main: fileURLToPath(new URL('../main.js', import.meta.url)),
     // Bodies are garbage soon, but V8 counts their bytes and would go through its whole heap a dozen times a second
     // (100 KB uploads: a third more CPU); in MB.
-    execArgv: ['--initial-old-space-size=64'],
+    execArgv: ['--initial-old-space-size=64', ...(certificates ? ['--use-openssl-ca'] : [])],
     // Syncs wait in threads; they must not use up those that write.
-    env: { ...process.env, UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16' },
+    env: {
+      ...process.env,
+      UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16',
+      ...(certificates ? { SSL_CERT_FILE: certificates } : {}),
+    },
   };
 }

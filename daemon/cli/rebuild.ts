@@ -1,12 +1,12 @@
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
-import type { Settings } from '../config/settings.js';
+import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { lockDataDirectory } from '../index/lock.js';
 import { FileSystem } from '../store/file-system.js';
 import { differenceFromName, readContent } from '../store/inspect.js';
-import { filePath } from '../store/layout.js';
+import { FILE_TIME, filePath } from '../store/layout.js';
 import { readMarker } from '../store/marker.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
@@ -82,15 +82,16 @@ class Rebuilder {
       [...directoriesOf(path)].map((directory) => ({ path, directory })),
     );
     const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    const ids = groupIds(this.settings);
     for (const { path, directory } of directories) {
-      for (const file of filesIn(path, directory, this.settings.serverId)) await this.take(path, file);
+      for (const file of filesIn(path, directory, ids)) await this.take(path, file);
       bar?.increment(1, { files: this.report.files, size: formatBytes(this.report.bytes) });
     }
     bar?.stop();
     this.flush();
     const tombstones = this.paths.map((path) => path.tombstones.count);
     const second = this.index.lastSecond(this.settings.serverId) + 1;
-    const checkpoint = { second, directory: this.newest?.directory ?? 0, tombstones, deletions: [] };
+    const checkpoint = { second, directory: this.newest?.directory ?? 0, tombstones, deletions: [], copies: [] };
     this.index.record({ added: [], removed: [], checkpoint });
   }
 
@@ -101,7 +102,7 @@ class Rebuilder {
       removed = [];
     };
     for (const key of path.tombstones.read()) {
-      removed.push({ key, storePath: path.number, directory: 0, name: '', size: 0, foreign: false });
+      removed.push({ key, storePath: path.number, directory: 0, name: '', size: 0, foreign: false, accepted: false });
       this.report.tombstones++;
       if (removed.length === BATCH) record();
     }
@@ -109,7 +110,7 @@ class Rebuilder {
   }
 
   private async take(path: StorePath, file: FoundFile): Promise<void> {
-    if (!file.ours) {
+    if (!file.ours && !isOfFormerNode(path, file)) {
       this.report.foreign++;
       return;
     }
@@ -132,7 +133,8 @@ class Rebuilder {
     const { storePath, directory, name } = file;
     const { size, crc32 } = content;
     const created = fileId.createdOf(name);
-    const stored = { id, key, storePath, directory, name, size, crc32, sha256: content.sha256 as Buffer, created };
+    const sha256 = content.sha256 as Buffer;
+    const stored = { id, key, storePath, directory, name, size, crc32, sha256, created, accepted: false };
     this.batch.set(key.toString('hex'), stored);
     if (!this.newest || Buffer.compare(key, this.newest.key) > 0) this.newest = stored;
     this.report.files++;
@@ -144,4 +146,11 @@ class Rebuilder {
     this.index.record({ added: [...this.batch.values()], removed: [], checkpoint: this.index.checkpoint });
     this.batch = new Map();
   }
+}
+
+/** A file of a node that has left the group tells by its time that one of us wrote it. */
+function isOfFormerNode(path: StorePath, { directory, name }: FoundFile): boolean {
+  const { kind, source } = fileId.decodeName(name);
+  if (kind !== 'normal' || !('serverId' in source)) return false;
+  return statSync(filePath(path.root, directory, name)).mtimeMs === FILE_TIME * 1000;
 }

@@ -88,8 +88,8 @@ class Supervisor {
     const daemon = fork(main, [this.configuration ?? ''], options);
     this.daemon = daemon;
     const started = Date.now();
-    const message = await new Promise<DaemonMessage>((done) => {
-      daemon.once('message', (told) => done(told as DaemonMessage));
+    const message = await new Promise<Exclude<DaemonMessage, { type: 'drained' }>>((done) => {
+      daemon.once('message', (told) => done(told as Exclude<DaemonMessage, { type: 'drained' }>));
       daemon.once('exit', (code, signal) =>
         done({ type: 'failed', message: `the daemon ended with ${signal ?? code}` }),
       );
@@ -150,9 +150,23 @@ class Supervisor {
   private async stop(): Promise<void> {
     if (this.stopping) return;
     this.ending.abort();
+    await this.drainDaemon();
     if (this.nginx) await end(this.nginx, 'SIGQUIT', NGINX_STOP_SECONDS, 'SIGTERM');
     if (this.daemon) await end(this.daemon, 'SIGTERM', DAEMON_STOP_SECONDS, 'SIGKILL');
     this.stopped();
+  }
+
+  /** Uploads that wait for their copies hear of them through nginx, so they are let finish before it ends. */
+  private async drainDaemon(): Promise<void> {
+    const { daemon, settings } = this;
+    if (settings.peers.length === 0 || !daemon?.connected) return;
+    const drained = new Promise<void>((done) => {
+      daemon.on('message', (told) => (told as DaemonMessage).type === 'drained' && done());
+      daemon.once('exit', () => done());
+      setTimeout(done, settings.copyTimeout + 1000).unref();
+    });
+    daemon.send('drain');
+    await drained;
   }
 
   private say(text: string): void {

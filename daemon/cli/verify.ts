@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
-import type { Settings } from '../config/settings.js';
+import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { isMissing } from '../store/errors.js';
 import { differenceFromName, readContent } from '../store/inspect.js';
@@ -37,8 +37,9 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
     const paths = settings.storePaths.map((root, number) => new StorePath(number, root, settings.reserve));
     const directories = paths.flatMap((path) => [...directoriesOf(path)].map((directory) => ({ path, directory })));
     const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    const ids = groupIds(settings);
     for (const { path, directory } of directories) {
-      for (const file of filesIn(path, directory, settings.serverId)) {
+      for (const file of filesIn(path, directory, ids)) {
         if ((await problemOf(file, path, index, report)) !== undefined) suspects.push(file);
       }
       bar?.increment(1, { files: report.files, size: formatBytes(report.bytes) });

@@ -9,6 +9,7 @@ import {
   list,
   oneOf,
   PEER_WORDS,
+  type Peer,
   parseAddress,
   parseDuration,
   parseGroup,
@@ -124,6 +125,16 @@ export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
 export function daemonSocket({ data }: Pick<Settings, 'data'>): string | undefined {
   const path = resolve(data, 'daemon.sock');
   return Buffer.byteLength(path) <= 107 ? path : undefined;
+}
+
+/** The other nodes of this node's group. */
+export function groupPeers({ peers, group }: Pick<Settings, 'peers' | 'group'>): Peer[] {
+  return peers.filter((peer) => peer.group === group);
+}
+
+/** The server ids of this node and of the others of its group: the files of all of them are here. */
+export function groupIds(settings: Pick<Settings, 'peers' | 'group' | 'serverId'>): ReadonlySet<number> {
+  return new Set([settings.serverId, ...groupPeers(settings).map(({ id }) => id)]);
 }
 
 /** `maxFileSize` is FIDFS_MAX_FILE_SIZE. */

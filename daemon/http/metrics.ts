@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Index } from '../index/index.js';
+import type { Node } from '../status.js';
 import type { Store } from '../store/store.js';
 
 /** The daemon's metrics, in Prometheus's names and base units. */
@@ -12,7 +12,7 @@ export interface Metrics {
 }
 
 /** Makes the registry; what can be read from elsewhere is read when it is asked for. */
-export function createMetrics(store: Store, index: Index): Metrics {
+export function createMetrics({ store, index, cluster, replication, alarms, settings }: Node): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -39,6 +39,45 @@ export function createMetrics(store: Store, index: Index): Metrics {
   pathGauge('fidfs_store_path_up', '1 while the store path takes files.', (path) =>
     path.trouble === undefined ? 1 : 0,
   );
+  gauge('fidfs_missing_files', 'Files that should be here and are not.', () => index.missing.totals.all);
+  gauge(
+    'fidfs_set_aside_files',
+    'Files that could not be fetched after several tries.',
+    () => index.missing.totals.aside,
+  );
+  gauge('fidfs_under_copied_operations', 'Uploads and deletions that fewer nodes have than promised.', () =>
+    replication.acknowledgements.underCopied(settings.copies),
+  );
+  gauge(
+    'fidfs_oldest_scrub_timestamp_seconds',
+    'When the last complete scrub began.',
+    () => replication.scrub.oldest ?? 0,
+  );
+  const perPeer = (name: string, help: string, read: (peer: number) => number, peers: readonly number[]) =>
+    new Gauge({
+      ...{ name, help, registers, labelNames: ['peer'] as const },
+      collect() {
+        for (const peer of peers) this.set({ peer }, read(peer));
+      },
+    });
+  const all = cluster.members.map(({ peer }) => peer.id);
+  const group = cluster.group.map(({ peer }) => peer.id);
+  const backlogOf = (id: number) => replication.followers.find((follower) => follower.id === id)?.backlog;
+  perPeer('fidfs_peer_up', '1 while the peer answers.', (id) => (cluster.member(id)?.isUp ? 1 : 0), all);
+  perPeer(
+    'fidfs_backlog_operations',
+    "Entries of the peer's log that this node has not got.",
+    (id) => backlogOf(id)?.entries ?? 0,
+    group,
+  );
+  perPeer('fidfs_backlog_seconds', 'Age of the first of them.', (id) => backlogOf(id)?.seconds ?? 0, group);
+  new Gauge({
+    ...{ name: 'fidfs_alarms', help: 'Alarms that are not over.', registers, labelNames: ['alarm'] as const },
+    collect() {
+      this.reset();
+      for (const [alarm, count] of alarms.counts) this.set({ alarm }, count);
+    },
+  });
   const total = (name: string, help: string, read: () => number) =>
     new Counter({
       name,

@@ -1,48 +1,41 @@
-import { timingSafeEqual } from 'node:crypto';
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
-import fileId, { type FileId } from '../../file-id/file-id.js';
-import { daemonSocket, type Settings } from '../config/settings.js';
-import type { Index } from '../index/index.js';
-import { errorCode, StoreError } from '../store/errors.js';
-import type { Store } from '../store/store.js';
-import { version } from '../version.js';
-import { ClientGone, restOfBody } from './body.js';
+import { daemonSocket } from '../config/settings.js';
+import { describeAll, type Node, uploadTrouble } from '../status.js';
+import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
+import { authorization } from './authorization.js';
+import { restOfBody } from './body.js';
+import { deleteAnywhere } from './deletion.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
-import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
+import { addPeerRoutes } from './peer-routes.js';
+import { Problem } from './problems.js';
 import { upload } from './upload.js';
 
 /** A media type, as fastify takes it; what is only meant to be multipart is left to it to refuse. */
 const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$))/i;
 
-/** The rooms that the routes call. */
-export interface ServerParts {
-  store: Store;
-  index: Index;
-  settings: Settings;
-  key: string;
-  log: Logger;
-}
-
 /** The HTTP server of the daemon; nginx is its only client but for the `fidfs` command. */
 export interface Server {
   listen(): Promise<void>;
-  /** Refuses new uploads and deletions, waits for those under way, closes. */
+  /** Refuses new uploads and deletions; resolves when those that wait for copies have them, and no peer waits for news. */
+  drain(): Promise<void>;
+  /** The same, then waits for everything under way, and closes. */
   close(): Promise<void>;
 }
 
 /** Makes the server; it does not listen yet. */
-export function createServer({ store, index, settings, key, log }: ServerParts): Server {
-  const metrics = createMetrics(store, index);
+export function createServer(node: Node, key: string, log: Logger): Server {
+  const { store, settings, replication } = node;
+  const metrics = createMetrics(node);
   const authorize = authorization(settings.uploads === 'open' ? undefined : key);
   const authorizeAlways = authorization(key);
   let stopping = false;
   // Hooks with a callback: an async one costs each upload a few microseconds more.
+  const stoppingProblem = () =>
+    stopping ? new Problem('unavailable', 'This node is stopping; try again in a few seconds.') : undefined;
   const available = (_request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-    done(stopping ? new Problem('unavailable', 'This node is stopping; try again in a few seconds.') : undefined);
+    done(stoppingProblem());
   };
   const server = fastify({
     logger: false,
@@ -78,42 +71,62 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
     return reply;
   });
 
+  const takeUpload = async (request: FastifyRequest, reply: FastifyReply, isPassedOn: boolean) => {
+    const started = performance.now();
+    try {
+      const taken = await upload(request, reply, node, isPassedOn);
+      if (!taken) {
+        metrics.uploads.inc({ result: 'passed-on' });
+        return reply;
+      }
+      const { files, bytes } = taken;
+      const milliseconds = performance.now() - started;
+      metrics.uploads.inc({ result: 'stored' });
+      metrics.uploadedBytes.inc(bytes);
+      metrics.uploadSeconds.observe(milliseconds / 1000);
+      const ids = files.length === 1 ? { id: files[0]?.id } : { ids: files.map((file) => file.id) };
+      log.info({ requestId: request.id, ...ids, bytes, milliseconds: Math.round(milliseconds) }, 'stored');
+    } catch (error) {
+      metrics.uploads.inc({ result: 'refused' });
+      throw error;
+    }
+    return reply;
+  };
+
   server.route({
     method: ['POST', 'PUT'],
     url: '/upload',
     onRequest: [available, authorize],
-    handler: async (request, reply) => {
-      const started = performance.now();
-      try {
-        const { files, bytes } = await upload(request, reply, store, settings);
-        const milliseconds = performance.now() - started;
-        metrics.uploads.inc({ result: 'stored' });
-        metrics.uploadedBytes.inc(bytes);
-        metrics.uploadSeconds.observe(milliseconds / 1000);
-        const ids = files.length === 1 ? { id: files[0]?.id } : { ids: files.map((file) => file.id) };
-        log.info({ requestId: request.id, ...ids, bytes, milliseconds: Math.round(milliseconds) }, 'stored');
-      } catch (error) {
-        metrics.uploads.inc({ result: 'refused' });
-        throw error;
-      }
-      return reply;
-    },
+    handler: (request, reply) => takeUpload(request, reply, false),
   });
 
   server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {
-    const id = decodeId(request.url.slice(1).split('?', 1)[0] as string);
+    const text = request.url.slice(1).split('?', 1)[0] as string;
+    const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
-    if (!(await store.remove(id))) {
-      metrics.deletions.inc({ result: 'not-found' });
-      throw new Problem('not-found', 'No such file here, or it is deleted already.');
+    try {
+      await deleteAnywhere(id, text, reply, node);
+    } catch (error) {
+      if (error instanceof Problem && error.problem === 'not-found') metrics.deletions.inc({ result: 'not-found' });
+      throw error;
     }
     metrics.deletions.inc({ result: 'deleted' });
-    log.info({ requestId: request.id, id: request.url.slice(1) }, 'deleted');
-    return reply.code(204).send();
+    log.info({ requestId: request.id, id: text }, 'deleted');
+    return reply;
   });
+
+  if (settings.peers.length > 0) {
+    const refuseWhenStopping = () => {
+      const problem = stoppingProblem();
+      if (problem) throw problem;
+    };
+    addPeerRoutes(server, node, (request, reply) => takeUpload(request, reply, true), refuseWhenStopping);
+  }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
     if (store.trouble) throw new Problem('unavailable', 'This node takes no uploads now; its log says why.');
+    const trouble = uploadTrouble(node) ?? replication.lag;
+    if (trouble !== undefined) throw new Problem('unavailable', `This node is not ready: ${trouble}.`);
     return reply.type('application/json').send(Buffer.from('{"status":"ready"}\n'));
   });
 
@@ -122,20 +135,17 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
   );
 
   // For the fidfs command; nginx does not pass it on.
-  server.get('/status', { onRequest: authorizeAlways }, async () => ({
-    version,
-    group: settings.group,
-    serverId: settings.serverId,
-    sync: settings.sync,
-    trouble: store.trouble ?? null,
-    ...index.totals,
-    storePaths: store.paths.map((path) => ({
-      number: path.number,
-      root: path.root,
-      ...path.space,
-      trouble: path.trouble ?? null,
-    })),
-  }));
+  server.get('/status', { onRequest: authorizeAlways }, async () => describeAll(node));
+
+  server.post('/scrub', { onRequest: authorizeAlways }, async (_request, reply) => {
+    replication.scrub.now();
+    return reply.code(202).send();
+  });
+
+  const drain = async () => {
+    stopping = true;
+    await replication.drain();
+  };
 
   return {
     listen: async () => {
@@ -143,106 +153,10 @@ export function createServer({ store, index, settings, key, log }: ServerParts):
       const path = daemonSocket(settings);
       if (path !== undefined) await nginxSocket.listen(path);
     },
+    drain,
     close: async () => {
-      stopping = true;
+      await drain();
       await Promise.all([nginxSocket.close(), server.close()]);
     },
   };
-}
-
-/** A hook that lets a request pass when it carries the key; all pass when there is none. */
-function authorization(key: string | undefined) {
-  const wanted = key === undefined ? undefined : Buffer.from(key);
-  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    const given = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (!wanted || (given !== undefined && isSame(Buffer.from(given), wanted))) {
-      done();
-      return;
-    }
-    reply.header('www-authenticate', 'Bearer realm="fidfs"');
-    done(new Problem('no-key', 'Send "Authorization: Bearer <key>"; "fidfs key" prints the key.'));
-  };
-}
-
-/** Takes the same time wherever the two differ. That the length shows is no secret: it tells nothing of the key. */
-function isSame(given: Buffer, wanted: Buffer): boolean {
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
-}
-
-function decodeId(text: string): FileId | undefined {
-  try {
-    return fileId.decode(text);
-  } catch (error) {
-    if (fileId.isFileIdError(error)) return undefined;
-    throw error;
-  }
-}
-
-function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  if (error instanceof StoreError && error.code === 'full') {
-    return new Problem('full', 'There is no room for this file; free some space or add a store path.', {
-      cause: error,
-    });
-  }
-  if (error instanceof StoreError && error.code === 'unavailable') {
-    return new Problem('unavailable', 'The disks of this node take no files now; its log says why.', { cause: error });
-  }
-  const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
-  if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
-  if (typeof status === 'number' && status >= 400 && status < 500) {
-    return new Problem('bad-request', 'The request is malformed.', { cause: error });
-  }
-  return new Problem('internal', 'Something went wrong here; the log says what, under this request.', { cause: error });
-}
-
-function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
-  const context = { requestId: request.id, method: request.method, url: request.url.slice(0, 200) };
-  if (error instanceof ClientGone) {
-    log.info(context, error.message);
-    request.raw.destroy();
-    return;
-  }
-  const problem = toProblem(error);
-  const cause = problem.cause ?? undefined;
-  if (problem.status >= 500) log.error({ ...context, err: cause ?? problem }, problem.message);
-  else log.info({ ...context, status: problem.status }, problem.message);
-  if (problem.status === 503) reply.header('retry-after', RETRY_AFTER);
-  // The rest of the body will not be read: the connection is of no more use.
-  if (problem.problem === 'body-timeout') reply.header('connection', 'close');
-  sendProblem(reply, problem);
-}
-
-/** A request that Node cannot parse: it has no route, and its connection is of no more use. */
-function answerUnreadable(error: Error, socket: Socket): void {
-  if (!socket.writable) {
-    socket.destroy(error);
-    return;
-  }
-  const tooLarge = errorCode(error) === 'HPE_HEADER_OVERFLOW';
-  const { problem, message, status } = tooLarge
-    ? new Problem('headers-too-large', 'The headers are larger than is taken here.')
-    : new Problem('bad-request', 'The request is malformed.');
-  const body = `${JSON.stringify(problemDocument(problem, message))}\n`;
-  const head = `Content-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close`;
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n\r\n${body}`);
-}
-
-/** Buffers, because fastify adds a charset to the type of text, and JSON has none. */
-function sendProblem(reply: FastifyReply, { problem, message, status }: Problem): void {
-  reply
-    .code(status)
-    .type(PROBLEM_TYPE)
-    .send(Buffer.from(`${JSON.stringify(problemDocument(problem, message))}\n`));
-}
-
-function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
-  const path = request.url.split('?', 1)[0] as string;
-  const allowed = path === '/upload' ? 'POST, PUT' : decodeId(path.slice(1)) ? 'GET, HEAD, DELETE' : undefined;
-  if (allowed === undefined) {
-    sendProblem(reply, new Problem('not-found', 'Nothing is here.'));
-    return;
-  }
-  reply.header('allow', allowed);
-  sendProblem(reply, new Problem('method-not-allowed', `This address takes ${allowed}.`));
 }

@@ -1,18 +1,20 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId from '../../file-id/file-id.js';
+import type { Member } from '../cluster/cluster.js';
+import { choosePlace } from '../cluster/placement.js';
 import type { Settings } from '../config/settings.js';
 import { formatAddress } from '../config/settings.js';
+import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
+import { firstToTake, forwardUpload, ORIGIN_PARAMETER } from './forward.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
 import { Problem } from './problems.js';
-
-export type UploadSettings = Pick<Settings, 'maxFileSize' | 'publicUrl' | 'listen'>;
 
 /** The files of one answered upload. */
 export interface Upload {
@@ -24,33 +26,78 @@ interface Parameters {
   ext: string | undefined;
   filename: string | undefined;
   crc32: string | undefined;
+  group: string | undefined;
+  origin: string | undefined;
 }
 
-/** Takes in the request's files, makes them durable and answers 201. Nothing is kept when it rejects. */
+/**
+ * Takes in the request's files, makes them durable on as many nodes as are promised, and answers 201. Nothing is kept when
+ * it rejects. Undefined when another group took the upload, and answered.
+ * @param isPassedOn whether a peer passes it on: then it stays here, and its answer begins with what the peer says
+ */
 export async function upload(
   request: FastifyRequest,
   reply: FastifyReply,
-  store: Store,
-  settings: UploadSettings,
-): Promise<Upload> {
+  node: Node,
+  isPassedOn: boolean,
+): Promise<Upload | undefined> {
+  const { settings, store, replication } = node;
   const { headers } = request;
   const parameters = readParameters(request.query);
-  const origin = originOf(request, settings);
+  const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
+  const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
+  if (elsewhere) {
+    await forwardUpload(request, reply, elsewhere, origin);
+    return undefined;
+  }
   const expected = expectedContent(headers, parameters.crc32);
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
   const isMultipart = /^multipart\/form-data\b/i.test(headers['content-type'] ?? '');
+  if (replication.trouble !== undefined) {
+    throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
+  }
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
     : [await receiveRaw(request, announced, store, limit, parameters)];
+  let files: StoredFile[];
   try {
     if (!isMultipart) checkContent(expected, received[0] as ReceivedFile);
-    const files = await store.add(received);
-    answer(request, reply, files, origin);
-    return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+    files = await store.add(received);
   } finally {
     for (const file of received) file.release();
   }
+  if (!(await replication.wait(files))) {
+    await replication.undo(files);
+    throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
+  }
+  answer(request, reply, files, origin, (file) => replication.copiesOf(file));
+  return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+/** The node of another group that an upload goes to; undefined when it stays here. */
+async function otherPlace(node: Node, wanted: string | undefined): Promise<Member | undefined> {
+  const { cluster, store, replication } = node;
+  // A node whose cluster is one group has no choice, but may be asked for it.
+  if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
+  const available = store.paths.reduce(
+    (sum, { space, trouble }) => sum + (trouble === undefined ? space.available : 0),
+    0,
+  );
+  const own = { available, trouble: store.trouble ?? replication.trouble };
+  const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
+  for (;;) {
+    const place = choosePlace(cluster, own, left);
+    if (!place) break;
+    if (place.group === cluster.ownGroup) return undefined;
+    const member = await firstToTake(place.members);
+    if (member) return member;
+    left.delete(place.group);
+  }
+  if (wanted !== undefined && !cluster.groups.includes(wanted)) {
+    throw new Problem('no-such-group', `There is no group ${wanted}.`);
+  }
+  throw new Problem('unavailable', 'No node takes uploads for this now; try again in a few seconds.');
 }
 
 function readParameters(query: unknown): Parameters {
@@ -60,7 +107,13 @@ function readParameters(query: unknown): Parameters {
     if (Array.isArray(value)) throw new Problem('bad-request', `${name} stands in the address twice; send it once.`);
     return value;
   };
-  return { ext: one('ext'), filename: one('filename'), crc32: one('crc32') };
+  return {
+    ext: one('ext'),
+    filename: one('filename'),
+    crc32: one('crc32'),
+    group: one('group'),
+    origin: one(ORIGIN_PARAMETER),
+  };
 }
 
 async function receiveParts(
@@ -97,7 +150,7 @@ async function receiveRaw(
 }
 
 /** What the files' URLs begin with. Throws a Problem when the request's own Host would make them none. */
-function originOf(request: FastifyRequest, settings: UploadSettings): string {
+function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl' | 'listen'>): string {
   if (settings.publicUrl !== undefined) return settings.publicUrl;
   const scheme = request.headers['x-fidfs-scheme'] === 'https' ? 'https' : 'http';
   const host = request.headers.host ?? formatAddress(settings.listen);
@@ -107,7 +160,13 @@ function originOf(request: FastifyRequest, settings: UploadSettings): string {
   return `${scheme}://${host}`;
 }
 
-function answer(request: FastifyRequest, reply: FastifyReply, files: StoredFile[], origin: string): void {
+function answer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  files: StoredFile[],
+  origin: string,
+  copiesOf: (file: StoredFile) => number,
+): void {
   reply.code(201);
   if (files.length === 1) reply.header('location', `${origin}/${files[0]?.id}`);
   if (/^text\/plain\b/.test(request.headers.accept ?? '')) {
@@ -121,7 +180,7 @@ function answer(request: FastifyRequest, reply: FastifyReply, files: StoredFile[
     crc32: fileId.hex32(file.crc32),
     sha256: file.sha256.toString('hex'),
     created: fileId.isoSecond(file.created),
-    copies: 1,
+    copies: copiesOf(file),
   }));
   reply.type('application/json').send(Buffer.from(`${JSON.stringify({ files: described })}\n`));
 }

@@ -3,27 +3,10 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
 import { Checkpointer } from './checkpointer.js';
-
-/*
- * The index over the store: which IDs there are, where they lie, and what their content is. Never the truth about it:
- * "fidfs rebuild" makes it anew from the store paths.
- *
- *   file        by the ID's 20 bytes, which sort by source and time; place = store path << 16 | directory
- *   content     by the first 48 bits of the SHA-256: which files hold the same bytes
- *   tombstone   by the ID's 20 bytes: deleted, never to come back
- *   state       one row: counts, and how far everything is known to be on stable storage
- *   store_path  which disk is which
- */
-const SCHEMA_VERSION = 1;
-const SCHEMA = `
-  CREATE TABLE file (key BLOB PRIMARY KEY, place INTEGER NOT NULL, tail TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
-  CREATE TABLE content (prefix INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
-  CREATE TABLE tombstone (key BLOB PRIMARY KEY) WITHOUT ROWID;
-  CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), files INTEGER, bytes INTEGER, checkpoint TEXT);
-  CREATE TABLE store_path (number INTEGER PRIMARY KEY, identity TEXT NOT NULL, root TEXT NOT NULL);
-  INSERT INTO state VALUES (1, 0, 0, '{"second":0,"directory":0,"tombstones":[],"deletions":[]}');
-  PRAGMA user_version = ${SCHEMA_VERSION};
-`;
+import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
+import { Missing } from './missing.js';
+import { Operations } from './operations.js';
+import { prepareSchema } from './schema.js';
 
 interface FileRow {
   key: Buffer;
@@ -36,6 +19,16 @@ interface FileRow {
 export interface Totals {
   files: number;
   bytes: number;
+}
+
+/** How far the files have been checked. */
+export interface ScrubState {
+  /** The key that was checked last in this round; empty at its beginning. */
+  position: Buffer;
+  /** When this round began, in seconds since 1970; null when none is under way. */
+  started: number | null;
+  /** When the last complete round began, or the index was made. */
+  before: number;
 }
 
 function toRecord(row: FileRow): FileRecord {
@@ -83,6 +76,10 @@ function openDatabase(file: string): Database.Database {
 export class Index implements Records {
   readonly directory: string;
   readonly journalDescriptor: number;
+  /** What clients asked of this node, for its peers. */
+  readonly operations: Operations;
+  /** What should be here and is not. */
+  readonly missing: Missing;
   private current: Checkpoint;
   private counts: Totals;
   private readonly database: Database.Database;
@@ -95,13 +92,18 @@ export class Index implements Records {
   private readonly updateState;
   private readonly selectFile;
   private readonly selectTombstone;
+  private readonly selectAfter;
+  private readonly selectTombstones;
   private readonly selectSince;
   private readonly selectContent;
   private readonly recordInTransaction: (batch: Batch) => void;
   private readonly withdrawInTransaction: (added: StoredFile[]) => void;
 
   /** @param warn is told what went wrong without harm to anything */
-  constructor(file: string, warn: (message: string, error: unknown) => void = () => {}) {
+  constructor(
+    private readonly file: string,
+    warn: (message: string, error: unknown) => void = () => {},
+  ) {
     this.checkpointer = new Checkpointer(file, warn);
     this.directory = dirname(file);
     const database = openDatabase(file);
@@ -110,13 +112,9 @@ export class Index implements Records {
     // The checkpointer does it; this is for when it cannot, in pages of 4 KiB.
     database.pragma('wal_autocheckpoint = 64000');
     database.pragma('cache_size = -16384');
-    const version = database.pragma('user_version', { simple: true });
-    if (version === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
-    else if (version !== SCHEMA_VERSION) {
-      throw new Error(
-        `the index ${file} has version ${version}, this fidfs needs ${SCHEMA_VERSION}; run "fidfs rebuild"`,
-      );
-    }
+    prepareSchema(database, file);
+    this.operations = new Operations(database);
+    this.missing = new Missing(database);
     this.journalDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
@@ -129,6 +127,12 @@ export class Index implements Records {
     );
     this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
     this.selectTombstone = database.prepare<[Buffer], { key: Buffer }>('SELECT key FROM tombstone WHERE key = ?');
+    this.selectAfter = database.prepare<[Buffer, number], FileRow>(
+      'SELECT * FROM file WHERE key > ? ORDER BY key LIMIT ?',
+    );
+    this.selectTombstones = database.prepare<[Buffer, Buffer], { key: Buffer }>(
+      'SELECT key FROM tombstone WHERE key BETWEEN ? AND ?',
+    );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
     this.selectContent = database.prepare<[number], FileRow>(
       'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ?',
@@ -138,7 +142,7 @@ export class Index implements Records {
 
     const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
     if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
-    this.current = JSON.parse(state.checkpoint);
+    this.current = { copies: [], ...JSON.parse(state.checkpoint) };
     this.counts = { files: state.files, bytes: state.bytes };
   }
 
@@ -152,12 +156,14 @@ export class Index implements Records {
 
   record(batch: Batch): void {
     const counts = this.counts;
+    const { last } = this.operations;
     try {
       this.recordInTransaction(batch);
       this.current = batch.checkpoint;
       this.checkpointer.changed(batch.added.length + batch.removed.length);
     } catch (error) {
       this.counts = counts;
+      this.operations.takeBack(last);
       throw error;
     }
   }
@@ -172,6 +178,14 @@ export class Index implements Records {
     }
   }
 
+  publish(): void {
+    this.operations.publish();
+  }
+
+  lack(file: FileRecord): void {
+    this.missing.add(file);
+  }
+
   find(key: Buffer): FileRecord | undefined {
     const row = this.selectFile.get(key);
     return row && toRecord(row);
@@ -181,7 +195,6 @@ export class Index implements Records {
     return this.selectTombstone.get(key) !== undefined;
   }
 
-  /** The files with this content. */
   findByContent(sha256: Buffer): FileRecord[] {
     return this.selectContent
       .all(prefixOf(sha256))
@@ -191,6 +204,32 @@ export class Index implements Records {
 
   createdSince(serverId: number, second: number): FileRecord[] {
     return this.selectSince.all(firstKey(serverId, second), lastKey(serverId)).map(toRecord);
+  }
+
+  /** The files that come after a key, in the order of their IDs. */
+  after(key: Buffer, limit: number): FileRecord[] {
+    return this.selectAfter.all(key, limit).map(toRecord);
+  }
+
+  get scrub(): ScrubState {
+    const row = this.database.prepare<[], ScrubState>('SELECT position, started, before FROM scrub').get();
+    if (!row) throw new Error('the index has lost where the scrub is; run "fidfs rebuild"');
+    return row;
+  }
+
+  set scrub({ position, started, before }: ScrubState) {
+    this.database.prepare('UPDATE scrub SET position = ?, started = ?, before = ?').run(position, started, before);
+  }
+
+  /** The deleted keys of a part of the inventory. */
+  tombstonesOf(part: number): Buffer[] {
+    const [first, last] = tombstoneBounds(part);
+    return this.selectTombstones.all(first, last).map(({ key }) => key);
+  }
+
+  /** Digests of all there is, for a comparison with a peer. */
+  inventory(): Promise<Inventory> {
+    return takeInventory(this.file);
   }
 
   /** All files in the order of their IDs, one at a time. */
@@ -232,17 +271,26 @@ export class Index implements Records {
     this.database.close();
   }
 
-  private write({ added, removed, checkpoint }: Batch): void {
+  private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
+    const came = { files: 0, bytes: 0 };
     for (const file of added) {
+      // A copy may come from two peers at once.
+      if (!file.accepted && this.selectFile.get(file.key)) continue;
       this.insertFile.run(file.key, (file.storePath << 16) | file.directory, file.name.slice(27), file.sha256);
       this.insertContent.run(prefixOf(file.sha256), file.key);
+      if (file.accepted) file.operation = this.operations.append(file.key);
+      came.files++;
+      came.bytes += file.size;
     }
-    for (const { key } of removed) this.insertTombstone.run(key);
+    for (const file of removed) {
+      if (!file.foreign) this.insertTombstone.run(file.key);
+      if (file.accepted) file.operation = this.operations.append(file.key, file);
+    }
+    for (const note of alongside) note();
     const gone = this.eraseRows(removed);
-    const came = added.reduce((sum, file) => sum + file.size, 0);
     this.counts = {
-      files: this.counts.files + added.length - gone.files,
-      bytes: this.counts.bytes + came - gone.bytes,
+      files: this.counts.files + came.files - gone.files,
+      bytes: this.counts.bytes + came.bytes - gone.bytes,
     };
     this.updateState.run(this.counts.files, this.counts.bytes, JSON.stringify(checkpoint));
   }

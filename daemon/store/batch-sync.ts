@@ -38,6 +38,18 @@ export class BatchSync {
     return syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
   }
 
+  /** The bytes of temporary files, before they get their names. Rejects when they may not be on stable storage. */
+  async temporaries(path: StorePath, files: readonly string[]): Promise<void> {
+    if (this.mode === 'off' || files.length === 0) return;
+    if (this.mode === 'batch') return path.fileSystem.sync();
+    const descriptors = files.map((file) => openSync(file, 'r'));
+    try {
+      await path.fileSystem.syncDescriptors(descriptors);
+    } finally {
+      for (const descriptor of descriptors) closeSync(descriptor);
+    }
+  }
+
   /** At a start or a stop: syncs all there is, in either mode, because a start may have taken in what nobody synced. */
   async everything(): Promise<void> {
     if (this.mode === 'off') return;

@@ -5,12 +5,18 @@ import type { Checkpoint, FilePlace, Records, RemovedFile, StoredFile } from './
 import type { StorePath } from './store-path.js';
 
 /** Files that come and go together: all of them, or none. */
-interface Change {
-  /** Writes the files that come, all or none, to the page cache. */
-  write(): StoredFile[];
+export interface FileChange {
+  /** Writes the files that come, all or none, to the page cache; called when the batch begins. */
+  write?(): StoredFile[];
+  removed?: RemovedFile[];
+  /** What else is to be written down in the same transaction. */
+  alongside?(): void;
+}
+
+/** A change that waits for its batch, or is in it. */
+interface Change extends Required<Pick<FileChange, 'removed'>>, Omit<FileChange, 'removed'> {
   /** What `write` has written. */
   added: StoredFile[];
-  removed: RemovedFile[];
   resolve(added: StoredFile[]): void;
   reject(error: unknown): void;
 }
@@ -63,15 +69,23 @@ export class DurableWriter {
   }
 
   /**
-   * Makes the files that `write` writes, and deletions, durable together. `write` is called when the batch begins; it
-   * writes all or none. Resolves with its files; rejects with what it threw, or with a StoreError, and nothing is left.
+   * Makes the files that a change writes, and its deletions, durable together. Resolves with its files; rejects with what
+   * `write` threw, or with a StoreError, and nothing is left.
    */
-  commit(write: () => StoredFile[], removed: RemovedFile[]): Promise<StoredFile[]> {
+  commit(change: FileChange): Promise<StoredFile[]> {
     return new Promise((resolve, reject) => {
-      this.waiting.push({ write, added: [], removed, resolve, reject });
+      this.waiting.push({ removed: [], ...change, added: [], resolve, reject });
       // After the current round of the event loop: what arrived in the same round shares the batch.
       this.running ??= new Promise((done) => setImmediate(() => done(this.drain())));
     });
+  }
+
+  /**
+   * Brings the bytes of temporary files to stable storage. For files whose ID is public already, before they get their
+   * names: a name that a crash leaves behind must never stand for less than the whole file.
+   */
+  flush(path: StorePath, temporaries: readonly string[]): Promise<void> {
+    return this.batchSync.temporaries(path, temporaries);
   }
 
   /** Resolves when nothing is under way any more. */
@@ -85,9 +99,10 @@ export class DurableWriter {
     await this.batchSync.everything();
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     const { second, directory } = this.frontier();
-    const checkpoint = { second: second + 1, directory, ...this.last, deletions: this.unfinished };
+    const checkpoint = { second: second + 1, directory, ...this.last, deletions: this.unfinished, copies: [] };
     this.records.record({ added: [], removed: [], checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
     await this.batchSync.everything();
+    this.records.publish();
   }
 
   private async drain(): Promise<void> {
@@ -135,7 +150,11 @@ export class DurableWriter {
     for (const change of batch) {
       const failure = this.failureOf(change, failures);
       if (failure) this.fail(change, failure);
-      else this.complete(change);
+    }
+    // Before anybody is answered, who may then wait for peers.
+    if (!failures.has(this.recordsFileSystem)) this.records.publish();
+    for (const change of batch) {
+      if (!this.failureOf(change, failures)) this.complete(change);
     }
   }
 
@@ -194,19 +213,20 @@ export class DurableWriter {
 
   private record(batch: Change[]): void {
     const added = batch.flatMap((change) => change.added);
-    const removed = batch.flatMap((change) => change.removed.filter((file) => !file.foreign));
+    const removed = batch.flatMap((change) => change.removed);
     // IDs and directories are given out in order, so the first file of the batch is its beginning.
-    const { second, directory } = added[0]
-      ? { second: added[0].created, directory: added[0].directory }
-      : this.frontier();
+    const first = added.find((file) => file.accepted);
+    const { second, directory } = first ? { second: first.created, directory: first.directory } : this.frontier();
     const { tombstones, deletions } = this.last;
     const checkpoint = {
       second,
       directory,
       tombstones,
       deletions: [...this.unfinished, ...deletions, ...deletionsOf(batch)],
+      copies: added.filter((file) => !file.accepted).map(toPlace),
     };
-    this.records.record({ added, removed, checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
+    const alongside = batch.flatMap((change) => change.alongside ?? []);
+    this.records.record({ added, removed, alongside, checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
   }
 
   private failureOf(change: Change, failures: Map<FileSystem, unknown>): unknown {
@@ -256,7 +276,7 @@ export class DurableWriter {
 /** False when a change's files could not be written; it has been told, and the others go on. */
 function writeFiles(change: Change): boolean {
   try {
-    change.added = change.write();
+    change.added = change.write?.() ?? [];
     return true;
   } catch (error) {
     change.reject(error);

@@ -11,8 +11,16 @@ export interface FilePlace {
   name: string;
 }
 
+/** What tells a client's wish from its echo: only the former goes into this node's operation log. */
+interface Accepted {
+  /** Whether a client asked this node for it; false for what is taken over from a peer. */
+  accepted: boolean;
+  /** Its number in the operation log; set when it is recorded, where there is a log. */
+  operation?: number | undefined;
+}
+
 /** A file with an ID of ours. */
-export interface StoredFile extends FilePlace {
+export interface StoredFile extends FilePlace, Accepted {
   /** The whole ID: group1/M00/… */
   id: string;
   /** The ID's 20 bytes. */
@@ -25,8 +33,8 @@ export interface StoredFile extends FilePlace {
   created: number;
 }
 
-/** A file to delete. A foreign one (not minted here) has no record and leaves no tombstone. */
-export interface RemovedFile extends FilePlace {
+/** A file to delete. A foreign one (not minted by this cluster) has no record and leaves no tombstone. */
+export interface RemovedFile extends FilePlace, Accepted {
   key: Buffer;
   size: number;
   foreign: boolean;
@@ -35,13 +43,14 @@ export interface RemovedFile extends FilePlace {
 /**
  * How far everything is known to be on stable storage. After a crash only what lies beyond is looked at again: files
  * created in this second or later, directories from this one on, tombstones from these counts on (by store path), and
- * deletions whose tombstone or unlink may not have reached the disk.
+ * deletions whose tombstone or unlink may not have reached the disk, and copies whose name may not have.
  */
 export interface Checkpoint {
   second: number;
   directory: number;
   tombstones: number[];
   deletions: FilePlace[];
+  copies: FilePlace[];
 }
 
 /** One transaction: what came and went, and how far the batches before it have got. */
@@ -49,6 +58,8 @@ export interface Batch {
   added: StoredFile[];
   removed: RemovedFile[];
   checkpoint: Checkpoint;
+  /** What else is to be written down in the same transaction. */
+  alongside?: (() => void)[];
 }
 
 /** A record of one file. */
@@ -66,8 +77,14 @@ export interface Records {
   record(batch: Batch): void;
   /** Takes back added files whose sync failed. */
   withdraw(added: StoredFile[]): void;
+  /** What was recorded so far is durable: from now on peers may be told of it. */
+  publish(): void;
+  /** Notes that a file should be here and is not: it is to be fetched from a peer. */
+  lack(file: FileRecord): void;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
+  /** The files with this content. */
+  findByContent(sha256: Buffer): FileRecord[];
   /** The records of files that this server id created in this second or later, in order. */
   createdSince(serverId: number, second: number): FileRecord[];
   /** The newest second that this server id used, in a file or a tombstone; 0 when there is none. */

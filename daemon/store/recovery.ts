@@ -24,6 +24,8 @@ export interface RecoveryReport {
   forgotten: string[];
   /** Deletions whose file was still there. */
   deleted: number;
+  /** Copies of peers' files that had a record but no name yet; they are fetched again. */
+  lacking: number;
 }
 
 /**
@@ -37,10 +39,11 @@ export async function recover(
   group: string,
   serverId: number,
 ): Promise<RecoveryReport> {
-  const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0 };
+  const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0, lacking: 0 };
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.temporaries += sweepTemporaries(path);
   for (const path of open) report.deleted += repeatDeletions(path, records);
+  report.lacking = lackingCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
   forgetMissingFiles(open, records, { serverId, report, checked });
@@ -65,13 +68,32 @@ function repeatDeletions(path: StorePath, records: Records): number {
   for (const key of keys) {
     const record = records.find(key);
     if (record) places.push(record);
-    const removed = { ...(record ?? { storePath: path.number, directory: 0, name: '' }), key, foreign: false };
+    const removed = {
+      ...(record ?? { storePath: path.number, directory: 0, name: '' }),
+      key,
+      foreign: false,
+      accepted: false,
+    };
     const size = fileId.decodeName(`${key.toString('base64url')}0000000`).size ?? 0;
     records.record({ added: [], removed: [{ ...removed, size }], checkpoint: records.checkpoint });
   }
   const left = places.filter((place) => path.sizeOf(place.directory, place.name) !== undefined);
   for (const { directory, name } of left) path.discard(directory, name);
   return left.length;
+}
+
+/** A copy is whole once it has its name; its record may have reached the disk before the name did. */
+function lackingCopies(open: readonly StorePath[], records: Records): number {
+  let lacking = 0;
+  for (const place of records.checkpoint.copies) {
+    const path = open.find((one) => one.number === place.storePath);
+    const record = records.find(fileId.keyOf(place.name));
+    if (!path || !record || path.sizeOf(place.directory, place.name) !== undefined) continue;
+    records.withdraw([toStored(record, place.name, fileId.decodeName(place.name).size ?? 0)]);
+    records.lack(record);
+    lacking++;
+  }
+  return lacking;
 }
 
 interface Search {
@@ -84,12 +106,13 @@ interface Search {
 /** All paths at once: a directory has its number on all of them, and may have files on one only. */
 async function recoverFiles(paths: readonly StorePath[], records: Records, search: Search): Promise<void> {
   const { second, directory: first } = records.checkpoint;
+  const own = new Set([search.serverId]);
   let empty = 0;
   for (let step = 0; step < 65536 && empty < EMPTY_DIRECTORIES; step++) {
     const directory = (first + step) % 65536;
     empty++;
     for (const path of paths) {
-      const files = filesIn(path, directory, search.serverId);
+      const files = filesIn(path, directory, own);
       const fresh = files.filter((file) => file.ours && fileId.createdOf(file.name) >= second);
       if (fresh.length > 0) empty = 0;
       for (const file of fresh) await recoverFile(path, file, records, search);
@@ -120,7 +143,7 @@ async function recoverFile(path: StorePath, file: FilePlace, records: Records, s
   if (record) return;
   const stored: StoredFile = {
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
-    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created },
+    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted: true },
   };
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
@@ -141,5 +164,5 @@ function forgetMissingFiles(
 }
 
 function toStored(record: FileRecord, id: string, size: number): StoredFile {
-  return { ...record, id, size, crc32: 0, created: 0 };
+  return { ...record, id, size, crc32: 0, created: 0, accepted: false };
 }

@@ -27,6 +27,7 @@ import {
   tombstonesFile,
 } from './layout.js';
 import { proveIdentity } from './marker.js';
+import type { FilePlace } from './records.js';
 import { Tombstones } from './tombstones.js';
 import { writeAllSync } from './write-all.js';
 
@@ -207,6 +208,47 @@ export class StorePath {
     } catch (error) {
       throw this.blame('link', path, error);
     }
+    rmSync(temporary, { force: true });
+  }
+
+  /** Writes a whole temporary file. Leaves nothing when it throws. */
+  createTemporary(name: string, content: Uint8Array): string {
+    const { path, descriptor } = this.openTemporary(name);
+    try {
+      writeAllSync(descriptor, content);
+      futimesSync(descriptor, FILE_TIME, FILE_TIME);
+      this.free -= content.length;
+      return path;
+    } catch (error) {
+      rmSync(path, { force: true });
+      throw this.blame('write', path, error);
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+
+  /** A temporary name for the content of another file of this path. */
+  linkTemporary(name: string, existing: FilePlace): string {
+    const path = join(temporaryDirectory(this.root), name);
+    const source = filePath(this.root, existing.directory, existing.name);
+    try {
+      linkSync(source, path);
+      return path;
+    } catch (error) {
+      throw this.blame('link', source, error);
+    }
+  }
+
+  /** Gives a finished temporary file a name that is public already, and may have a file, bad or good, of the same ID. */
+  replace(temporary: string, directory: number, name: string): void {
+    this.fileSystem.assertSound();
+    const path = filePath(this.root, directory, name);
+    try {
+      this.withDirectory(directory, () => renameSync(temporary, path));
+    } catch (error) {
+      throw this.blame('rename', path, error);
+    }
+    // Where both names were links to one file, rename leaves both.
     rmSync(temporary, { force: true });
   }
 

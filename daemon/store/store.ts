@@ -6,7 +6,7 @@ import { isMissing, StoreError } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory } from './layout.js';
-import type { Records, StoredFile } from './records.js';
+import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** Files made together lie together: so many in a directory, then the next one. As FastDFS's default. */
@@ -24,7 +24,7 @@ export class Store {
   private readonly identifiers: Identifiers;
   private directory: number;
   private filesInDirectory: number;
-  private readonly removing = new Map<string, Promise<boolean>>();
+  private readonly removing = new Map<string, Promise<RemovedFile | undefined>>();
   private readonly refreshTimer: NodeJS.Timeout;
 
   constructor(
@@ -64,21 +64,74 @@ export class Store {
    * Rejects with a StoreError, and then nothing of them is left.
    */
   add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
-    return this.writer.commit(() => this.writeAll(received), []);
+    return this.writer.commit({ write: () => this.writeAll(received) });
   }
 
   /**
-   * Deletes a file durably. False when this node has no such file, or has it no more.
+   * Deletes a file durably. Undefined when this node has no such file, or has it no more, and no peer is said to have it.
    * Rejects with a StoreError when that could not be made durable.
+   * @param held whether a peer has a record of the file; then it is deleted here even where it never came to be
    */
-  remove(id: FileId): Promise<boolean> {
+  remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
     const place = `${id.storePath}/${id.directory}/${id.name}`;
     // Of two clients who delete the same file, the second learns that it is gone, once it is.
     const earlier = this.removing.get(place);
-    if (earlier) return earlier.then(() => false);
-    const removal = this.removeOnce(id).finally(() => this.removing.delete(place));
+    if (earlier) return earlier.then(() => undefined);
+    const removal = this.removeOnce(id, held).finally(() => this.removing.delete(place));
     this.removing.set(place, removal);
     return removal;
+  }
+
+  /** Whether the file is here: with a record, or only on the disk, as foreign ones are. */
+  holds(id: FileId): 'record' | 'disk' | undefined {
+    if (id.group !== this.settings.group || id.kind === 'trunk') return undefined;
+    const record = this.records.find(fileId.keyOf(id.name));
+    if (record?.name === id.name && record.directory === id.directory && record.storePath === id.storePath)
+      return 'record';
+    const path = this.paths[id.storePath];
+    return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
+  }
+
+  /** Whether the file was deleted: it will never be here again. */
+  isDeleted(id: FileId): boolean {
+    return this.records.isDeleted(fileId.keyOf(id.name));
+  }
+
+  /**
+   * Takes a file that is not what it should be, or not there, out of the records, to be fetched from a peer; its bytes, if
+   * there are any, are kept in quarantine. Returns where, or undefined.
+   */
+  async giveUp(record: FileRecord): Promise<string | undefined> {
+    const path = this.paths[record.storePath] as StorePath;
+    const { size } = fileId.decodeName(record.name);
+    const id = fileId.join(this.settings.group, record.storePath, record.directory, record.name);
+    let kept: string | undefined;
+    await this.writer.commit({
+      write: () => {
+        if (path.sizeOf(record.directory, record.name) !== undefined)
+          kept = path.quarantine(record.directory, record.name);
+        return [];
+      },
+      alongside: () => {
+        if (this.records.isDeleted(record.key)) return;
+        this.records.withdraw([{ ...record, id, size: size ?? 0, crc32: 0, created: 0, accepted: false }]);
+        this.records.lack(record);
+      },
+    });
+    return kept;
+  }
+
+  /** Takes a whole file that is on the disk, but has no record, into the records. */
+  async record(file: FilePlace & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
+    const { storePath, directory, name } = file;
+    const { source, created } = fileId.decodeName(name);
+    // What this node itself accepted is news to its peers.
+    const accepted = 'serverId' in source && source.serverId === this.settings.serverId;
+    const id = fileId.join(this.settings.group, storePath, directory, name);
+    await this.writer.commit({
+      write: () =>
+        this.records.find(file.key) || this.records.isDeleted(file.key) ? [] : [{ ...file, id, created, accepted }],
+    });
   }
 
   /** Waits for what is under way and leaves a checkpoint behind which nothing has to be looked at again. */
@@ -87,18 +140,18 @@ export class Store {
     await this.writer.settle();
   }
 
-  private async removeOnce(id: FileId): Promise<boolean> {
+  private async removeOnce(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
     const path = this.paths[id.storePath];
-    if (!path || id.group !== this.settings.group || id.kind === 'trunk') return false;
+    const here = this.holds(id);
     const key = fileId.keyOf(id.name);
-    const record = this.records.find(key);
-    const isOurs = record?.name === id.name && record.directory === id.directory && record.storePath === id.storePath;
-    if (!isOurs && path.sizeOf(id.directory, id.name) === undefined) return false;
+    if (!path || (here === undefined && (!held || this.records.isDeleted(key)))) return undefined;
     // On a disk that is not there now the file would stay, and come back with it.
     path.assertThere();
     const { storePath, directory, name } = id;
-    await this.writer.commit(() => [], [{ key, storePath, directory, name, size: id.size ?? 0, foreign: !isOurs }]);
-    return true;
+    const foreign = here !== 'record' && !held;
+    const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
+    await this.writer.commit({ removed: [removed] });
+    return removed;
   }
 
   /** The path with the most free space among those that can take so many bytes. */
@@ -162,6 +215,7 @@ export class Store {
         crc32: file.crc32,
         sha256: file.sha256,
         created,
+        accepted: true,
       };
     }
     throw failure;

@@ -7,7 +7,7 @@ import type { StorePath } from './store-path.js';
 
 /** A regular file whose name is well formed. */
 export interface FoundFile extends FilePlace {
-  /** Whether a node with our server id minted it; if not it is foreign, and nobody but its owner may move it. */
+  /** Whether one of the given nodes minted it; if not it is foreign, and nobody but its owner may move it. */
   ours: boolean;
 }
 
@@ -20,14 +20,14 @@ function entriesOf(directory: string): Dirent[] {
   }
 }
 
-/** The files of one directory. What is not a regular file with an ID's name (FastDFS keeps more there) is left out. */
-export function filesIn(path: StorePath, directory: number, serverId: number): FoundFile[] {
+/** The files of one directory; `serverIds` are the nodes whose files are ours. What is not a regular file with an ID's name (FastDFS keeps more there) is left out. */
+export function filesIn(path: StorePath, directory: number, serverIds: ReadonlySet<number>): FoundFile[] {
   const found: FoundFile[] = [];
   for (const entry of entriesOf(fileDirectory(path.root, directory))) {
     if (!entry.isFile()) continue;
     try {
       const { kind, source } = fileId.decodeName(entry.name);
-      const ours = kind === 'normal' && 'serverId' in source && source.serverId === serverId;
+      const ours = kind === 'normal' && 'serverId' in source && serverIds.has(source.serverId);
       found.push({ storePath: path.number, directory, name: entry.name, ours });
     } catch (error) {
       if (!fileId.isFileIdError(error)) throw error;

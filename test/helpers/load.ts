@@ -160,8 +160,15 @@ function digest(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
-/** Asks a node for everything that was promised. Returns what is not as it should be, one line each. */
-export async function broken(node: TestNode, { stored, deleted }: Promised): Promise<string[]> {
+/**
+ * Asks a node for everything that was promised. Returns what is not as it should be, one line each.
+ * @param gone what a deleted file may be: with another node down, 503, because that one might have it
+ */
+export async function broken(
+  node: TestNode,
+  { stored, deleted }: Promised,
+  gone: readonly number[] = [404],
+): Promise<string[]> {
   const found: string[] = [];
   const questions = [...stored.keys(), ...deleted].values();
   const ask = async () => {
@@ -169,7 +176,7 @@ export async function broken(node: TestNode, { stored, deleted }: Promised): Pro
       const { status, body } = await node.get(id);
       const sent = stored.get(id);
       // nginx may go on for a second with a file that it has open.
-      const isGone = async () => status === 404 || (await node.get(id)).status === 404;
+      const isGone = async () => gone.includes(status) || gone.includes((await node.get(id)).status);
       if (!sent) await node.until(isGone, 'gone', 3).catch(() => found.push(`${id}: deleted, and yet ${status}`));
       if (sent && status !== 200) found.push(`${id}: ${status} instead of ${sent.size} bytes`);
       if (sent && status === 200 && digest(body) !== sent.sha256) found.push(`${id}: other bytes`);

@@ -66,7 +66,7 @@ export class TestNode {
   /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
   static async create(t: Test, options: NodeOptions = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'fidfs-test-'));
-    const node = new TestNode(directory, await freePort(), await freePort(), options.env ?? {}, options.user);
+    const node = new TestNode(directory, await freePort(), await freePort(), { ...options.env }, options.user);
     t.teardown(async () => {
       await node.stop();
       await node.agent.destroy();
@@ -83,6 +83,11 @@ export class TestNode {
     return node;
   }
 
+  /** Changes its settings from the next start on. */
+  configure(env: Record<string, string>): void {
+    Object.assign(this.extra, env);
+  }
+
   get origin(): string {
     return `http://127.0.0.1:${this.port}`;
   }
@@ -93,6 +98,16 @@ export class TestNode {
 
   get storePath(): string {
     return this.env.FIDFS_STORE_PATHS?.split(',')[0] ?? join(this.data, 'store0');
+  }
+
+  /** Where a file of this node lies, whether it is there or not. */
+  pathOf(id: string): string {
+    return join(this.storePath, 'data', id.split('/').slice(2).join('/'));
+  }
+
+  /** Whether a file is on this node's own disk. */
+  hasFile(id: string): boolean {
+    return existsSync(this.pathOf(id));
   }
 
   /** All that nginx and the daemon have said so far. */

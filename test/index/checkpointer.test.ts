@@ -14,7 +14,17 @@ function storedFile(number: number): StoredFile {
   const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number });
   const name = `${key.toString('base64url')}417.jpg`;
   const place = { storePath: 0, directory: number % 65536 };
-  return { id: name, key, ...place, name, size: 1000, crc32: number, sha256: randomBytes(32), created };
+  return {
+    id: name,
+    key,
+    ...place,
+    name,
+    size: 1000,
+    crc32: number,
+    sha256: randomBytes(32),
+    created,
+    accepted: false,
+  };
 }
 
 // Seen to fail (never copied) without the call of copy() in checkpoint-worker.ts.
@@ -27,7 +37,11 @@ t.test('the journal of the index is copied into it beside the event loop', async
   while (number < 5000) {
     const added = Array.from({ length: BATCH }, () => storedFile(number++));
     const second = (added.at(-1) as StoredFile).created + 1;
-    index.record({ added, removed: [], checkpoint: { second, directory: 0, tombstones: [0], deletions: [] } });
+    index.record({
+      added,
+      removed: [],
+      checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [] },
+    });
   }
   while (statSync(file).size === made) await setImmediate();
   await index.close();
@@ -50,7 +64,11 @@ t.test('a copy that fails is told of, and the index goes on', async (t) => {
   let number = 0;
   const insert = () => {
     const added = Array.from({ length: BATCH }, () => storedFile(number++));
-    index.record({ added, removed: [], checkpoint: { second: 0, directory: 0, tombstones: [0], deletions: [] } });
+    index.record({
+      added,
+      removed: [],
+      checkpoint: { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [] },
+    });
   };
   while (number < 5000) insert();
   t.match(await warned, /could not be copied into it; it is tried again later/);

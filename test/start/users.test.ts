@@ -64,10 +64,9 @@ t.test('started by root, nginx and the daemon run as the owner of the data direc
 // Seen to fail without the capability: nginx may not listen there.
 t.test('for a port below 1024 too', { skip: skip || missing('setpriv') }, async (t) => {
   const directory = directoryOfNobody(t);
-  const env: Record<string, string> = {};
-  const node = await TestNode.create(t, { directory, env });
+  const node = await TestNode.create(t, { directory });
   const port = await freePort(600, 1023);
-  env.FIDFS_LISTEN = `127.0.0.1:${port}`;
+  node.configure({ FIDFS_LISTEN: `127.0.0.1:${port}` });
   await node.start();
   t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
   const origin = `http://127.0.0.1:${port}`;

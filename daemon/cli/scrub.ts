@@ -1,0 +1,26 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ScrubProgress } from '../replication/scrub.js';
+import type { Client } from './client.js';
+import { formatBytes, progressBar } from './output.js';
+
+const LOOK_MILLISECONDS = 200;
+
+/** Begins a round of the running node's scrub and follows it to its end. */
+export async function scrub(client: Client): Promise<ScrubProgress> {
+  await client.scrub();
+  let bar: ReturnType<typeof progressBar>;
+  try {
+    for (;;) {
+      const { scrub } = await client.status();
+      if (scrub.last) return scrub.last;
+      const { progress } = scrub;
+      if (progress) {
+        bar ??= progressBar('{bar} {percentage}% | {files} files, {size}', progress.of);
+        bar?.update(progress.files, { files: progress.files, size: formatBytes(progress.bytes) });
+      }
+      await sleep(LOOK_MILLISECONDS);
+    }
+  } finally {
+    bar?.stop();
+  }
+}

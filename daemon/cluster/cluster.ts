@@ -1,0 +1,168 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Peer, Settings } from '../config/settings.js';
+import { ClusterFile } from './cluster-file.js';
+import { checkPeer, type Hello, parseHello, WrongPeer } from './hello.js';
+import { PeerClient, PeerError } from './peer-client.js';
+
+const INTERVAL_MILLISECONDS = 1000;
+/** A peer is asked again after so long without an answer. */
+const PATIENCE_MILLISECONDS = 3000;
+
+/** What is known of a peer. `wrong`: it answers, but its settings do not go with this node's, or it refuses this node. */
+export type PeerState = 'unknown' | 'up' | 'down' | 'wrong';
+
+/** One peer, asked every second how it is. */
+export class Member {
+  state: PeerState = 'unknown';
+  /** What it last said. */
+  hello: Hello | undefined;
+  /** Why it is not up, for people. */
+  reason = 'not heard of yet';
+  /** When that began, in milliseconds since 1970. */
+  since = Date.now();
+  /** Whether anything answers there: with its daemon dead, a node still serves files. */
+  reachable = true;
+  /** Scheme, address and port, once the name has been resolved. */
+  origin: string | undefined;
+
+  constructor(
+    readonly peer: Peer,
+    readonly client: PeerClient,
+  ) {
+    const { hostname } = new URL(peer.url);
+    if (isIP(bareHost(hostname))) this.origin = originAt(peer.url, bareHost(hostname));
+  }
+
+  get isUp(): boolean {
+    return this.state === 'up';
+  }
+}
+
+/** How the cluster says that a peer has come or gone. */
+export type OnChange = (member: Member, before: PeerState) => void;
+
+/** Who is there, and who is well. */
+export class Cluster {
+  readonly members: readonly Member[];
+  private readonly ending = new AbortController();
+  private readonly file: ClusterFile;
+  private loops: Promise<void>[] = [];
+
+  /** @param directory where nginx's files lie */
+  constructor(
+    private readonly settings: Settings,
+    directory: string,
+    private readonly onChange: OnChange,
+  ) {
+    const { peers, serverId, peerSecret = '' } = settings;
+    this.members = peers.map((peer) => new Member(peer, new PeerClient(peer, serverId, peerSecret)));
+    this.file = new ClusterFile(directory);
+  }
+
+  /** This node's own group. */
+  get ownGroup(): string {
+    return this.settings.group;
+  }
+
+  /** All groups, this node's own first. */
+  get groups(): string[] {
+    return [...new Set([this.ownGroup, ...this.members.map(({ peer }) => peer.group)])];
+  }
+
+  /** The other nodes of this node's group. */
+  get group(): Member[] {
+    return this.members.filter(({ peer }) => peer.group === this.settings.group);
+  }
+
+  /** The peers of a group. */
+  membersOf(group: string): Member[] {
+    return this.members.filter(({ peer }) => peer.group === group);
+  }
+
+  member(id: number): Member | undefined {
+    return this.members.find(({ peer }) => peer.id === id);
+  }
+
+  /** Why this node can work with none of its peers, for people; undefined when it can, or when none answers. */
+  get trouble(): string | undefined {
+    const wrong = this.group.find(({ state }) => state === 'wrong');
+    return wrong && !this.group.some(({ isUp }) => isUp) ? wrong.reason : undefined;
+  }
+
+  /** Begins to ask. */
+  start(): void {
+    this.writeFile();
+    this.loops = this.members.map((member) => this.watch(member));
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    await Promise.all(this.members.map(({ client }) => client.close()));
+    await Promise.all(this.loops);
+  }
+
+  private async watch(member: Member): Promise<void> {
+    while (!this.ending.signal.aborted) {
+      await this.look(member);
+      await sleep(INTERVAL_MILLISECONDS, undefined, { signal: this.ending.signal }).catch(() => {});
+    }
+  }
+
+  private async look(member: Member): Promise<void> {
+    const { client, peer } = member;
+    try {
+      if (member.origin === undefined || !member.isUp) member.origin = await resolved(peer.url);
+      const hello = parseHello(await client.askJson('/hello', { timeout: PATIENCE_MILLISECONDS, limit: 2 ** 20 }));
+      checkPeer(hello, peer, this.settings);
+      member.reachable = true;
+      member.hello = hello;
+      this.become(member, 'up', '');
+    } catch (error) {
+      const status = error instanceof PeerError ? error.status : undefined;
+      member.reachable = status !== undefined;
+      const reason =
+        error instanceof PeerError ? error.message : `node ${peer.id} (${peer.url}): ${(error as Error).message}`;
+      const isWrong = error instanceof WrongPeer || status === 401;
+      this.become(member, isWrong ? 'wrong' : 'down', reason);
+    }
+  }
+
+  private become(member: Member, state: PeerState, reason: string): void {
+    const before = member.state;
+    member.reason = reason;
+    if (state !== before && !this.ending.signal.aborted) {
+      member.state = state;
+      member.since = Date.now();
+      this.onChange(member, before);
+    }
+    this.writeFile();
+  }
+
+  private writeFile(): void {
+    if (this.members.length === 0) return;
+    const nodes = this.members.flatMap(({ peer, origin, reachable }) =>
+      origin === undefined
+        ? []
+        : [[String(peer.id), { group: peer.group, origin, host: new URL(peer.url).host, up: reachable }] as const],
+    );
+    this.file.write(Object.fromEntries(nodes));
+  }
+}
+
+function bareHost(hostname: string): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+/** A URL with an address in the place of the name, and always with a port. */
+function originAt(url: string, address: string): string {
+  const { protocol, port } = new URL(url);
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${protocol}//${host}:${port || (protocol === 'https:' ? 443 : 80)}`;
+}
+
+async function resolved(url: string): Promise<string> {
+  const host = bareHost(new URL(url).hostname);
+  return originAt(url, isIP(host) ? host : (await lookup(host)).address);
+}

@@ -1,0 +1,91 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+
+/*
+ * Requests between nodes are signed: HMAC-SHA256, with `peerSecret`, over what is asked, who asks whom, when, and a
+ * number used once. A body is covered by the digest of it in the query.
+ */
+
+/** How far the clocks of two nodes may be apart, in seconds; so long numbers are remembered, too. */
+const CLOCK_TOLERANCE_SECONDS = 30;
+
+const SCHEME = 'FIDFS-HMAC-SHA256';
+
+/** What is signed. */
+interface Signed {
+  method: string;
+  /** Path with query. */
+  path: string;
+  sender: number;
+  receiver: number;
+  /** Seconds since 1970. */
+  date: number;
+  nonce: string;
+}
+
+function signatureOf(secret: string, { method, path, sender, receiver, date, nonce }: Signed): Buffer {
+  return createHmac('sha256', secret).update([method, path, sender, receiver, date, nonce].join('\n')).digest();
+}
+
+/** The Authorization header of a request to a peer. */
+export function sign(secret: string, request: Omit<Signed, 'date' | 'nonce'>): string {
+  const signed = { ...request, date: Math.floor(Date.now() / 1000), nonce: randomBytes(12).toString('base64url') };
+  const signature = signatureOf(secret, signed).toString('base64url');
+  const { sender, receiver, date, nonce } = signed;
+  return `${SCHEME} sender=${sender},receiver=${receiver},date=${date},nonce=${nonce},signature=${signature}`;
+}
+
+/** Why a request is not taken for a peer's. */
+export class BadSignature extends Error {
+  override name = 'BadSignature';
+}
+
+/** Checks signatures, and remembers what was used once. */
+export class SignatureCheck {
+  /** Numbers used once, with the second from which they may be forgotten: a stale date is refused by itself. */
+  private readonly seen = new Map<string, number>();
+  private swept = 0;
+
+  constructor(
+    private readonly secret: string,
+    private readonly serverId: number,
+    private readonly clock: () => number = Date.now,
+  ) {}
+
+  /** Returns the sender's server id. Throws BadSignature with the reason. */
+  verify(method: string, path: string, authorization: string | undefined): number {
+    const pattern =
+      /^FIDFS-HMAC-SHA256 sender=(\d{1,8}),receiver=(\d{1,8}),date=(\d{1,12}),nonce=([\w-]{16}),signature=([\w-]{43})$/;
+    const match = pattern.exec(authorization ?? '');
+    if (!match) throw new BadSignature('The request is not signed as requests between nodes are.');
+    const [sender, receiver, date] = match.slice(1, 4).map(Number) as [number, number, number];
+    const nonce = match[4] as string;
+    const wanted = signatureOf(this.secret, { method, path, sender, receiver, date, nonce });
+    const given = Buffer.from(match[5] as string, 'base64url');
+    if (given.length !== wanted.length || !timingSafeEqual(given, wanted)) {
+      throw new BadSignature('The signature is wrong; is peerSecret the same on all nodes?');
+    }
+    if (receiver !== this.serverId) {
+      throw new BadSignature(
+        `The request is for node ${receiver}; this is node ${this.serverId}. Correct peers there.`,
+      );
+    }
+    const now = Math.floor(this.clock() / 1000);
+    if (Math.abs(now - date) > CLOCK_TOLERANCE_SECONDS) {
+      throw new BadSignature(`The clocks are ${Math.abs(now - date)} seconds apart; set them right (NTP).`);
+    }
+    this.useOnce(`${sender} ${nonce}`, date, now);
+    return sender;
+  }
+
+  private useOnce(number: string, date: number, now: number): void {
+    if (this.seen.has(number)) throw new BadSignature('The request was made before; sign each anew.');
+    this.seen.set(number, date + CLOCK_TOLERANCE_SECONDS);
+    if (now === this.swept) return;
+    this.swept = now;
+    // In the order in which they came, which is nearly that of their dates.
+    for (const [old, until] of this.seen) {
+      if (until >= now) break;
+      this.seen.delete(old);
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import fileId, { type FileId } from '../../file-id/file-id.js';
+import { errorCode, StoreError } from '../store/errors.js';
+import { ClientGone } from './body.js';
+import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
+
+/*
+ * How errors are answered, whatever route they come from.
+ */
+
+/** An ID from an address; undefined when it is none. */
+export function decodeId(text: string): FileId | undefined {
+  try {
+    return fileId.decode(text);
+  } catch (error) {
+    if (fileId.isFileIdError(error)) return undefined;
+    throw error;
+  }
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof StoreError && error.code === 'full') {
+    return new Problem('full', 'There is no room for this file; free some space or add a store path.', {
+      cause: error,
+    });
+  }
+  if (error instanceof StoreError && error.code === 'unavailable') {
+    return new Problem('unavailable', 'The disks of this node take no files now; its log says why.', { cause: error });
+  }
+  const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
+  if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
+  if (typeof status === 'number' && status >= 400 && status < 500) {
+    return new Problem('bad-request', 'The request is malformed.', { cause: error });
+  }
+  return new Problem('internal', 'Something went wrong here; the log says what, under this request.', { cause: error });
+}
+
+/** Answers with the problem that an error is, and logs it. */
+export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
+  const context = { requestId: request.id, method: request.method, url: request.url.slice(0, 200) };
+  if (error instanceof ClientGone) {
+    log.info(context, error.message);
+    request.raw.destroy();
+    return;
+  }
+  const problem = toProblem(error);
+  const cause = problem.cause ?? undefined;
+  if (problem.status >= 500 && (cause || problem.problem === 'internal')) {
+    log.error({ ...context, err: cause ?? problem }, problem.message);
+  } else log.info({ ...context, status: problem.status }, problem.message);
+  if (problem.status === 503) reply.header('retry-after', RETRY_AFTER);
+  // The rest of the body will not be read: the connection is of no more use.
+  if (problem.problem === 'body-timeout') reply.header('connection', 'close');
+  sendProblem(reply, problem);
+}
+
+/** A request that Node cannot parse: it has no route, and its connection is of no more use. */
+export function answerUnreadable(error: Error, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy(error);
+    return;
+  }
+  const tooLarge = errorCode(error) === 'HPE_HEADER_OVERFLOW';
+  const { problem, message, status } = tooLarge
+    ? new Problem('headers-too-large', 'The headers are larger than is taken here.')
+    : new Problem('bad-request', 'The request is malformed.');
+  const body = `${JSON.stringify(problemDocument(problem, message))}\n`;
+  const head = `Content-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close`;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n\r\n${body}`);
+}
+
+/** Buffers, because fastify adds a charset to the type of text, and JSON has none. */
+function sendProblem(reply: FastifyReply, { problem, message, status }: Problem): void {
+  reply
+    .code(status)
+    .type(PROBLEM_TYPE)
+    .send(Buffer.from(`${JSON.stringify(problemDocument(problem, message))}\n`));
+}
+
+/** Answers a request for which there is no route. */
+export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
+  const path = request.url.split('?', 1)[0] as string;
+  const allowed = path === '/upload' ? 'POST, PUT' : decodeId(path.slice(1)) ? 'GET, HEAD, DELETE' : undefined;
+  if (allowed === undefined) {
+    sendProblem(reply, new Problem('not-found', 'Nothing is here.'));
+    return;
+  }
+  reply.header('allow', allowed);
+  sendProblem(reply, new Problem('method-not-allowed', `This address takes ${allowed}.`));
+}

@@ -1,0 +1,89 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Dispatcher } from 'undici';
+import type { Member } from '../cluster/cluster.js';
+import { parseHello } from '../cluster/hello.js';
+import { PEER_PREFIX } from '../cluster/peer-client.js';
+import { Problem } from './problems.js';
+
+/** An upload is answered after its copies were made. In milliseconds. */
+const ANSWER_MILLISECONDS = 300_000;
+
+const HELLO_MILLISECONDS = 1000;
+
+/** What of an upload's head the node that takes it has to know. */
+const PASSED_HEADERS = ['content-type', 'content-length', 'repr-digest', 'content-digest', 'accept'];
+/** What of its answer the client has to know. */
+const ANSWERED_HEADERS = ['content-type', 'location', 'retry-after'];
+
+/** Where in the query of a passed-on upload stands what its URLs begin with. */
+export const ORIGIN_PARAMETER = 'origin';
+
+/** The first of these nodes that answers now and takes uploads: once a body is on its way, there is no turning back. */
+export async function firstToTake(members: readonly Member[]): Promise<Member | undefined> {
+  for (const member of members) {
+    try {
+      const { trouble } = parseHello(await member.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
+      if (trouble === null) return member;
+    } catch {
+      // It went down since it was last heard: the next one.
+    }
+  }
+  return undefined;
+}
+
+/** Passes an upload on to a node of another group, as its body comes. */
+export async function forwardUpload(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  member: Member,
+  origin: string,
+): Promise<FastifyReply> {
+  const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+  query.delete('group');
+  query.set(ORIGIN_PARAMETER, origin);
+  const target = `${PEER_PREFIX}/upload?${query}`;
+  const headers: Record<string, string> = { authorization: member.client.authorization('POST', target) };
+  for (const name of PASSED_HEADERS) {
+    const value = request.headers[name];
+    if (typeof value === 'string') headers[name] = value;
+  }
+  const answer = await member.client
+    .raw(target, { method: 'POST', headers, body: request.raw, headersTimeout: ANSWER_MILLISECONDS })
+    .catch((error: unknown) => {
+      throw new Problem('unavailable', 'The node that was to take this upload does not answer; try again.', {
+        cause: error,
+      });
+    });
+  return pass(answer, reply);
+}
+
+/** Passes a deletion on to a node of the file's group: the first that answers. */
+export async function forwardDeletion(
+  id: string,
+  reply: FastifyReply,
+  members: readonly Member[],
+): Promise<FastifyReply> {
+  const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
+  const failures: unknown[] = [];
+  for (const { client } of members) {
+    try {
+      const headers = { authorization: client.authorization('DELETE', target) };
+      const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout: 10_000 });
+      if (answer.statusCode < 500) return await pass(answer, reply);
+      await answer.body.dump();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  const detail = 'No node of the group of this file can delete it now; try again in a few seconds.';
+  throw new Problem('unavailable', detail, failures.length > 0 ? { cause: failures[0] } : undefined);
+}
+
+async function pass(answer: Dispatcher.ResponseData, reply: FastifyReply): Promise<FastifyReply> {
+  reply.code(answer.statusCode);
+  for (const name of ANSWERED_HEADERS) {
+    const value = answer.headers[name];
+    if (value !== undefined) reply.header(name, value);
+  }
+  return reply.send(Buffer.from(await answer.body.arrayBuffer()));
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { PEER_PREFIX } from '../cluster/peer-client.js';
+import { BadSignature, SignatureCheck } from '../cluster/signature.js';
+import { questionSchema } from '../replication/acknowledgements.js';
+import { namesIn } from '../replication/comparison.js';
+import { describeNode, type Node } from '../status.js';
+import { decodeId } from './answers.js';
+import { deleteHere } from './deletion.js';
+import { Problem } from './problems.js';
+
+/** The longest body of a question, in bytes; uploads have no such limit. */
+const BODY_LIMIT = 2 ** 20;
+
+const keysSchema = z.object({ keys: z.array(z.string().regex(/^[0-9a-f]{40}$/)).max(1024) });
+const placesSchema = z.object({ places: z.array(z.number().int().min(0).max(0xffffff)).max(1024) });
+
+const senders = new WeakMap<IncomingMessage, number>();
+
+/** What peers ask of each other, each request signed. */
+export function addPeerRoutes(
+  server: FastifyInstance,
+  node: Node,
+  upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
+  available: () => void,
+): void {
+  const { settings, index, cluster, replication, store } = node;
+  const check = new SignatureCheck(settings.peerSecret ?? '', settings.serverId);
+  const signed = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
+    try {
+      const sender = check.verify(request.method, request.url, request.headers.authorization);
+      if (!cluster.member(sender))
+        throw new BadSignature(`Node ${sender} is not among the peers of node ${settings.serverId}.`);
+      senders.set(request.raw, sender);
+      done();
+    } catch (error) {
+      done(error instanceof BadSignature ? new Problem('not-a-peer', error.message) : (error as Error));
+    }
+  };
+  const hooks = { onRequest: signed };
+
+  server.get(`${PEER_PREFIX}/hello`, hooks, async () => describeNode(node));
+
+  server.post(`${PEER_PREFIX}/log`, hooks, async (request, reply) => {
+    const question = parse(questionSchema, await readJson(request));
+    const gone = new AbortController();
+    reply.raw.once('close', () => gone.abort());
+    const page = await replication.source.log(senders.get(request.raw) as number, question, gone.signal);
+    if (!page) throw new Problem('unavailable', 'This node is stopping; try again in a few seconds.');
+    return sendBytes(reply, page);
+  });
+
+  server.post(`${PEER_PREFIX}/files`, hooks, async (request, reply) => {
+    const { keys } = parse(keysSchema, await readJson(request));
+    return sendBytes(reply, replication.source.files(keys.map((key) => Buffer.from(key, 'hex'))));
+  });
+
+  server.get(`${PEER_PREFIX}/inventory`, hooks, async (_request, reply) => {
+    const { files, tombstones } = await index.inventory();
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(files.length);
+    return sendBytes(reply, Buffer.concat([length, files, tombstones]));
+  });
+
+  server.get(`${PEER_PREFIX}/tombstones`, hooks, async (request, reply) => {
+    const { part } = parse(
+      z.object({
+        part: z.coerce
+          .number()
+          .int()
+          .min(0)
+          .max(2 ** 48 - 1),
+      }),
+      request.query,
+    );
+    return sendBytes(reply, Buffer.concat(index.tombstonesOf(part)));
+  });
+
+  server.post(`${PEER_PREFIX}/names`, hooks, async (request) => {
+    const { places } = parse(placesSchema, await readJson(request));
+    return namesIn(places, { group: settings.group, index, paths: store.paths });
+  });
+
+  server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => ({ holds: store.holds(idOf(request)) ?? null }));
+
+  server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
+    available();
+    const id = idOf(request);
+    if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
+    await deleteHere(id, (request.query as { id: string }).id, reply, node);
+    return reply;
+  });
+
+  server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {
+    available();
+    return upload(request, reply);
+  });
+}
+
+function idOf(request: FastifyRequest) {
+  const { id } = parse(z.object({ id: z.string().max(101) }), request.query);
+  const decoded = decodeId(id);
+  if (!decoded) throw new Problem('bad-id', 'This is not the ID of a file.');
+  return decoded;
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new Problem('bad-request', 'The request is not one that peers make; do they run the same version?');
+}
+
+/** A whole body, which the signed query has the digest of. */
+async function readJson(request: FastifyRequest): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request.raw as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > BODY_LIMIT) throw new Problem('too-large', 'The body is larger than is taken here.');
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks);
+  const { digest } = request.query as { digest?: unknown };
+  if (createHash('sha256').update(body).digest('base64url') !== digest) {
+    throw new Problem('not-a-peer', 'The body is not the one that was signed.');
+  }
+  try {
+    return JSON.parse(body.toString());
+  } catch {
+    throw new Problem('bad-request', 'The body is not JSON.'); // the parser's words would quote it
+  }
+}
+
+function sendBytes(reply: FastifyReply, bytes: Buffer): FastifyReply {
+  return reply.type('application/octet-stream').send(bytes);
+}

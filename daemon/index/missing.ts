@@ -1,0 +1,116 @@
+import type Database from 'better-sqlite3';
+import type { FileRecord } from '../store/records.js';
+
+/** After so many tries a file is set aside: only the next comparison with a peer tries it again. */
+export const MAX_TRIES = 8;
+const FIRST_PAUSE_MILLISECONDS = 100;
+const POSTPONED_MILLISECONDS = 2000;
+
+/** A file that should be here and is not (yet). */
+export interface MissingFile extends FileRecord {
+  /** The peer whose log told of it, and its number there; 0 and 0 when it was found otherwise. */
+  peer: number;
+  number: number;
+  tries: number;
+  /** Why it is not here, for people. */
+  reason: string;
+}
+
+interface MissingRow {
+  key: Buffer;
+  place: number;
+  tail: string;
+  sha256: Buffer;
+  peer: number;
+  number: number;
+  tries: number;
+  reason: string;
+}
+
+function toMissing({ key, place, tail, sha256, peer, number, tries, reason }: MissingRow): MissingFile {
+  const name = key.toString('base64url') + tail;
+  return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, number, tries, reason };
+}
+
+/** What the index knows to be missing on the disk: large files under way, those that failed, those found bad. */
+export class Missing {
+  private readonly insert;
+  private readonly update;
+  private readonly delete;
+  private readonly selectOne;
+  private readonly selectDue;
+  private readonly selectNumbers;
+  private readonly selectAside;
+  private readonly countRows;
+
+  constructor(database: Database.Database) {
+    this.insert = database.prepare<[Buffer, number, string, Buffer, number, number, number, string]>(
+      `INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)
+       ON CONFLICT (key) DO UPDATE SET peer = max(peer, excluded.peer), number = max(number, excluded.number),
+         tries = 0, due = excluded.due`,
+    );
+    this.update = database.prepare<[number, number, string, Buffer]>(
+      'UPDATE missing SET tries = ?, due = ?, reason = ? WHERE key = ?',
+    );
+    this.delete = database.prepare<[Buffer]>('DELETE FROM missing WHERE key = ?');
+    this.selectOne = database.prepare<[Buffer], MissingRow>('SELECT * FROM missing WHERE key = ?');
+    this.selectDue = database.prepare<[number, number], MissingRow>(
+      `SELECT * FROM missing WHERE due <= ? AND tries < ${MAX_TRIES} ORDER BY due LIMIT ?`,
+    );
+    this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
+    this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
+    this.countRows = database.prepare<[], { all: number; aside: number | null }>(
+      `SELECT count(*) AS "all", sum(tries >= ${MAX_TRIES}) AS aside FROM missing`,
+    );
+  }
+
+  /** How many there are, and how many of those are set aside. */
+  get totals(): { all: number; aside: number } {
+    const { all = 0, aside = 0 } = this.countRows.get() ?? {};
+    return { all, aside: aside ?? 0 };
+  }
+
+  /** Notes a file that is to be fetched, or is to be tried again if it is known. */
+  add(file: FileRecord, { peer = 0, number = 0, reason = 'not fetched yet' } = {}): void {
+    const { key, storePath, directory, name, sha256 } = file;
+    const place = (storePath << 16) | directory;
+    this.insert.run(key, place, name.slice(27), sha256, peer, number, Date.now(), reason);
+  }
+
+  /** A try failed: the next one comes after a growing pause, or none. Returns whether the file is set aside now. */
+  failed(file: MissingFile, reason: string): boolean {
+    const tries = file.tries + 1;
+    this.update.run(tries, Date.now() + FIRST_PAUSE_MILLISECONDS * 2 ** file.tries, reason, file.key);
+    return tries >= MAX_TRIES;
+  }
+
+  /** Nobody could be asked: that is tried for ever. */
+  postponed(file: MissingFile, reason: string): void {
+    this.update.run(file.tries, Date.now() + POSTPONED_MILLISECONDS, reason, file.key);
+  }
+
+  /** It is here, or it is not wanted any more. */
+  remove(key: Buffer): void {
+    this.delete.run(key);
+  }
+
+  find(key: Buffer): MissingFile | undefined {
+    const row = this.selectOne.get(key);
+    return row && toMissing(row);
+  }
+
+  /** Those whose time has come, the longest waiting first. */
+  due(limit: number): MissingFile[] {
+    return this.selectDue.all(Date.now(), limit).map(toMissing);
+  }
+
+  /** The numbers in a peer's log that this node does not hold. */
+  numbersOf(peer: number): number[] {
+    return this.selectNumbers.all(peer).map(({ number }) => number);
+  }
+
+  /** Some of those that were set aside. */
+  setAside(): MissingFile[] {
+    return this.selectAside.all().map(toMissing);
+  }
+}

@@ -1,0 +1,157 @@
+import type Database from 'better-sqlite3';
+import type { FilePlace } from '../store/records.js';
+
+/** One entry of the operation log. */
+export interface Operation {
+  number: number;
+  key: Buffer;
+  /** When it was recorded, in seconds since 1970. */
+  time: number;
+  /** The file that came, where it lies; undefined when it is gone again, or when this is a deletion. */
+  added: (FilePlace & { sha256: Buffer }) | undefined;
+  /** What was deleted; undefined for an upload. */
+  removed: (FilePlace & { foreign: boolean }) | undefined;
+}
+
+interface OperationRow {
+  number: number;
+  key: Buffer;
+  time: number;
+  removed: string | null;
+  place: number | null;
+  tail: string | null;
+  sha256: Buffer | null;
+}
+
+/** How far a peer's log has been followed. */
+export interface Cursor {
+  incarnation: string;
+  number: number;
+}
+
+function toOperation({ number, key, time, removed, place, tail, sha256 }: OperationRow): Operation {
+  const name = tail === null ? '' : key.toString('base64url') + tail;
+  const added =
+    removed === null && place !== null && sha256 !== null
+      ? { storePath: place >>> 16, directory: place & 0xffff, name, sha256 }
+      : undefined;
+  return { number, key, time, added, removed: removed === null ? undefined : JSON.parse(removed) };
+}
+
+/**
+ * The operation log: what clients asked of this node, numbered from 1, in the order in which it became durable. Peers
+ * follow it. Numbers may have gaps; they are never used twice within an incarnation.
+ */
+export class Operations {
+  /** Whether anybody follows: without peers in the group nothing is written down. */
+  enabled = false;
+  /** The newest number that was given out. */
+  last: number;
+  /** The newest number that is durable, which is how far peers are told. */
+  published: number;
+  incarnation: string;
+  private cut: number;
+  private readonly listeners = new Set<() => void>();
+  private readonly insert;
+  private readonly select;
+  private readonly selectCursor;
+  private readonly updateCursor;
+
+  constructor(private readonly database: Database.Database) {
+    const row = database.prepare<[], { incarnation: string; cut: number }>('SELECT * FROM log').get();
+    if (!row) throw new Error('the index has lost its operation log; run "fidfs rebuild"');
+    this.incarnation = row.incarnation;
+    this.cut = row.cut;
+    const newest = database.prepare<[], { number: number | null }>('SELECT max(number) AS number FROM operation').get();
+    this.last = newest?.number ?? this.cut;
+    this.published = this.last;
+    this.insert = database.prepare<[number, Buffer, number, string | null]>(
+      'INSERT INTO operation VALUES (?, ?, ?, ?)',
+    );
+    this.select = database.prepare<[number, number, number], OperationRow>(
+      `SELECT operation.*, file.place, file.tail, file.sha256 FROM operation LEFT JOIN file ON file.key = operation.key
+       WHERE number > ? AND number <= ? ORDER BY number LIMIT ?`,
+    );
+    this.selectCursor = database.prepare<[number], Cursor>('SELECT incarnation, number FROM cursor WHERE peer = ?');
+    this.updateCursor = database.prepare<[number, string, number]>('INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)');
+  }
+
+  /** Adds an entry, within the transaction of the batch it belongs to. Returns its number, or undefined without a log. */
+  append(key: Buffer, removed?: FilePlace & { foreign: boolean }): number | undefined {
+    if (!this.enabled) return undefined;
+    const number = this.last + 1;
+    const { storePath, directory, name, foreign } = removed ?? {};
+    const text = removed ? JSON.stringify({ storePath, directory, name, foreign }) : null;
+    this.insert.run(number, key, Math.floor(Date.now() / 1000), text);
+    this.last = number;
+    return number;
+  }
+
+  /** The transaction of what came after this number failed. */
+  takeBack(last: number): void {
+    this.last = last;
+  }
+
+  /** What was recorded so far is durable. */
+  publish(): void {
+    if (this.published === this.last) return;
+    this.published = this.last;
+    for (const listener of [...this.listeners]) listener();
+  }
+
+  /** Calls back whenever more of the log is durable; returns the function that ends it. */
+  onPublish(listener: () => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** The entries after a number, oldest first, at most `limit`. */
+  read(after: number, limit: number): Operation[] {
+    return this.select.all(after, this.published, limit).map(toOperation);
+  }
+
+  /** Whether the log still has all that came after a number. */
+  reaches(after: number): boolean {
+    return after >= this.cut && after <= this.published;
+  }
+
+  /** When the first entry after a number was recorded, in seconds since 1970; undefined when there is none. */
+  timeAfter(after: number): number | undefined {
+    return this.read(after, 1)[0]?.time;
+  }
+
+  /** Forgets the entries up to a number. */
+  cutOff(upTo: number): void {
+    if (upTo <= this.cut) return;
+    const forget = this.database.transaction(() => {
+      this.database.prepare('DELETE FROM operation WHERE number <= ?').run(upTo);
+      this.database.prepare('UPDATE log SET cut = ?').run(upTo);
+    });
+    forget();
+    this.cut = upTo;
+  }
+
+  /** The number up to which the log was cut off. */
+  get beginning(): number {
+    return this.cut;
+  }
+
+  /** Begins the log anew: what peers know of it holds no more. */
+  renew(): void {
+    this.incarnation = this.database
+      .prepare<[], { incarnation: string }>(
+        'UPDATE log SET incarnation = lower(hex(randomblob(8))) RETURNING incarnation',
+      )
+      .get()?.incarnation as string;
+  }
+
+  /** How far this node has followed a peer's log; undefined when it never did. */
+  cursor(peer: number): Cursor | undefined {
+    return this.selectCursor.get(peer);
+  }
+
+  /** Notes it, within the transaction of what was taken over. */
+  moveCursor(peer: number, { incarnation, number }: Cursor): void {
+    this.updateCursor.run(peer, incarnation, number);
+  }
+}

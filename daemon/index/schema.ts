@@ -1,0 +1,50 @@
+import type Database from 'better-sqlite3';
+
+/*
+ * The index over the store: which IDs there are, where they lie, and what their content is. Never the truth about it:
+ * "fidfs rebuild" makes it anew from the store paths.
+ *
+ *   file        by the ID's 20 bytes, which sort by source and time; place = store path << 16 | directory
+ *   content     by the first 48 bits of the SHA-256: which files hold the same bytes
+ *   tombstone   by the ID's 20 bytes: deleted, never to come back
+ *   state       one row: counts, and how far everything is known to be on stable storage
+ *   store_path  which disk is which
+ *   log         one row: the incarnation of the operation log, a random id made with it, and up to where it was cut off
+ *   operation   what clients asked of this node, in order; removed is null for an upload, and says what else was deleted
+ *   cursor      how far this node has followed the logs of its peers
+ *   scrub       one row: the last key that was checked, when this round began, and the one before it
+ *               (a new index counts as checked)
+ *   missing     files that should be here and are not (yet): why, and when they are tried again
+ */
+const STEPS = [
+  `CREATE TABLE file (key BLOB PRIMARY KEY, place INTEGER NOT NULL, tail TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE content (prefix INTEGER NOT NULL, key BLOB NOT NULL, PRIMARY KEY (prefix, key)) WITHOUT ROWID;
+  CREATE TABLE tombstone (key BLOB PRIMARY KEY) WITHOUT ROWID;
+  CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), files INTEGER, bytes INTEGER, checkpoint TEXT);
+  CREATE TABLE store_path (number INTEGER PRIMARY KEY, identity TEXT NOT NULL, root TEXT NOT NULL);
+  INSERT INTO state VALUES (1, 0, 0, '{"second":0,"directory":0,"tombstones":[],"deletions":[],"copies":[]}');`,
+  `CREATE TABLE log (one INTEGER PRIMARY KEY CHECK (one = 1), incarnation TEXT NOT NULL, cut INTEGER NOT NULL);
+  INSERT INTO log VALUES (1, lower(hex(randomblob(8))), 0);
+  CREATE TABLE operation (number INTEGER PRIMARY KEY, key BLOB NOT NULL, time INTEGER NOT NULL, removed TEXT);
+  CREATE TABLE cursor (peer INTEGER PRIMARY KEY, incarnation TEXT NOT NULL, number INTEGER NOT NULL);
+  CREATE TABLE missing (key BLOB PRIMARY KEY, place INTEGER NOT NULL, tail TEXT NOT NULL, sha256 BLOB NOT NULL,
+    peer INTEGER NOT NULL, number INTEGER NOT NULL, tries INTEGER NOT NULL, due INTEGER NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE scrub (one INTEGER PRIMARY KEY CHECK (one = 1), position BLOB NOT NULL, started INTEGER,
+    before INTEGER NOT NULL);
+  INSERT INTO scrub VALUES (1, x'', NULL, strftime('%s', 'now'));
+  CREATE INDEX missing_due ON missing (due);
+  CREATE INDEX missing_number ON missing (peer, number);`,
+];
+
+/** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */
+export function prepareSchema(database: Database.Database, file: string): void {
+  const version = Number(database.pragma('user_version', { simple: true }));
+  if (version > STEPS.length) {
+    throw new Error(
+      `the index ${file} has version ${version}, this fidfs knows ${STEPS.length}; run a later one, or "fidfs rebuild"`,
+    );
+  }
+  for (const [done, step] of STEPS.entries()) {
+    if (done >= version) database.exec(`BEGIN; ${step} PRAGMA user_version = ${done + 1}; COMMIT`);
+  }
+}

@@ -1,0 +1,162 @@
+import { z } from 'zod';
+import type { Operations } from '../index/operations.js';
+
+/** A follower that has not asked for so long is not there, in milliseconds. */
+const SILENCE_MILLISECONDS = 5000;
+const LOOK_MILLISECONDS = 200;
+
+const number = z.number().int().nonnegative();
+
+/** What a follower says with each question: how far it has come, and what it does not hold of that. */
+export const questionSchema = z.object({
+  incarnation: z.string().max(64),
+  /** It holds everything between these two, */
+  from: number,
+  after: number,
+  /** but for these: large ones under way, and those that failed. */
+  without: z.array(number).max(100_000),
+  /** Bytes that have come of those under way, by number. */
+  fetching: z.array(z.tuple([number, number])).max(100),
+  /** How long to wait for news, in milliseconds. */
+  wait: number.max(60_000),
+});
+
+export type Question = z.output<typeof questionSchema>;
+
+interface Follower {
+  from: number;
+  after: number;
+  without: ReadonlySet<number>;
+  fetching: ReadonlyMap<number, number>;
+  /** Questions that wait for an answer now. */
+  waiting: number;
+  /** When it was last heard, in milliseconds since 1970. */
+  heard: number;
+}
+
+interface Waiter {
+  numbers: readonly number[];
+  followers: number;
+  /** When its copies last came nearer. */
+  progress: number;
+  settle(enough: boolean): void;
+}
+
+/** What the followers of this node's log hold, and who waits for that. */
+export class Acknowledgements {
+  private readonly followers = new Map<number, Follower>();
+  private readonly waiters = new Set<Waiter>();
+
+  /** @param isDown whether a follower is known not to answer */
+  constructor(
+    private readonly operations: Operations,
+    private readonly isDown: (id: number) => boolean,
+  ) {}
+
+  /** Followers that are there now. */
+  get live(): number[] {
+    const now = Date.now();
+    const isLive = (one: Follower) => one.waiting > 0 || now - one.heard < SILENCE_MILLISECONDS;
+    return [...this.followers].filter(([id, one]) => isLive(one) && !this.isDown(id)).map(([id]) => id);
+  }
+
+  /** A follower asks. What it says of another incarnation counts for nothing. Returns what to call when it was answered. */
+  heard(id: number, { incarnation, from, after, without, fetching }: Question): () => void {
+    const before = this.followers.get(id);
+    const valid = incarnation === this.operations.incarnation && after <= this.operations.published;
+    const follower = {
+      from,
+      after: valid ? after : 0,
+      without: new Set(valid ? without : []),
+      fetching: new Map(valid ? fetching : []),
+      waiting: (before?.waiting ?? 0) + 1,
+      heard: Date.now(),
+    };
+    this.followers.set(id, follower);
+    this.tellWaiters(before, follower);
+    return () => {
+      const current = this.followers.get(id);
+      if (!current) return;
+      current.waiting--;
+      current.heard = Date.now();
+    };
+  }
+
+  /** How many followers hold an entry of the log. */
+  holders(entry: number): number {
+    let count = 0;
+    for (const { from, after, without } of this.followers.values()) {
+      if (from < entry && entry <= after && !without.has(entry)) count++;
+    }
+    return count;
+  }
+
+  /** What a follower has not got of the log: how many entries, and the first of them. */
+  backlogOf(id: number): { entries: number; after: number } {
+    const follower = this.followers.get(id);
+    const after = follower?.after ?? 0;
+    return { entries: this.operations.published - after + (follower?.without.size ?? 0), after };
+  }
+
+  /** How many entries of the log fewer than so many nodes hold, this one included. */
+  underCopied(copies: number): number {
+    if (copies === 1) return 0;
+    const held = [...this.followers.values()].sort((one, other) => other.after - one.after);
+    // Up to here enough followers have everything but what they say.
+    const { after = 0 } = held[copies - 2] ?? {};
+    const gaps = new Set(held.flatMap(({ without }) => [...without].filter((entry) => entry <= after)));
+    const lacking = [...gaps].filter((entry) => this.holders(entry) < copies - 1).length;
+    return this.operations.published - Math.max(after, this.operations.beginning) + lacking;
+  }
+
+  /** Up to where all of these followers hold everything. */
+  passedByAll(ids: readonly number[]): number {
+    const passed = ids.map((id) => {
+      const { after = 0, without = new Set<number>() } = this.followers.get(id) ?? {};
+      return Math.min(after, ...[...without].map((entry) => entry - 1));
+    });
+    return Math.min(this.operations.published, ...passed);
+  }
+
+  /**
+   * Resolves with true when so many followers hold all these entries; with false when that has come no nearer for
+   * `patience` milliseconds.
+   */
+  wait(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const waiter: Waiter = { numbers, followers, progress: Date.now(), settle: () => {} };
+      const timer = setInterval(() => {
+        if (Date.now() - waiter.progress > patience) waiter.settle(false);
+      }, LOOK_MILLISECONDS);
+      waiter.settle = (enough) => {
+        clearInterval(timer);
+        this.waiters.delete(waiter);
+        resolve(enough);
+      };
+      this.waiters.add(waiter);
+      this.settleWhenHeld(waiter);
+    });
+  }
+
+  /** Resolves when nobody waits for copies any more. */
+  async idle(): Promise<void> {
+    while (this.waiters.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  private settleWhenHeld(waiter: Waiter): void {
+    if (waiter.numbers.every((entry) => this.holders(entry) >= waiter.followers)) waiter.settle(true);
+  }
+
+  private tellWaiters(before: Follower | undefined, follower: Follower): void {
+    for (const waiter of this.waiters) {
+      const nearer = waiter.numbers.some(
+        (entry) =>
+          ((before?.after ?? 0) < follower.after && (before?.after ?? 0) < entry) ||
+          (follower.fetching.get(entry) ?? 0) > (before?.fetching.get(entry) ?? 0) ||
+          (before?.without.has(entry) && !follower.without.has(entry)),
+      );
+      if (nearer) waiter.progress = Date.now();
+      this.settleWhenHeld(waiter);
+    }
+  }
+}

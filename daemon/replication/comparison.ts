@@ -1,0 +1,222 @@
+import { z } from 'zod';
+import fileId from '../../file-id/file-id.js';
+import type { Member } from '../cluster/cluster.js';
+import type { Index } from '../index/index.js';
+import { differingParts } from '../index/inventory.js';
+import type { Copies, Copy, FailedCopy } from '../store/copies.js';
+import type { FileRecord, RemovedFile } from '../store/records.js';
+import type { StorePath } from '../store/store-path.js';
+import { filesIn } from '../store/walk.js';
+import type { Fetcher } from './fetcher.js';
+import { differenceOf, toRecord } from './follower.js';
+import { decodeFiles, ENCLOSED_FILE, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
+import type { RateLimit } from './rate-limit.js';
+
+/** Directories whose names are asked for at once. */
+const DIRECTORIES_AT_ONCE = 128;
+const KEY_LENGTH = 20;
+
+const namesSchema = z.object({
+  files: z.array(z.object({ id: z.string().max(101), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
+});
+
+export interface ComparisonParts {
+  group: string;
+  index: Index;
+  paths: readonly StorePath[];
+  copies: Copies;
+  fetcher: Fetcher;
+  limit: RateLimit;
+  info(progress: object, message: string): void;
+}
+
+/** What a comparison did. */
+interface Found {
+  directories: number;
+  files: number;
+  bytes: number;
+  deletions: number;
+  /** Files that are still to be fetched: large ones, and those that were wrong. */
+  toCome: number;
+}
+
+/**
+ * Finds what a peer has and this node has not, by digests first, then by names, and fetches it: deletions first, so that
+ * nothing comes back. Each node does so for itself, and so both get everything.
+ */
+export class Comparison {
+  /** One at a time: two peers have the same files. */
+  private turn: Promise<unknown> = Promise.resolve();
+  /** How far the comparison under way is, for people; undefined while there is none. */
+  progress: { peer: number; directories: number; of: number; files: number } | undefined;
+
+  constructor(private readonly parts: ComparisonParts) {}
+
+  /**
+   * Compares with one peer. Resolves with whether this node now holds everything, or large files are still to come.
+   * Rejects when that could not be done to its end.
+   */
+  run(member: Member, signal: AbortSignal): Promise<boolean> {
+    const turn = this.turn.then(async () => {
+      signal.throwIfAborted();
+      try {
+        return await this.compare(member, signal);
+      } finally {
+        this.progress = undefined;
+      }
+    });
+    this.turn = turn.catch(() => {});
+    return turn;
+  }
+
+  private async compare(member: Member, signal: AbortSignal): Promise<boolean> {
+    const ask = { timeout: 120_000, signal };
+    const [mine, theirs] = await Promise.all([
+      this.parts.index.inventory(),
+      member.client.ask('/inventory', { ...ask, limit: 2 ** 30 }),
+    ]);
+    const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
+    if (split > theirs.length) throw new Error('the inventory is cut off');
+    const found = { directories: 0, files: 0, bytes: 0, deletions: 0, toCome: 0 };
+    for (const part of differingParts(mine.tombstones, theirs.subarray(split))) {
+      found.deletions += await this.takeDeletions(
+        await member.client.ask('/tombstones', { ...ask, query: { part: String(part) } }),
+      );
+    }
+    const places = differingParts(mine.files, theirs.subarray(4, split));
+    for (let done = 0; done < places.length; done += DIRECTORIES_AT_ONCE) {
+      this.progress = { peer: member.peer.id, directories: done, of: places.length, files: found.files };
+      await this.takeDirectories(member, places.slice(done, done + DIRECTORIES_AT_ONCE), found, signal);
+    }
+    if (found.files + found.deletions > 0)
+      this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
+    return found.toCome === 0;
+  }
+
+  private async takeDeletions(keys: Buffer): Promise<number> {
+    const { index, copies, paths } = this.parts;
+    const path = paths.find((one) => one.isOpen);
+    const removed: RemovedFile[] = [];
+    for (let offset = 0; offset + KEY_LENGTH <= keys.length; offset += KEY_LENGTH) {
+      const key = Buffer.from(keys.subarray(offset, offset + KEY_LENGTH));
+      if (index.isDeleted(key) || !path) continue;
+      // Where no file is known, only the key counts.
+      const name = `${key.toString('base64url')}0000000`;
+      const place = index.find(key) ?? { storePath: path.number, directory: 0, name };
+      const size = fileId.decodeName(name).size ?? 0;
+      removed.push({ ...place, key, size, foreign: false, accepted: false });
+    }
+    for (let done = 0; done < removed.length; done += PAGE_ENTRIES) {
+      const some = removed.slice(done, done + PAGE_ENTRIES);
+      const forget = () => {
+        for (const { key } of some) index.missing.remove(key);
+      };
+      await copies.take({ copies: [], removed: some, alongside: forget });
+    }
+    return removed.length;
+  }
+
+  private async takeDirectories(member: Member, places: number[], found: Found, signal: AbortSignal): Promise<void> {
+    const { index, copies, fetcher, group } = this.parts;
+    const body = Buffer.from(JSON.stringify({ places }));
+    const named = namesSchema.parse(
+      await member.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal }),
+    );
+    found.directories += places.length;
+    const lacking = named.files
+      .map((file) => toRecord(file, group))
+      .filter(({ key }) => !index.find(key) && !index.isDeleted(key));
+    const isSmall = ({ name }: FileRecord) => (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
+    const large = lacking.filter((file) => !isSmall(file));
+    if (large.length > 0) {
+      await copies.take({ copies: [], alongside: () => large.forEach((file) => void index.missing.add(file)) });
+      fetcher.wake();
+    }
+    found.files += large.length;
+    found.toCome += large.length;
+    await this.takeSmall(member, lacking.filter(isSmall), found, signal);
+  }
+
+  /** Fetches small files by the page; while one page is made durable, the next one comes. */
+  private async takeSmall(member: Member, wanted: FileRecord[], found: Found, signal: AbortSignal): Promise<void> {
+    let left = new Map(wanted.map((file) => [file.key.toString('hex'), file]));
+    let storing: Promise<void> = Promise.resolve();
+    try {
+      while (left.size > 0) {
+        const asked = new Map([...left].slice(0, PAGE_ENTRIES));
+        const page = await this.fetchPage(member, [...asked.values()], signal);
+        // What the peer leaves out is gone there, but what would not have fitted is asked for again.
+        const last = [...page.keys()].at(-1);
+        const keys = [...asked.keys()];
+        const answered = new Set(
+          last === undefined || page.size === asked.size ? keys : keys.slice(0, keys.indexOf(last) + 1),
+        );
+        left = new Map([...left].filter(([key]) => !answered.has(key)));
+        await storing;
+        storing = this.store([...page.values()], found);
+        storing.catch(() => {}); // awaited below, or in the next round
+      }
+    } finally {
+      await storing;
+    }
+  }
+
+  private async fetchPage(member: Member, files: FileRecord[], signal: AbortSignal): Promise<Map<string, Copy>> {
+    const body = Buffer.from(JSON.stringify({ keys: files.map(({ key }) => key.toString('hex')) }));
+    const page = await member.client.ask('/files', {
+      method: 'POST',
+      body,
+      timeout: 60_000,
+      limit: PAGE_LIMIT,
+      signal,
+    });
+    await this.parts.limit.take(page.length, signal);
+    const copies = new Map<string, Copy>();
+    const { files: named, contents } = decodeFiles(page);
+    for (const file of named) {
+      const record = toRecord(file, this.parts.group);
+      copies.set(record.key.toString('hex'), { ...record, content: contents.get(file) ?? Buffer.alloc(0) });
+    }
+    return copies;
+  }
+
+  private async store(files: Copy[], found: Found): Promise<void> {
+    const { index, copies, fetcher } = this.parts;
+    const good: Copy[] = [];
+    const bad: FailedCopy[] = [];
+    for (const copy of files) {
+      const reason = differenceOf(copy, copy.content as Buffer);
+      if (reason === undefined) good.push(copy);
+      else bad.push({ copy, reason });
+      found.bytes += (copy.content as Buffer).length;
+    }
+    found.files += good.length;
+    await copies.take({
+      copies: good,
+      alongside: (failed) => {
+        for (const { copy, reason } of [...bad, ...failed]) index.missing.add(copy, { reason });
+        for (const { key } of good) if (!failed.some(({ copy }) => copy.key === key)) index.missing.remove(key);
+        found.toCome += bad.length + failed.length;
+        if (bad.length + failed.length > 0) fetcher.wake();
+      },
+    });
+  }
+}
+
+/** The files of some directories that this node holds, as `/names` answers. */
+export function namesIn(
+  places: number[],
+  parts: Pick<ComparisonParts, 'group' | 'index' | 'paths'>,
+): { files: { id: string; sha256: string }[] } {
+  const files: { id: string; sha256: string }[] = [];
+  for (const place of places) {
+    const path = parts.paths[place >>> 16];
+    if (!path?.isOpen) continue;
+    for (const { directory, name } of filesIn(path, place & 0xffff, new Set())) {
+      const record = parts.index.find(fileId.keyOf(name));
+      if (record?.name !== name) continue;
+      files.push({ id: fileId.join(parts.group, path.number, directory, name), sha256: record.sha256.toString('hex') });
+    }
+  }
+  return { files };
+}

@@ -1,0 +1,237 @@
+import { rmSync, statSync, utimesSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fileId from '../../file-id/file-id.js';
+import type { Cluster, Member } from '../cluster/cluster.js';
+import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
+import type { Settings } from '../config/settings.js';
+import type { Index } from '../index/index.js';
+import type { MissingFile } from '../index/missing.js';
+import { type Copies, differenceFrom } from '../store/copies.js';
+import { isMissing } from '../store/errors.js';
+import { readContent } from '../store/inspect.js';
+import { FILE_TIME, temporaryDirectory } from '../store/layout.js';
+import type { StorePath } from '../store/store-path.js';
+import type { RateLimit } from './rate-limit.js';
+
+/** A growing file is flushed in steps of this many bytes. */
+const FLUSH_SIZE = 32 * 2 ** 20;
+/** Files that are fetched at once. */
+const AT_ONCE = 4;
+/** How often it is looked whether the time of something has come. */
+const LOOK_MILLISECONDS = 500;
+/** A peer that sends nothing for so long is given up for this try. */
+const SILENCE_MILLISECONDS = 15_000;
+
+interface UnderWay {
+  file: MissingFile;
+  bytes: number;
+  done: Promise<void>;
+}
+
+export interface FetcherParts {
+  settings: Pick<Settings, 'group' | 'serverId' | 'peerSecret'>;
+  cluster: Cluster;
+  index: Index;
+  paths: readonly StorePath[];
+  copies: Copies;
+  /** For what is not waited for. */
+  limit: RateLimit;
+  /** A missing file is here now. */
+  onFetched(file: MissingFile): void;
+  /** A try failed; there may be more. */
+  onFailed(file: MissingFile, reason: string): void;
+  /** A missing file was tried often enough. */
+  onSetAside(file: MissingFile, reason: string): void;
+}
+
+/** A node answered, and has no such file, or a bad one: it is in vain to ask again and again. */
+class NotToBeHad extends Error {
+  override name = 'NotToBeHad';
+}
+
+/**
+ * Fetches what is missing here, one file at a time each: large files that a log told of, and whatever failed before.
+ * Asks the node whose log told of the file, then the others of the group; goes on where a broken try ended.
+ */
+export class Fetcher {
+  private readonly active = new Map<string, UnderWay>();
+  private readonly ending = new AbortController();
+  private awake = new AbortController();
+  private running: Promise<void> | undefined;
+
+  constructor(private readonly parts: FetcherParts) {}
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    this.awake.abort();
+    await this.running;
+    await Promise.all([...this.active.values()].map(({ done }) => done));
+  }
+
+  /** There is something to fetch. */
+  wake(): void {
+    this.awake.abort();
+  }
+
+  /** What is being fetched of a peer's log now: numbers, and the bytes that have come. */
+  underWay(peer: number): [number: number, bytes: number][] {
+    return [...this.active.values()]
+      .filter(({ file }) => file.peer === peer)
+      .map(({ file, bytes }) => [file.number, bytes]);
+  }
+
+  private async run(): Promise<void> {
+    while (!this.ending.signal.aborted) {
+      for (const file of this.parts.index.missing.due(AT_ONCE * 2)) {
+        const key = file.key.toString('base64url');
+        if (this.active.size >= AT_ONCE || this.active.has(key)) continue;
+        const underWay: UnderWay = { file, bytes: 0, done: Promise.resolve() };
+        this.active.set(key, underWay);
+        underWay.done = this.fetch(underWay).finally(() => {
+          this.active.delete(key);
+          this.wake();
+        });
+      }
+      await sleep(LOOK_MILLISECONDS, undefined, { signal: this.awake.signal }).catch(() => {});
+      if (this.awake.signal.aborted) this.awake = new AbortController();
+    }
+  }
+
+  private async fetch(underWay: UnderWay): Promise<void> {
+    const { file } = underWay;
+    const { index, onFetched, onFailed, onSetAside } = this.parts;
+    try {
+      if (!this.isHere(file)) await this.obtain(underWay);
+      // A log may have told of it since, and waits.
+      const told = index.missing.find(file.key) ?? file;
+      index.missing.remove(file.key);
+      onFetched(told);
+    } catch (error) {
+      if (this.ending.signal.aborted) return;
+      const reason = (error as Error).message;
+      onFailed(file, reason);
+      if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);
+      else if (index.missing.failed(file, reason)) onSetAside(file, reason);
+    }
+  }
+
+  private isHere({ key, storePath, directory, name }: MissingFile): boolean {
+    const { index, paths } = this.parts;
+    if (index.isDeleted(key)) return true; // not wanted any more
+    const path = paths[storePath];
+    return index.find(key) !== undefined && path?.isOpen === true && path.sizeOf(directory, name) !== undefined;
+  }
+
+  /** Gets the file from whoever has a good one. Rejects with the reasons of all. */
+  private async obtain(underWay: UnderWay): Promise<void> {
+    const { file } = underWay;
+    const { copies, paths } = this.parts;
+    const path = paths[file.storePath];
+    if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
+    const linked = await copies.linkTemporary(file);
+    const temporary = linked ?? join(temporaryDirectory(path.root), `fetch-${file.name}`);
+    if (!linked) await this.download(underWay, temporary);
+    let failure: string | undefined;
+    await copies.take({
+      copies: [{ ...file, content: { temporary } }],
+      alongside: ([failed]) => {
+        failure = failed?.reason;
+      },
+    });
+    if (failure !== undefined) throw new Error(failure);
+  }
+
+  private async download(underWay: UnderWay, temporary: string): Promise<void> {
+    const reasons: string[] = [];
+    let hasAnswer = false;
+    for (const member of this.candidates(underWay.file)) {
+      try {
+        await this.downloadFrom(member, underWay, temporary);
+        return;
+      } catch (error) {
+        if (this.ending.signal.aborted) throw error;
+        reasons.push(`node ${member.peer.id}: ${(error as Error).message}`);
+        hasAnswer ||= error instanceof NotToBeHad;
+      }
+    }
+    const reason = reasons.join('; ') || 'there is no other node to have it';
+    throw hasAnswer ? new NotToBeHad(reason) : new Error(reason);
+  }
+
+  /** Who answers first, then the one whose log told of the file, then its source. */
+  private candidates({ peer, name }: MissingFile): Member[] {
+    const { source } = fileId.decodeName(name);
+    const rank = ({ peer: { id }, reachable }: Member) =>
+      (reachable ? 0 : 4) + (id === peer ? 0 : 'serverId' in source && id === source.serverId ? 1 : 2);
+    const members = this.parts.cluster.group.filter(({ state }) => state !== 'wrong');
+    return members.sort((one, other) => rank(one) - rank(other));
+  }
+
+  private async downloadFrom(member: Member, underWay: UnderWay, temporary: string): Promise<void> {
+    const { file } = underWay;
+    const { group, serverId, peerSecret = '' } = this.parts.settings;
+    const { size } = fileId.decodeName(file.name);
+    const had = sizeOf(temporary);
+    underWay.bytes = had;
+    if (had < (size ?? 0) || size === 0) {
+      const id = fileId.join(group, file.storePath, file.directory, file.name);
+      const mark = readMark(readMarkKey(peerSecret), id, serverId, member.peer.id);
+      const answer = await member.client.raw(`/${id}`, {
+        ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
+        headers: { [READ_MARK_HEADER]: mark, ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
+        signal: this.ending.signal,
+      });
+      if (answer.statusCode !== (had > 0 ? 206 : 200)) {
+        await answer.body.dump();
+        throw new NotToBeHad(answer.statusCode === 404 ? 'has it not' : `answers ${answer.statusCode}`);
+      }
+      await this.append(answer.body, temporary, underWay);
+    }
+    const content = await readContent(temporary, { sha256: true });
+    const difference = differenceFrom(file, { ...content, sha256: content.sha256 as Buffer });
+    if (difference === undefined) {
+      utimesSync(temporary, FILE_TIME, FILE_TIME);
+      return;
+    }
+    // What is too short may be gone on with.
+    if (content.size >= (size ?? 0)) rmSync(temporary, { force: true });
+    throw new NotToBeHad(`sent ${difference}`);
+  }
+
+  /** Writes what comes, flushed as it grows, so that no batch has to wait for much of it. */
+  private async append(body: AsyncIterable<Buffer>, temporary: string, underWay: UnderWay): Promise<void> {
+    const { size } = fileId.decodeName(underWay.file.name);
+    const file = await open(temporary, 'a');
+    let unflushed = 0;
+    try {
+      for await (const chunk of body) {
+        underWay.bytes += chunk.length;
+        if (underWay.bytes > (size ?? 0)) throw new Error('sent more bytes than the file has');
+        // What a log told of is waited for; the rest is repair.
+        if (underWay.file.peer === 0) await this.parts.limit.take(chunk.length, this.ending.signal);
+        await file.appendFile(chunk);
+        unflushed += chunk.length;
+        if (unflushed < FLUSH_SIZE) continue;
+        unflushed = 0;
+        await file.datasync();
+      }
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+function sizeOf(file: string): number {
+  try {
+    return statSync(file).size;
+  } catch (error) {
+    if (isMissing(error)) return 0;
+    throw error;
+  }
+}

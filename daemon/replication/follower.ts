@@ -1,0 +1,206 @@
+import { hash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { crc32 } from 'node:zlib';
+import fileId from '../../file-id/file-id.js';
+import type { Member } from '../cluster/cluster.js';
+import type { Index } from '../index/index.js';
+import type { Cursor } from '../index/operations.js';
+import { type Copies, type Copy, differenceFrom, type FailedCopy } from '../store/copies.js';
+import type { FileRecord, RemovedFile } from '../store/records.js';
+import type { Comparison } from './comparison.js';
+import type { Fetcher } from './fetcher.js';
+import { decodeLog, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
+
+/** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
+const WAIT_MILLISECONDS = 20_000;
+const FETCHING_MILLISECONDS = 1000;
+const LONGEST_PAUSE_MILLISECONDS = 5000;
+
+/** The rooms and helpers that all followers of a node share. */
+export interface FollowerParts {
+  group: string;
+  index: Index;
+  copies: Copies;
+  fetcher: Fetcher;
+  comparison: Comparison;
+  warn(message: string, error: unknown): void;
+}
+
+/** A file of a peer, as a page names it. Throws when it cannot be one of this group. */
+export function toRecord({ id, sha256 }: PageFile, group: string): FileRecord {
+  const { group: named, kind, name, storePath, directory } = fileId.decode(id);
+  if (named !== group || kind !== 'normal') throw new Error(`${id} is not a file of this group`);
+  return { key: fileId.keyOf(name), name, storePath, directory, sha256: Buffer.from(sha256, 'hex') };
+}
+
+/** Why enclosed bytes are not those of their file; undefined when they are. */
+export function differenceOf(record: FileRecord, content: Buffer): string | undefined {
+  const sha256 = Buffer.from(hash('sha256', content, 'hex'), 'hex');
+  return differenceFrom(record, { size: content.length, crc32: crc32(content), sha256 });
+}
+
+/**
+ * Follows the operation log of one peer: asks for what comes after its cursor, makes it durable here, and says with the
+ * next question what it holds. Where the log does not reach, the inventories are compared instead.
+ */
+export class Follower {
+  private cursor: Cursor | undefined;
+  private readonly ending = new AbortController();
+  private question = new AbortController();
+  private running: Promise<void> | undefined;
+  /** Whether this node has had everything of the peer at least once since its start. */
+  caughtUp = false;
+  /** Whether everything has been compared with the peer since the start; the log tells nothing of what others deleted. */
+  hasCompared = false;
+  /** How far behind it is: entries, and the second in which the first of those was made. */
+  private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
+  /** Up to here it cannot say what it holds: large files that a comparison found may still be under way. */
+  private from = 0;
+  /** Why it does not follow now, for people. */
+  trouble: string | undefined;
+
+  constructor(
+    readonly member: Member,
+    private readonly parts: FollowerParts,
+  ) {
+    this.cursor = parts.index.operations.cursor(this.id);
+  }
+
+  get id(): number {
+    return this.member.peer.id;
+  }
+
+  /** Entries of the peer's log that are not here, and how old the first of them is. */
+  get backlog(): { peer: number; entries: number; seconds: number } {
+    const { entries, since } = this.behind;
+    const seconds = since === undefined ? 0 : Math.max(0, Date.now() / 1000 - since);
+    return { peer: this.id, entries: entries + this.parts.index.missing.numbersOf(this.id).length, seconds };
+  }
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    this.question.abort();
+    await this.running;
+  }
+
+  /** Something that was missing is here: the peer is told at once. */
+  tell(): void {
+    this.question.abort();
+  }
+
+  private async run(): Promise<void> {
+    let pause = 0;
+    while (!this.ending.signal.aborted) {
+      try {
+        if (this.member.state === 'wrong') throw new Error(this.member.reason);
+        await this.step();
+        this.trouble = undefined;
+        pause = 0;
+      } catch (error) {
+        if (this.ending.signal.aborted) return;
+        if (this.question.signal.aborted) continue; // to be asked anew, with better news
+        if (this.trouble === undefined && this.member.isUp) this.parts.warn('a peer cannot be followed now', error);
+        this.trouble = (error as Error).message;
+        // A node that is just coming back is asked soon.
+        pause = this.member.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
+        await sleep(pause, undefined, { signal: this.ending.signal }).catch(() => {});
+      } finally {
+        if (this.question.signal.aborted) this.question = new AbortController();
+      }
+    }
+  }
+
+  private async step(): Promise<void> {
+    const cursor = this.cursor;
+    const page = await this.ask(cursor);
+    const { log, contents } = decodeLog(page);
+    if (!cursor || log.gap || log.incarnation !== cursor.incarnation) {
+      await this.compare(log);
+      return;
+    }
+    if (log.upTo > cursor.number) await this.take(log, contents);
+    this.behind = { entries: log.end - log.upTo, since: log.nextTime ?? undefined };
+    if (log.upTo >= log.end) this.caughtUp = true;
+  }
+
+  private ask(cursor: Cursor | undefined): Promise<Buffer> {
+    const { index, fetcher } = this.parts;
+    const fetching = fetcher.underWay(this.id);
+    const wait = fetching.length > 0 ? FETCHING_MILLISECONDS : WAIT_MILLISECONDS;
+    const { incarnation = '', number: after = 0 } = cursor ?? {};
+    const without = index.missing.numbersOf(this.id);
+    const body = Buffer.from(
+      JSON.stringify({ incarnation, from: this.from, after, without, fetching, wait: this.caughtUp ? wait : 0 }),
+    );
+    return this.member.client.ask('/log', {
+      ...{ method: 'POST', body, timeout: WAIT_MILLISECONDS + 10_000, limit: PAGE_LIMIT },
+      signal: this.question.signal,
+    });
+  }
+
+  /** One side has lost its memory, or they have never met: what there is is compared, and then the log goes on from here. */
+  private async compare({ incarnation, end }: LogPage): Promise<void> {
+    const isComplete = await this.parts.comparison.run(this.member, this.ending.signal);
+    this.from = isComplete ? 0 : end;
+    this.cursor = { incarnation, number: end };
+    await this.parts.copies.take({ copies: [], alongside: () => this.moveCursor() });
+  }
+
+  private moveCursor(): void {
+    if (this.cursor) this.parts.index.operations.moveCursor(this.id, this.cursor);
+  }
+
+  private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
+    const { group, index, copies, fetcher } = this.parts;
+    const numbers = new Map<FileRecord, number>();
+    const wanted: Copy[] = [];
+    const lacking: FailedCopy[] = [];
+    const removed: RemovedFile[] = [];
+    for (const entry of log.entries) {
+      if ('removed' in entry) {
+        removed.push(this.toRemoved(entry.removed, entry.foreign));
+        continue;
+      }
+      const record = toRecord(entry, group);
+      if (index.isDeleted(record.key) || index.find(record.key)) continue;
+      const content = contents.get(entry);
+      const reason = content ? differenceOf(record, content) : 'not fetched yet';
+      const copy = { ...record, content: content ?? Buffer.alloc(0) };
+      numbers.set(copy, entry.number);
+      if (reason === undefined) wanted.push(copy);
+      else lacking.push({ copy, reason });
+    }
+    // By themselves: a disk that takes no deletions now must not hold up the others; the next comparison brings them.
+    if (removed.length > 0) {
+      const failed = (error: unknown) => this.parts.warn('deletions of a peer could not be made durable here', error);
+      await copies.take({ copies: [], removed }).catch(failed);
+    }
+    const cursor = { incarnation: log.incarnation, number: log.upTo };
+    await copies.take({
+      copies: wanted,
+      alongside: (failed) => {
+        for (const { copy, reason } of [...lacking, ...failed]) {
+          index.missing.add(copy, { peer: this.id, number: numbers.get(copy) ?? 0, reason });
+        }
+        for (const { key } of removed) index.missing.remove(key);
+        index.operations.moveCursor(this.id, cursor);
+        if (lacking.length + failed.length > 0) fetcher.wake();
+      },
+    });
+    this.cursor = cursor;
+  }
+
+  private toRemoved(id: string, foreign: boolean): RemovedFile {
+    const { group, index } = this.parts;
+    const { group: named, name, storePath, directory, size } = fileId.decode(id);
+    if (named !== group) throw new Error(`${id} is not a file of this group`);
+    const key = fileId.keyOf(name);
+    // A file with a record is one of ours, whatever the other node thought of it.
+    const isForeign = foreign && !index.find(key);
+    return { key, storePath, directory, name, size: size ?? 0, foreign: isForeign, accepted: false };
+  }
+}

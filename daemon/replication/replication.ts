@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import fileId from '../../file-id/file-id.js';
+import type { Alarms } from '../alarm.js';
+import type { Cluster, Member } from '../cluster/cluster.js';
+import { groupIds, type Settings } from '../config/settings.js';
+import type { Index } from '../index/index.js';
+import { Copies } from '../store/copies.js';
+import type { RemovedFile, StoredFile } from '../store/records.js';
+import type { Store } from '../store/store.js';
+import { Acknowledgements } from './acknowledgements.js';
+import { Comparison } from './comparison.js';
+import { Fetcher } from './fetcher.js';
+import { Follower } from './follower.js';
+import { RateLimit } from './rate-limit.js';
+import { Scrub } from './scrub.js';
+import { Source } from './source.js';
+
+/** How often the log is cut off where all peers have passed, and how much of it goes at once. */
+const CUT_MILLISECONDS = 1000;
+const CUT_ENTRIES = 5000;
+/** The log holds no more than this, whoever has not passed: the inventories cover the rest. */
+const LONGEST_LOG = 2_000_000;
+/** A peer that is down may be back at once; one that comes and goes makes no more comparisons than this, in milliseconds. */
+const SETTLE_MILLISECONDS = 500;
+const DOWN_PAUSE_MILLISECONDS = 30_000;
+/** How long a deletion waits for all peers that are there to have done it too, in milliseconds. */
+const DELETION_PATIENCE = 1000;
+
+export interface ReplicationParts {
+  settings: Settings;
+  cluster: Cluster;
+  store: Store;
+  index: Index;
+  alarms: Alarms;
+  info(progress: object, message: string): void;
+  warn(message: string, error: unknown): void;
+}
+
+/** Copies from and to the other nodes of the group. */
+export class Replication {
+  readonly acknowledgements: Acknowledgements;
+  readonly source: Source;
+  readonly fetcher: Fetcher;
+  readonly comparison: Comparison;
+  readonly followers: Follower[];
+  readonly scrub: Scrub;
+  private readonly ending = new AbortController();
+  private running: Promise<unknown> = Promise.resolve();
+  /** Aborted, and made anew, when all peers are to be compared with now. */
+  private urgent = new AbortController();
+  private downTimer: NodeJS.Timeout | undefined;
+  private lastDown = 0;
+
+  constructor(private readonly parts: ReplicationParts) {
+    const { settings, cluster, store, index, alarms, info, warn } = parts;
+    const { group, repairRate } = settings;
+    const { paths } = store;
+    const copies = new Copies(group, paths, index, store.writer);
+    this.acknowledgements = new Acknowledgements(index.operations, (id) => cluster.member(id)?.state === 'down');
+    this.source = new Source(group, paths, index, this.acknowledgements);
+    const limit = new RateLimit(repairRate);
+    this.fetcher = new Fetcher({
+      ...{ settings, cluster, index, paths, copies, limit },
+      onFetched: ({ peer, name }) => {
+        alarms.clear('set-aside', name);
+        alarms.clear('damage', name);
+        this.followers.find(({ id }) => id === peer)?.tell();
+      },
+      onFailed: ({ name, tries }, reason) =>
+        info({ name, tries: tries + 1, reason }, 'a file could not be fetched yet'),
+      onSetAside: ({ name }, reason) => alarms.raise('set-aside', name, `a file could not be fetched: ${reason}`),
+    });
+    this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
+    const { fetcher, comparison } = this;
+    const ids = groupIds(settings);
+    this.scrub = new Scrub({ days: settings.scrubDays, ids, store, index, fetcher, alarms, warn });
+    this.followers = cluster.group.map(
+      (member) => new Follower(member, { group, index, copies, fetcher, comparison, warn }),
+    );
+  }
+
+  start(): void {
+    this.scrub.start();
+    this.fetcher.start();
+    for (const follower of this.followers) follower.start();
+    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.cutOffLog()]);
+  }
+
+  /** Waits until nobody waits for copies any more, and lets no peer wait for news. Uploads must be refused already. */
+  async drain(): Promise<void> {
+    await this.acknowledgements.idle();
+    this.source.stop();
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    this.source.stop();
+    await Promise.all(this.followers.map((follower) => follower.stop()));
+    await this.fetcher.stop();
+    await this.scrub.stop();
+    await this.running;
+  }
+
+  /** Why uploads cannot get their copies now, for people; undefined when they can. */
+  get trouble(): string | undefined {
+    const { copies } = this.parts.settings;
+    const nodes = 1 + this.acknowledgements.live.length;
+    return nodes < copies
+      ? `${copies} copies are promised and ${nodes} node${nodes === 1 ? ' is' : 's are'} there`
+      : undefined;
+  }
+
+  /** Why this node has not what its peers have, for people; undefined when it has. */
+  get lag(): string | undefined {
+    for (const { member, caughtUp, hasCompared, backlog, id } of this.followers) {
+      // Of a peer that is not there, nothing can be had.
+      if (!member.isUp) continue;
+      if (!caughtUp || !hasCompared) return `it has not yet had everything of node ${id} since its start`;
+      if (backlog.seconds * 1000 > this.parts.settings.maxLag)
+        return `it is ${Math.round(backlog.seconds)} s behind node ${id}`;
+    }
+    return undefined;
+  }
+
+  /** Resolves with true when the promised number of nodes hold these files, false when that came no nearer in time. */
+  wait(files: readonly StoredFile[]): Promise<boolean> {
+    const { copies, copyTimeout } = this.parts.settings;
+    if (copies === 1) return Promise.resolve(true);
+    return this.acknowledgements.wait(numbersOf(files), copies - 1, copyTimeout);
+  }
+
+  /** On how many nodes a file is durable. */
+  copiesOf({ operation }: StoredFile): number {
+    return 1 + (operation === undefined ? 0 : this.acknowledgements.holders(operation));
+  }
+
+  /**
+   * Resolves when the peers that can be reached have deleted a file too, or have taken too long. As many as would hold a
+   * copy are waited for as copies are: were this node destroyed now, the deletion would have to be on the others.
+   */
+  async spread(removed: RemovedFile): Promise<void> {
+    const { settings, cluster } = this.parts;
+    const numbers = numbersOf([removed]);
+    const reachable = cluster.group.filter(({ state }) => state === 'up' || state === 'unknown').length;
+    const needed = Math.min(settings.copies - 1, reachable);
+    await Promise.all([
+      this.acknowledgements.wait(numbers, needed, settings.copyTimeout),
+      this.acknowledgements.wait(numbers, this.acknowledgements.live.length, DELETION_PATIENCE),
+    ]);
+  }
+
+  /** Deletes files whose copies were not made in time, everywhere. */
+  async undo(files: readonly StoredFile[]): Promise<void> {
+    await Promise.all(files.map(({ id }) => this.parts.store.remove(fileId.decode(id))));
+  }
+
+  /**
+   * A peer has gone, maybe for good: what it has told some of the others and not all (a deletion above all) is now to be
+   * had from those only.
+   */
+  peerIsDown(): void {
+    const wait = Math.max(SETTLE_MILLISECONDS, this.lastDown + DOWN_PAUSE_MILLISECONDS - Date.now());
+    this.downTimer ??= setTimeout(() => {
+      this.downTimer = undefined;
+      this.lastDown = Date.now();
+      this.urgent.abort();
+      this.urgent = new AbortController();
+    }, wait).unref();
+  }
+
+  /** Compares with a peer as soon as it is there after a start, when another peer has gone, and now and then. */
+  private async compareNowAndThen(follower: Follower): Promise<void> {
+    const { repairInterval } = this.parts.settings;
+    const { signal } = this.ending;
+    while (!signal.aborted) {
+      const { urgent } = this;
+      if (follower.member.isUp && (await this.compare(follower.member))) follower.hasCompared = true;
+      // Not all nodes of a group at the same time.
+      const pause = follower.hasCompared ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
+      await sleep(pause, undefined, { signal: AbortSignal.any([signal, urgent.signal]) }).catch(() => {});
+    }
+  }
+
+  private async compare(member: Member): Promise<boolean> {
+    try {
+      await this.comparison.run(member, this.ending.signal);
+      return true;
+    } catch (error) {
+      if (!this.ending.signal.aborted) this.parts.warn('the comparison with a peer did not come to its end', error);
+      return false;
+    }
+  }
+
+  private async cutOffLog(): Promise<void> {
+    const { signal } = this.ending;
+    const { operations } = this.parts.index;
+    const ids = this.followers.map(({ id }) => id);
+    while (!signal.aborted) {
+      await sleep(CUT_MILLISECONDS, undefined, { signal }).catch(() => {});
+      const passed = Math.max(this.acknowledgements.passedByAll(ids), operations.published - LONGEST_LOG);
+      if (!signal.aborted) operations.cutOff(Math.min(passed, operations.beginning + CUT_ENTRIES));
+    }
+  }
+}
+
+function numbersOf(files: readonly { operation?: number | undefined }[]): number[] {
+  return files.map(({ operation }) => operation).filter((number) => number !== undefined);
+}

@@ -1,0 +1,221 @@
+import { statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fileId from '../../file-id/file-id.js';
+import type { Alarms } from '../alarm.js';
+import type { Index } from '../index/index.js';
+import { differenceFrom } from '../store/copies.js';
+import { isMissing } from '../store/errors.js';
+import { differenceFromName, readContent } from '../store/inspect.js';
+import { FILE_TIME, filePath } from '../store/layout.js';
+import type { FileRecord } from '../store/records.js';
+import type { Store } from '../store/store.js';
+import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import type { Fetcher } from './fetcher.js';
+import { RateLimit } from './rate-limit.js';
+
+const DAY_SECONDS = 86_400;
+/**
+ * Parts of `scrubDays`: a file that a round has just missed waits for the next one to begin and to come to it, and yet is
+ * read in time.
+ */
+const ROUNDS_BEGIN = 0.5;
+const ROUNDS_TAKE = 0.4;
+/** What finding and opening a file costs, in bytes of reading. */
+const FILE_COST = 16 * 1024;
+/** Records that are read from the index at once; after each of these the position is kept. */
+const RECORDS_AT_ONCE = 100;
+/** However few files there are, they are looked at so often for whether a round is due. */
+const LOOK_MILLISECONDS = 60_000;
+
+export interface ScrubParts {
+  /** How long a round may take, in days; 0 for none. */
+  days: number;
+  /** The server ids whose files are this group's. */
+  ids: ReadonlySet<number>;
+  store: Store;
+  index: Index;
+  fetcher: Fetcher;
+  alarms: Alarms;
+  warn(message: string, error: unknown): void;
+}
+
+/** What a round has found so far. */
+export interface ScrubProgress {
+  files: number;
+  of: number;
+  bytes: number;
+  /** Files that were not what they should be, or not there; each is fetched again. */
+  bad: number;
+  /** Files without a record that were taken in. */
+  found: number;
+}
+
+/**
+ * Reads every file again and compares it with its ID and its SHA-256, evenly over `scrubDays`. Goes by the index, which
+ * knows what should be there, and then through the directories for what the index does not know.
+ */
+export class Scrub {
+  private readonly ending = new AbortController();
+  private running: Promise<void> = Promise.resolve();
+  private hurry: (() => void) | undefined;
+  private urgent = false;
+  /** The round under way; undefined between rounds. */
+  progress: ScrubProgress | undefined;
+  /** The last complete round since the start. */
+  last: ScrubProgress | undefined;
+
+  constructor(private readonly parts: ScrubParts) {}
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  async stop(): Promise<void> {
+    this.ending.abort();
+    await this.running;
+  }
+
+  /** Begins a new round now, as fast as it goes. */
+  now(): void {
+    this.urgent = true;
+    this.last = undefined;
+    const { before } = this.parts.index.scrub;
+    this.parts.index.scrub = { position: Buffer.alloc(0), started: null, before };
+    this.hurry?.();
+  }
+
+  /** Since when every file has been checked, in seconds since 1970. */
+  get oldest(): number {
+    return this.parts.index.scrub.before;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.ending.signal.aborted) {
+      const { started, before } = this.parts.index.scrub;
+      const due = before + this.parts.days * DAY_SECONDS * ROUNDS_BEGIN <= Date.now() / 1000;
+      if (this.urgent || (this.parts.days > 0 && (started !== null || due))) {
+        await this.round().catch((error: unknown) => {
+          if (!this.ending.signal.aborted) this.parts.warn('the scrub was broken off; it goes on later', error);
+        });
+      }
+      if (!this.urgent) await this.pause(LOOK_MILLISECONDS);
+    }
+  }
+
+  private async pause(milliseconds: number): Promise<void> {
+    const hurry = new AbortController();
+    this.hurry = () => hurry.abort();
+    const signal = AbortSignal.any([hurry.signal, this.ending.signal]);
+    if (!this.urgent) await sleep(milliseconds, undefined, { signal }).catch(() => {});
+    this.hurry = undefined;
+  }
+
+  private async round(): Promise<void> {
+    const { index, days } = this.parts;
+    const urgent = this.urgent;
+    this.urgent = false;
+    const started = index.scrub.started ?? Math.floor(Date.now() / 1000);
+    const { files, bytes } = index.totals;
+    const progress = { files: 0, of: files, bytes: 0, bad: 0, found: 0 };
+    this.progress = progress;
+    const cost = (bytes + files * FILE_COST) / (Math.max(days, 0.001) * DAY_SECONDS * ROUNDS_TAKE);
+    const limit = urgent ? undefined : new RateLimit(Math.max(cost, FILE_COST));
+    try {
+      let { position } = index.scrub;
+      for (;;) {
+        const records = index.after(position, RECORDS_AT_ONCE);
+        const last = records.at(-1);
+        if (!last) break;
+        for (const record of records) {
+          if (this.urgent && !urgent) return; // begun anew, in a hurry
+          await this.check(record, progress, limit);
+        }
+        position = last.key;
+        index.scrub = { ...index.scrub, position, started };
+      }
+      await this.searchDirectories(progress, limit);
+      index.scrub = { position: Buffer.alloc(0), started: null, before: started };
+      this.last = progress;
+    } finally {
+      this.progress = undefined;
+    }
+  }
+
+  /** One file that the index knows. */
+  private async check(record: FileRecord, progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
+    const { store, index, fetcher, alarms } = this.parts;
+    const path = store.paths[record.storePath];
+    progress.files++;
+    // A disk that is not there has lost nothing yet.
+    if (!path?.isOpen || path.trouble !== undefined) return;
+    const size = fileId.decodeName(record.name).size ?? 0;
+    await limit?.take(size + FILE_COST, this.ending.signal);
+    this.ending.signal.throwIfAborted();
+    const problem = await problemOf(filePath(path.root, record.directory, record.name), record);
+    progress.bytes += size;
+    if (problem === undefined || !index.find(record.key)) return;
+    progress.bad++;
+    const kept = await store.giveUp(record);
+    const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
+    alarms.raise('damage', record.name, `${problem}${where}; it is fetched from a peer`);
+    fetcher.wake();
+  }
+
+  /** What lies in the directories and has no record. */
+  private async searchDirectories(progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
+    const { store, index, ids } = this.parts;
+    for (const path of store.paths) {
+      if (!path.isOpen || path.trouble !== undefined) continue;
+      for (const directory of directoriesOf(path)) {
+        this.ending.signal.throwIfAborted();
+        await sleep(0); // uploads come first
+        for (const file of filesIn(path, directory, ids)) {
+          const record = index.find(fileId.keyOf(file.name));
+          if (record?.name !== file.name) await this.checkUnknown(file, progress, limit);
+        }
+      }
+    }
+  }
+
+  private async checkUnknown(file: FoundFile, progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
+    const { store, index, alarms } = this.parts;
+    const path = store.paths[file.storePath];
+    const key = fileId.keyOf(file.name);
+    if (!path) return;
+    const location = filePath(path.root, file.directory, file.name);
+    try {
+      const ours = file.ours && statSync(location).mtimeMs === FILE_TIME * 1000;
+      if (ours && index.isDeleted(key)) {
+        path.discard(file.directory, file.name);
+        return;
+      }
+      const { size } = statSync(location);
+      await limit?.take(size + FILE_COST, this.ending.signal);
+      const content = await readContent(location, { sha256: true });
+      const problem = isCheckable(file) ? differenceFromName(file.name, content) : undefined;
+      if (problem !== undefined) {
+        alarms.raise('damage', file.name, `${problem}; the file has no record here and is left as it is`);
+        progress.bad++;
+      } else if (ours && !index.find(key)) {
+        await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer });
+        progress.found++;
+      }
+    } catch (error) {
+      if (!isMissing(error)) throw error; // else deleted meanwhile
+    }
+  }
+}
+
+/** FastDFS takes a slave whose name is as long as a normal one for a normal one; its tail gives it away. */
+function isCheckable({ ours, name }: FoundFile): boolean {
+  return ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27));
+}
+
+async function problemOf(path: string, record: FileRecord): Promise<string | undefined> {
+  try {
+    const content = await readContent(path, { sha256: true });
+    return differenceFrom(record, { ...content, sha256: content.sha256 as Buffer });
+  } catch (error) {
+    return isMissing(error) ? 'the file is not there' : `the file cannot be read: ${(error as Error).message}`;
+  }
+}

@@ -1,0 +1,141 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import fileId from '../../file-id/file-id.js';
+import type { Index } from '../index/index.js';
+import type { Operation } from '../index/operations.js';
+import { isMissing } from '../store/errors.js';
+import { filePath } from '../store/layout.js';
+import type { FilePlace } from '../store/records.js';
+import type { StorePath } from '../store/store-path.js';
+import type { Acknowledgements, Question } from './acknowledgements.js';
+import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
+
+/** What this node tells its followers: pages of its operation log, and files that they ask for. */
+export class Source {
+  private readonly stopping = new AbortController();
+
+  constructor(
+    private readonly group: string,
+    private readonly paths: readonly StorePath[],
+    private readonly index: Index,
+    private readonly acknowledgements: Acknowledgements,
+  ) {}
+
+  /** Answers every question that waits, and makes none wait any more. */
+  stop(): void {
+    this.stopping.abort();
+  }
+
+  /**
+   * The log after what a follower has, as soon as there is more, or when it has waited long enough or gone away. Undefined
+   * when this node is stopping.
+   */
+  async log(follower: number, question: Question, gone: AbortSignal): Promise<Buffer | undefined> {
+    if (this.stopping.signal.aborted) return undefined;
+    const answered = this.acknowledgements.heard(follower, question);
+    try {
+      const { operations } = this.index;
+      const { after, incarnation, wait } = question;
+      const gap = incarnation !== operations.incarnation || !operations.reaches(after);
+      if (!gap && operations.published === after) await this.news(wait, AbortSignal.any([gone, this.stopping.signal]));
+      return gap ? this.page(after, [], true) : this.page(after, operations.read(after, PAGE_ENTRIES), false);
+    } finally {
+      answered();
+    }
+  }
+
+  /** Files by their keys, with their bytes where they are small; those that are not here are left out. */
+  files(keys: readonly Buffer[]): Buffer {
+    const page = new PageBuilder(this.paths, this.group);
+    const files: PageFile[] = [];
+    for (const key of keys) {
+      const record = this.index.find(key);
+      const file = record && page.enclose(record, record.sha256);
+      if (file) files.push(file);
+      if (page.isFull) break;
+    }
+    return encodePage({ files }, page.contents);
+  }
+
+  private news(wait: number, ended: AbortSignal): Promise<void> {
+    if (ended.aborted || wait === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        forget();
+        ended.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, wait);
+      const forget = this.index.operations.onPublish(done);
+      ended.addEventListener('abort', done);
+    });
+  }
+
+  private page(after: number, operations: readonly Operation[], gap: boolean): Buffer {
+    const { incarnation, published } = this.index.operations;
+    const page = new PageBuilder(this.paths, this.group);
+    const entries: LogPage['entries'] = [];
+    let upTo = after;
+    for (const { number, added, removed } of operations) {
+      if (page.isFull) break;
+      upTo = number;
+      const file = added && page.enclose(added, added.sha256);
+      if (file) entries.push({ number, ...file });
+      if (removed) entries.push({ number, removed: this.idOf(removed), foreign: removed.foreign });
+    }
+    const nextTime = upTo < published ? (this.index.operations.timeAfter(upTo) ?? null) : null;
+    return encodePage({ incarnation, end: published, gap, upTo, nextTime, entries }, page.contents);
+  }
+
+  private idOf({ storePath, directory, name }: FilePlace): string {
+    return fileId.join(this.group, storePath, directory, name);
+  }
+}
+
+/** Gathers the bytes of small files. */
+class PageBuilder {
+  readonly contents: Buffer[] = [];
+  private bytes = 0;
+
+  constructor(
+    private readonly paths: readonly StorePath[],
+    private readonly group: string,
+  ) {}
+
+  get isFull(): boolean {
+    return this.bytes >= PAGE_BYTES;
+  }
+
+  /** Adds a file; undefined when it is not there (any more). */
+  enclose({ storePath, directory, name }: FilePlace, sha256: Buffer): PageFile | undefined {
+    const path = this.paths[storePath];
+    if (!path?.isOpen) return undefined;
+    const id = fileId.join(this.group, storePath, directory, name);
+    const file = { id, sha256: sha256.toString('hex') };
+    const { size } = fileId.decodeName(name);
+    if (size === null || size > ENCLOSED_FILE) return file;
+    const content = readSmallFile(filePath(path.root, directory, name), size);
+    if (!content) return undefined;
+    this.contents.push(content);
+    this.bytes += content.length;
+    return { ...file, enclosed: content.length };
+  }
+}
+
+/** What is on the disk, be it right or not: who asked checks it. Undefined when there is no such file. */
+function readSmallFile(path: string, size: number): Buffer | undefined {
+  let file: number;
+  try {
+    file = openSync(path, 'r');
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+  try {
+    const content = Buffer.allocUnsafe(Math.min(fstatSync(file).size, size));
+    const length = readSync(file, content, 0, content.length, 0);
+    return content.subarray(0, length);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,89 @@
+import type { Alarms } from './alarm.js';
+import type { Cluster } from './cluster/cluster.js';
+import { type Hello, PROTOCOL } from './cluster/hello.js';
+import type { Settings } from './config/settings.js';
+import type { Index } from './index/index.js';
+import type { Replication } from './replication/replication.js';
+import type { Store } from './store/store.js';
+import { version } from './version.js';
+
+/** The rooms of a running node. */
+export interface Node {
+  settings: Settings;
+  store: Store;
+  index: Index;
+  cluster: Cluster;
+  replication: Replication;
+  alarms: Alarms;
+}
+
+/** Why this node takes no uploads now, for people; undefined when it does. */
+export function uploadTrouble({
+  store,
+  cluster,
+  replication,
+}: Pick<Node, 'store' | 'cluster' | 'replication'>): string | undefined {
+  return store.trouble ?? cluster.trouble ?? replication.trouble;
+}
+
+/** What this node says of itself to peers and to people. */
+export function describeNode(node: Node): Hello {
+  const { settings, store, index, replication, alarms } = node;
+  const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
+  const missing = index.missing.totals;
+  return {
+    protocol: PROTOCOL,
+    version,
+    serverId: settings.serverId,
+    group: settings.group,
+    storePaths: store.paths.length,
+    trouble: uploadTrouble(node) ?? null,
+    incarnation: index.operations.incarnation,
+    end: index.operations.published,
+    ...index.totals,
+    capacity: sum(store.paths.map(({ space }) => space.capacity)),
+    available: sum(store.paths.map(({ space, trouble }) => (trouble === undefined ? space.available : 0))),
+    backlog: replication.followers.map(({ backlog }) => backlog),
+    missing: missing.all,
+    setAside: missing.aside,
+    oldestScrub: replication.scrub.oldest,
+    alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
+  };
+}
+
+/** Everything, for `fidfs status`. */
+export function describeAll(node: Node) {
+  const { settings, store, index, cluster, replication } = node;
+  const { acknowledgements, comparison, lag, scrub } = replication;
+  return {
+    ...describeNode(node),
+    sync: settings.sync,
+    copies: settings.copies,
+    /** Why it is not ready, for people. */
+    notReady: uploadTrouble(node) ?? lag ?? null,
+    /** Uploads and deletions that fewer nodes have than are promised. */
+    underCopied: acknowledgements.underCopied(settings.copies),
+    /** How far the comparison with a peer is that is under way. */
+    comparison: comparison.progress ?? null,
+    scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null },
+    storePaths: store.paths.map(({ number, root, space, trouble }) => ({
+      number,
+      root,
+      ...space,
+      trouble: trouble ?? null,
+    })),
+    peers: cluster.members.map(({ peer, state, reason, since, hello }) => ({
+      ...peer,
+      state,
+      reason: reason === '' ? null : reason,
+      since: new Date(since).toISOString(),
+      /** Entries of this node's log that it has not got. */
+      backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id).entries : 0,
+      hello: hello ?? null,
+    })),
+    aside: index.missing.setAside().map(({ name, tries, reason }) => ({ name, tries, reason })),
+  };
+}
+
+/** What `fidfs status --json` prints. */
+export type Status = ReturnType<typeof describeAll>;

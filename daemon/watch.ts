@@ -1,0 +1,31 @@
+import type { Node } from './status.js';
+
+const LOOK_MILLISECONDS = 1000;
+/** Peers that restart come back within this: no alarm before. */
+const GRACE_MILLISECONDS = 10_000;
+
+/** Looks every second at what has no event of its own and may put a promise in danger. Returns the function that ends it. */
+export function watchPromises({
+  store,
+  replication,
+  alarms,
+  settings,
+}: Pick<Node, 'store' | 'replication' | 'alarms' | 'settings'>): () => void {
+  let fewSince: number | undefined;
+  const timer = setInterval(() => {
+    for (const { root, trouble, space } of store.paths) {
+      const wrong = trouble ?? (space.available === 0 ? 'it is full down to its reserve' : undefined);
+      if (wrong === undefined) alarms.clear('disk', root);
+      else alarms.raise('disk', root, `the store path takes no files: ${wrong}`);
+    }
+    const few = replication.trouble;
+    if (few === undefined) fewSince = undefined;
+    else fewSince ??= Date.now();
+    const subject = settings.group;
+    if (few === undefined) alarms.clear('too-few-copies', subject);
+    else if (fewSince !== undefined && Date.now() - fewSince > GRACE_MILLISECONDS) {
+      alarms.raise('too-few-copies', subject, `uploads are refused: ${few}`);
+    }
+  }, LOOK_MILLISECONDS).unref();
+  return () => clearInterval(timer);
+}

@@ -1,0 +1,189 @@
+import { isIP } from 'node:net';
+import { join } from 'node:path';
+import { readMarkKey } from '../daemon/cluster/read-mark.js';
+import { trustedCertificates } from '../daemon/config/certificates.js';
+import type { Peer, Settings } from '../daemon/config/settings.js';
+import { RETRY_AFTER } from '../daemon/http/problems.js';
+import { errorPages, problemAnswer } from './problem-pages.js';
+
+/*
+ * Files that are not on this disk: nginx passes the request to a node that has them, as njs/elsewhere.ts decides. Only
+ * where there are peers, and only on a miss: a file that is here is sent as if there were none.
+ */
+
+/** How many requests may wait for other nodes, or pass their answers on, at once: made-up IDs make many of each. */
+const MISSES = 512;
+
+/** Every status of a peer that says nothing about the file's bytes; after a 404 the others are asked. */
+const NOT_THE_FILE = Array.from({ length: 298 }, (_, index) => 300 + index)
+  .filter((status) => ![304, 412, 416, 499].includes(status))
+  .join(' ');
+
+/** The file in which the daemon says where the peers are and who is up; njs reads it on a miss. */
+export const CLUSTER_FILE = 'cluster.json';
+
+/** The name of nginx's `upstream` for a peer; undefined where its address may change, and connections are not kept. */
+function upstreamOf({ id, url }: Peer): { name: string; address: string } | undefined {
+  const { hostname, port, protocol } = new URL(url);
+  if (isIP(hostname.replace(/^\[|\]$/g, '')) === 0) return undefined;
+  return { name: `fidfs_peer_${id}`, address: `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}` };
+}
+
+/** Whether the nodes of this node's own group are asked on a miss. */
+export function asksOwnGroup({ peers, group }: Settings): boolean {
+  return peers.some((peer) => peer.group === group);
+}
+
+/** For `http`: connections to peers that are kept, and the count of misses. */
+export function elsewhereHttp({ peers }: Settings): string {
+  if (peers.length === 0) return '';
+  const upstreams = peers
+    .map(upstreamOf)
+    .filter((upstream) => upstream !== undefined)
+    .map(({ name, address }) => `upstream ${name} {\n  server ${address} max_fails=0;\n  keepalive 64;\n}\n`);
+  return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;\n`;
+}
+
+/** What njs/elsewhere.ts must know. js_var, because nothing logs its value and hits never touch it. */
+function here(settings: Settings, directory: string): string {
+  const peers = settings.peers.map((peer) => {
+    const upstream = upstreamOf(peer);
+    const scheme = new URL(peer.url).protocol;
+    return [peer.id, { group: peer.group, upstream: upstream && `${scheme}//${upstream.name}` }];
+  });
+  return JSON.stringify({
+    id: String(settings.serverId),
+    cluster: join(directory, CLUSTER_FILE),
+    readKey: readMarkKey(settings.peerSecret ?? ''),
+    peers: Object.fromEntries(peers),
+  });
+}
+
+/** A quoted value of nginx's configuration. */
+function quoted(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`;
+}
+
+/** How a peer is asked, whatever for. `name` is what its certificate must say. */
+function toPeer({ serverId, peers }: Settings, host: string, name: string, hmac: string): string {
+  const isHttps = peers.some(({ url }) => url.startsWith('https:'));
+  const trusted = trustedCertificates() ?? '/etc/ssl/certs/ca-certificates.crt';
+  const tls = `
+  proxy_ssl_verify on;
+  proxy_ssl_verify_depth 5;
+  proxy_ssl_server_name on;
+  proxy_ssl_name ${name};
+  proxy_ssl_protocols TLSv1.2 TLSv1.3;
+  proxy_ssl_trusted_certificate ${quoted(trusted)};`;
+  return `proxy_http_version 1.1;
+  # Nothing of the client's but what is named here: no Authorization, no Cookie, no mark of its own.
+  proxy_pass_request_headers off;
+  proxy_pass_request_body off;
+  proxy_set_header Host ${host};
+  proxy_set_header Connection "";
+  proxy_set_header Content-Length "";
+  proxy_set_header User-Agent "fidfs (node ${serverId})";
+  proxy_set_header X-Fidfs-Peer "${serverId} ${hmac}";
+  proxy_connect_timeout 500ms;
+  # A kept connection that turns out to be closed is opened again; there is nobody else to turn to.
+  proxy_next_upstream error;
+  proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;${isHttps ? tls : ''}`;
+}
+
+/** Passes the request to the node that njs chose; `otherwise` is where it goes when that has no file for it. */
+function passing(settings: Settings, otherwise: string): string {
+  const conditions = ['Range', 'If-Range', 'If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since'];
+  const headers = conditions.map((one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`);
+  return `recursive_error_pages on;
+  proxy_intercept_errors on;
+  error_page ${NOT_THE_FILE} = ${otherwise};
+  proxy_pass $fidfs_origin/$fidfs_id$is_args$args;
+  ${toPeer(settings, '$fidfs_host', '$fidfs_name', '$fidfs_hmac')}
+  ${headers.join('\n  ')}
+  proxy_read_timeout 5s;
+  proxy_send_timeout 5s;
+  # Large files flow through memory, a bounded part of it. (With buffers of 32k a file of 100 KB took a third more time.)
+  proxy_max_temp_file_size 0;
+  proxy_buffer_size 16k;
+  proxy_buffers 4 64k;
+  proxy_busy_buffers_size 128k;
+  # The peer has set all headers. One of ours, even an empty one, keeps away those that an outer level adds.
+  add_header X-Fidfs-Peer "";`;
+}
+
+/** For `server`: the locations for files that are elsewhere, and for the daemons of peers. `toDaemon` is how requests reach ours. */
+export function elsewhereServer(settings: Settings, directory: string, toDaemon: string): string {
+  if (settings.peers.length === 0) return '';
+  const groups = new Set(settings.peers.map(({ group }) => group).filter((group) => group !== settings.group));
+  const otherGroups = [...groups].map(
+    (group) => `# No file of this group is here.
+location ^~ /${group}/ {
+  js_import fidfs from njs/downloads.js;
+  recursive_error_pages on;
+  error_page 404 = @fidfs_elsewhere;
+  error_page 405 = @fidfs_other_method;
+  error_page 418 = @fidfs_download_name;
+  ${errorPages(413, 500)}
+  if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
+  if ($fidfs_download = refused) { return 418; }
+  return 404;
+}
+`,
+  );
+  return `js_var $fidfs_here '${here(settings, directory)}';
+js_var $fidfs_uri;
+js_var $fidfs_id;
+js_var $fidfs_peer;
+js_var $fidfs_origin;
+js_var $fidfs_host;
+js_var $fidfs_name;
+js_var $fidfs_hmac;
+${otherGroups.join('')}location @fidfs_elsewhere {
+  js_import fidfs from njs/elsewhere.js;
+  recursive_error_pages on;
+  ${errorPages(404, 413, 500)}
+  if ($request_method !~ "^(?:GET|HEAD)$") { return 404; }
+  js_content fidfs.ask;
+}
+location @fidfs_peer {
+  limit_conn fidfs_misses ${MISSES};
+  # Of its own, to tell it from an answer of the peer; to the log each would be a line.
+  limit_conn_status 599;
+  limit_conn_log_level info;
+  error_page 599 = @fidfs_crowded;
+  ${passing(settings, '@fidfs_others')}
+}
+location @fidfs_others {
+  js_import fidfs from njs/elsewhere.js;
+  recursive_error_pages on;
+  ${errorPages(500)}
+  js_content fidfs.askOthers;
+}
+# Subrequests of askOthers: whether a node has the file.
+location = /.fidfs/ask {
+  internal;
+  ${errorPages(404)}
+  proxy_pass $arg_origin/$fidfs_id;
+  ${toPeer(settings, '$arg_host', '$arg_name', '$arg_hmac')}
+  proxy_read_timeout 2s;
+  proxy_send_timeout 2s;
+}
+location @fidfs_holder {
+  ${passing(settings, '@fidfs_unreached')}
+}
+location @fidfs_unreached {
+  add_header Retry-After ${RETRY_AFTER} always;
+  ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be asked; try again in a few seconds.')}
+}
+location @fidfs_crowded {
+  add_header Retry-After ${RETRY_AFTER} always;
+  ${problemAnswer(503, 'unavailable', 'Too many files are being asked of other nodes; try again in a few seconds.')}
+}
+# What nodes ask of each other's daemons.
+location ^~ /.fidfs/peer/ {
+  proxy_request_buffering off;
+  proxy_buffering off;
+  ${toDaemon}
+}
+`;
+}

@@ -1,0 +1,414 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Agent, request } from 'undici';
+import { assertProblem } from '../helpers/assert-problem.js';
+import { type Answer, TestNode } from '../helpers/node.js';
+import { freePort } from '../helpers/ports.js';
+import { head, RawConnection } from '../helpers/raw.js';
+import {
+  killDaemonForGood,
+  madeUpId,
+  markOf,
+  type Other,
+  peerSettings,
+  tell,
+  writeCluster,
+} from '../helpers/readers.js';
+
+/** Listens on a free loopback port until the end of the test. */
+async function listen(t: Test, server: Server): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('error', () => {});
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+/** A peer that does as it is told, and remembers what it was asked. */
+class FakePeer {
+  readonly requests: IncomingMessage[] = [];
+  /** How it answers: 404 unless the test says otherwise. */
+  answer: RequestListener = (_request, response) => response.writeHead(404).end();
+
+  private constructor(
+    readonly id: number,
+    readonly port: number,
+    readonly group: string,
+  ) {}
+
+  static async start(t: Test, id: number, group = 'group1'): Promise<FakePeer> {
+    let peer: FakePeer | undefined;
+    const server = createServer((asked, response) => {
+      // The daemon of a node may ask its peers for other things.
+      if (asked.url?.startsWith('/.fidfs/')) return response.writeHead(404).end();
+      peer?.requests.push(asked);
+      return peer?.answer(asked, response);
+    });
+    peer = new FakePeer(id, await listen(t, server), group);
+    return peer;
+  }
+
+  get other(): Other {
+    return { id: this.id, group: this.group, url: `http://127.0.0.1:${this.port}` };
+  }
+
+  /** What it was asked about a file, in short. */
+  asked(id: string): string[] {
+    return this.requests.filter(({ url }) => url?.startsWith(`/${id}`)).map(({ method }) => String(method));
+  }
+
+  /** Makes it hold a file. */
+  hold(content: string): void {
+    this.answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': content.length, 'content-type': 'text/plain' }).end(content);
+    };
+  }
+}
+
+/** A node with these peers whose daemon is dead: what it reads from others, nginx does alone. */
+async function startReader(t: Test, others: Other[], env: Record<string, string> = {}): Promise<TestNode> {
+  const node = await TestNode.start(t, { env: { ...peerSettings(9, 'group1', others), ...env } });
+  await killDaemonForGood(t, node);
+  tell(node, others);
+  return node;
+}
+
+async function timed(asked: Promise<Answer>): Promise<[Answer, seconds: number]> {
+  const begun = performance.now();
+  return [await asked, (performance.now() - begun) / 1000];
+}
+
+/** That it says when to come back. */
+function assertUnavailable(t: Test, answer: Answer, what: string): void {
+  assertProblem(t, answer, 503, 'unavailable', what);
+  t.match(answer.headers['retry-after'], /^\d+$/, `${what}: Retry-After`);
+}
+
+t.test('peers in trouble', async (t) => {
+  const one = await FakePeer.start(t, 1);
+  const two = await FakePeer.start(t, 2);
+  const three = await FakePeer.start(t, 3);
+  const four = await FakePeer.start(t, 4, 'group2');
+  // Dead: nobody listens there. Silent: accepts and never answers.
+  const dead: Other = { id: 5, group: 'group3', url: `http://127.0.0.1:${await freePort()}` };
+  const silentPort = await listen(t, createTcpServer());
+  const silent: Other = { id: 6, group: 'group4', url: `http://127.0.0.1:${silentPort}` };
+  const alive: Other = { ...four.other, id: 7, group: 'group4' };
+  const named: Other = { id: 8, group: 'group5', url: 'http://peer.example.test', origin: four.other.url };
+  const all = [one.other, two.other, three.other, four.other, dead, silent, alive, named];
+  const reader = await startReader(t, all);
+  const group1 = [one, two, three];
+
+  t.beforeEach(() => {
+    tell(reader, all);
+    for (const peer of [...group1, four]) {
+      peer.requests.length = 0;
+      peer.answer = (_request, response) => response.writeHead(404).end();
+    }
+  });
+
+  // Seen to fail with the headers of the client passed on, and with another message under the mark.
+  t.test('a peer gets the conditions, the arguments and our mark, and nothing else of the client', async (t) => {
+    const id = madeUpId({ group: 'group5', source: 8 });
+    const forged = `9 ${'0'.repeat(64)}`;
+    const secrets = { authorization: 'Bearer secret-of-the-client', cookie: 'session=1', 'x-fidfs-peer': forged };
+    const headers = { ...secrets, range: 'bytes=0-1', 'if-range': '"x"', accept: 'text/html', 'x-other': 'y' };
+    await reader.get(`${id}?download=a%20b&x=/../%3F`, headers);
+    const [asked] = four.requests;
+    t.equal(asked?.url, `/${id}?download=a%20b&x=/../%3F`);
+    t.strictSame(asked?.headers, {
+      host: 'peer.example.test',
+      'user-agent': 'fidfs (node 9)',
+      'x-fidfs-peer': markOf(id, 9, 8),
+      range: 'bytes=0-1',
+      'if-range': '"x"',
+    });
+    // A subrequest has the headers of its request.
+    const unknown = madeUpId({ source: 2, counter: 1 });
+    await reader.get(unknown, headers);
+    for (const peer of group1) {
+      const mark = peer.requests[0]?.headers['x-fidfs-peer'];
+      t.equal(mark, markOf(unknown, 9, peer.id), `the mark for ${peer.id}`);
+    }
+    t.strictSame(one.requests[0]?.headers, {
+      host: `127.0.0.1:${one.port}`,
+      'user-agent': 'fidfs (node 9)',
+      'x-fidfs-peer': markOf(unknown, 9, 1),
+    });
+  });
+
+  // Seen to fail with the order of the settings.
+  t.test('the source is asked first, then all others at once, and one that has the file answers', async (t) => {
+    const id = madeUpId({ source: 2, counter: 2 });
+    two.hold('from the source');
+    t.equal((await reader.get(id)).body.toString(), 'from the source');
+    t.strictSame(
+      group1.map((peer) => peer.asked(id)),
+      [[], ['GET'], []],
+    );
+
+    const other = madeUpId({ source: 2, counter: 3 });
+    two.answer = (_request, response) => response.writeHead(404).end();
+    three.hold('from the third');
+    // It answers when the third has been asked too.
+    let release = () => {};
+    const askedThree = new Promise<void>((done) => {
+      release = done;
+    });
+    one.answer = (_request, response) => void askedThree.then(() => response.writeHead(404).end());
+    const { answer } = three;
+    three.answer = (asked, response) => {
+      release();
+      answer(asked, response);
+    };
+    t.equal((await reader.get(other)).body.toString(), 'from the third');
+    t.strictSame(
+      group1.map((peer) => peer.asked(other)),
+      [['HEAD'], ['GET'], ['HEAD', 'GET']],
+    );
+    const headOf = await reader.request(`/${madeUpId({ source: 1, counter: 4 })}`, { method: 'HEAD' });
+    t.match(headOf, { status: 200, headers: { 'content-length': '14' } }, 'HEAD');
+  });
+
+  // Seen to fail (404) with the down ones left out of the count, and (asked) with them asked.
+  t.test('a node that is down makes it 503 where the others have not got the file, and costs nothing', async (t) => {
+    const id = madeUpId({ source: 2, counter: 5 });
+    tell(reader, [one.other, { ...two.other, up: false }, three.other]);
+    assertUnavailable(t, await reader.get(id), 'the source is down');
+    t.strictSame(two.requests.length, 0, 'it was not asked');
+    three.hold('held by the third');
+    t.equal((await reader.get(id)).body.toString(), 'held by the third');
+    tell(
+      reader,
+      group1.map(({ other }) => ({ ...other, up: false })),
+    );
+    three.requests.length = 0;
+    assertUnavailable(t, await reader.get(id), 'all are down');
+    assertUnavailable(t, await reader.request(`/${id}`, { method: 'HEAD' }), 'HEAD, all are down');
+    t.equal(three.requests.length, 0);
+    tell(reader, [one.other, three.other]);
+    three.answer = one.answer;
+    assertUnavailable(t, await reader.get(id), 'one of the settings is not in cluster.json');
+  });
+
+  // Seen to fail (what the peer said) with a shorter list of intercepted statuses; (404) without the look at what the
+  // first said; without proxy_ignore_headers.
+  t.test('what a peer says besides is no answer about the file', async (t) => {
+    for (const status of [301, 400, 401, 403, 429, 500, 502, 503, 507, 599]) {
+      two.answer = (_request, response) => response.writeHead(status, { location: 'http://x/' }).end('<html>');
+      const id = madeUpId({ source: 2, counter: 1000 + status });
+      assertUnavailable(t, await reader.get(id), `the source says ${status}`);
+      two.answer = (_request, response) => response.writeHead(404).end();
+      one.answer = (_request, response) => response.writeHead(status).end();
+      assertUnavailable(t, await reader.get(id), `another says ${status}`);
+      three.hold('whole');
+      t.equal((await reader.get(id)).body.toString(), 'whole', `the third has it, another says ${status}`);
+      for (const peer of group1) peer.answer = (_request, response) => response.writeHead(404).end();
+    }
+    two.answer = (asked, response) => {
+      if (asked.method === 'HEAD') response.writeHead(200).end();
+      else response.destroy();
+    };
+    assertUnavailable(t, await reader.get(madeUpId({ source: 1, counter: 6 })), 'says yes, then breaks off');
+    one.answer = (_request, response) => {
+      response.writeHead(200, { 'x-accel-redirect': '/healthz', 'content-length': 1 }).end('x');
+    };
+    const steered = await reader.get(madeUpId({ source: 1, counter: 7 }));
+    t.equal(steered.body.toString(), 'x', 'a peer does not steer this nginx');
+  });
+
+  // Seen to fail (another connection) without `keepalive` in the upstream.
+  t.test('connections to peers are kept, and one that is closed just then is opened again', async (t) => {
+    two.hold('on a kept connection');
+    const ids = [31, 32, 33].map((counter) => madeUpId({ source: 2, counter }));
+    for (const id of ids.slice(0, 2)) t.equal((await reader.get(id)).status, 200);
+    const [first, second] = two.requests;
+    t.equal(second?.socket, first?.socket, 'the second request came on the connection of the first');
+    const { answer } = two;
+    two.answer = (asked, response) => {
+      if (asked.socket === first?.socket) asked.socket.destroy();
+      else answer(asked, response);
+    };
+    t.equal((await reader.get(ids[2] as string)).body.toString(), 'on a kept connection');
+    t.equal(two.requests.length, 4);
+  });
+
+  // Seen to fail (60 s) with nginx's own proxy_connect_timeout and proxy_read_timeout.
+  t.test('a peer that has died, or never answers, costs one timeout at most', async (t) => {
+    const [gone, goneSeconds] = await timed(reader.get(madeUpId({ group: 'group3', source: 5 })));
+    assertUnavailable(t, gone, 'dead');
+    t.ok(goneSeconds < 10, `after ${goneSeconds} s`);
+    four.hold('from the living');
+    const [asked, unasked] = await Promise.all([
+      // The source is silent: one that lives is asked next.
+      timed(reader.get(madeUpId({ group: 'group4', source: 6 }))),
+      // The source lives, but has not got it: the silent one is asked by HEAD.
+      (async () => {
+        const nothing: RequestListener = (_request, response) => response.writeHead(404).end();
+        const id = madeUpId({ group: 'group4', source: 7, counter: 9 });
+        const { answer } = four;
+        four.answer = (request, response) => (request.url?.includes(id) ? nothing : answer)(request, response);
+        return timed(reader.get(id));
+      })(),
+    ]);
+    t.equal(asked[0].body.toString(), 'from the living');
+    t.ok(asked[1] < 30, `after ${asked[1]} s`);
+    assertUnavailable(t, unasked[0], 'one never answers');
+    t.ok(unasked[1] < 30, `after ${unasked[1]} s`);
+  });
+
+  // Seen to fail (500) without the check of what an entry holds, and without the catch in readCluster.
+  t.test('whatever cluster.json is, hits are served and misses told to come back', async (t) => {
+    const broken = [
+      '',
+      '{',
+      'null',
+      '[]',
+      '{}',
+      '{"nodes":null}',
+      '{"nodes":{"2":null}}',
+      '{"nodes":{"2":{"up":true}}}',
+      '{"nodes":{"2":{"up":true,"origin":1,"host":2}}}',
+    ];
+    for (const text of broken) {
+      writeCluster(reader, text);
+      assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), `cluster.json is ${text}`);
+      assertUnavailable(t, await reader.get(madeUpId({ group: 'group2', source: 4 })), `another group: ${text}`);
+      const nobodys = await reader.get(madeUpId({ group: 'group77' }));
+      assertProblem(t, nobodys, 404, 'not-found', 'a group that nobody has');
+    }
+    await reader.until(() => /cannot read .*cluster\.json/.test(reader.log), 'logged');
+  });
+
+  // Seen to fail (the others wait too) without limit_conn, and (404s of marked requests wait) with limit_conn in
+  // @fidfs_elsewhere.
+  t.test('misses under way at once are limited', async (t) => {
+    // Answers that come drop by drop, so that none is given up, until all are let go.
+    const waiting: ServerResponse[] = [];
+    const drops = setInterval(() => waiting.map((response) => response.write('.')), 500);
+    t.teardown(() => clearInterval(drops));
+    two.answer = (_request, response) => {
+      waiting.push(response);
+      response.writeHead(200).write('.');
+    };
+    // As many as the limit hang at the source; so many more are told so.
+    const agent = new Agent({ connections: 600, pipelining: 1 });
+    t.teardown(() => agent.destroy());
+    let crowded = 0;
+    const asked = Array.from({ length: 520 }, async (_, number) => {
+      const path = `${reader.origin}/${madeUpId({ source: 2, counter: 10_000 + number })}`;
+      const { statusCode, headers, body } = await request(path, { dispatcher: agent });
+      const text = await body.text();
+      if (statusCode === 503 && /Too many/.test(text) && headers['retry-after']) crowded += 1;
+      return statusCode;
+    });
+    await reader.until(() => waiting.length === 512 && crowded === 8, 'full');
+    assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), 'one more');
+    const id = madeUpId({ source: 2, counter: 11 });
+    const marked = await reader.get(id, { 'x-fidfs-peer': markOf(id, 1, 9) });
+    assertProblem(t, marked, 404, 'not-found', 'a peer that asks here waits for nobody');
+    t.equal((await reader.get('/healthz')).status, 200);
+    clearInterval(drops);
+    for (const response of waiting) response.end();
+    t.equal((await Promise.all(asked)).filter((status) => status === 200).length, 512);
+    two.answer = (_request, response) => response.writeHead(404).end();
+    assertProblem(t, await reader.get(madeUpId({ source: 2 })), 404, 'not-found', 'afterwards');
+  });
+
+  // Seen to fail (the peer can send all) without proxy_max_temp_file_size 0.
+  t.test('a client that stops reading holds up the peer, one that goes away ends it; nothing is spooled', async (t) => {
+    let sent = 0;
+    const size = 2 ** 30;
+    const block = Buffer.alloc(2 ** 20);
+    let closed = () => {};
+    const ended = new Promise<void>((done) => {
+      closed = done;
+    });
+    let stalled = () => {};
+    const isStalled = new Promise<void>((done) => {
+      stalled = done;
+    });
+    two.answer = (_request, response) => {
+      response.writeHead(200, { 'content-length': size });
+      response.once('close', () => closed());
+      let timer: NodeJS.Timeout | undefined;
+      const next = () => {
+        clearTimeout(timer);
+        // Longer than a peer may be silent.
+        timer = setTimeout(stalled, 6000);
+        sent += block.length;
+        if (sent < size && response.writable) response.write(block, next);
+      };
+      next();
+    };
+    const connection = await RawConnection.open(t, reader);
+    connection.socket.once('data', () => connection.socket.pause());
+    connection.write(head(reader, `GET /${madeUpId({ source: 2, size })}`));
+    await isStalled;
+    t.ok(sent < 64 * 2 ** 20, `the peer could send ${sent} bytes`);
+    const spool = join(reader.data, 'nginx', 'tmp', 'proxy');
+    t.strictSame(readdirSync(spool, { recursive: true }), [], 'nothing lies in the spool');
+    const before = sent;
+    connection.socket.resume();
+    await reader.until(() => sent > before + 32 * 2 ** 20, 'flowing again');
+    connection.destroy();
+    await ended;
+    t.ok(sent < size, 'the peer was left');
+  });
+});
+
+// Seen to fail (503) with every miss sent to @fidfs_elsewhere, and 503 for all whom nobody who is up may have.
+t.test('a group of one node: what is not here is 404, whatever is known of others', async (t) => {
+  const reader = await startReader(t, [{ id: 4, group: 'group2', url: 'http://127.0.0.1:1' }]);
+  writeCluster(reader, '{');
+  assertProblem(t, await reader.get(madeUpId()), 404, 'not-found', 'unknown');
+  assertProblem(t, await reader.get(`${madeUpId()}?download=x`), 404, 'not-found', 'with a name');
+  assertUnavailable(t, await reader.get(madeUpId({ group: 'group2' })), 'another group');
+});
+
+t.test('peers with https are known by their certificates', async (t) => {
+  const node = await TestNode.create(t);
+  const [key, certificate] = ['key', 'certificate'].map((name) => join(node.directory, `${name}.pem`)) as [
+    string,
+    string,
+  ];
+  const names = 'subjectAltName=DNS:peer.example.test';
+  const words = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=peer', '-addext', names];
+  execFileSync('openssl', [...words, '-keyout', key, '-out', certificate], { stdio: 'ignore' });
+  const hosts: (string | undefined)[] = [];
+  const pair = { key: readFileSync(key), cert: readFileSync(certificate) };
+  const server = createTlsServer(pair, (asked, response) => {
+    hosts.push(asked.headers.host);
+    response.writeHead(200, { 'content-length': 4 }).end('over');
+  });
+  const port = await listen(t, server);
+  const origin = `https://127.0.0.1:${port}`;
+  const right: Other = { id: 1, group: 'group2', url: `https://peer.example.test:${port}`, origin };
+  const wrong: Other = { id: 2, group: 'group3', url: `https://other.example.test:${port}`, origin };
+  const reader = await startReader(t, [right, wrong], { SSL_CERT_FILE: certificate });
+
+  // Seen to fail with another proxy_ssl_name.
+  const answer = await reader.get(madeUpId({ group: 'group2' }));
+  t.equal(answer.body.toString(), 'over');
+  t.strictSame(hosts, [`peer.example.test:${port}`]);
+  // Seen to fail (200) without proxy_ssl_verify.
+  assertUnavailable(t, await reader.get(madeUpId({ group: 'group3' })), 'the name of another');
+  t.equal(hosts.length, 1, 'it got no request');
+
+  const stranger = await startReader(t, [right], { SSL_CERT_FILE: '/etc/ssl/certs/ca-certificates.crt' });
+  assertUnavailable(t, await stranger.get(madeUpId({ group: 'group2' })), 'a certificate that nobody vouches for');
+});

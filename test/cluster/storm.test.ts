@@ -1,0 +1,129 @@
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { ready, startCluster } from '../helpers/cluster.js';
+import { broken, Load, type Promised } from '../helpers/load.js';
+import type { TestNode } from '../helpers/node.js';
+import { type Random, seeded } from '../helpers/random.js';
+
+type Three = [TestNode, TestNode, TestNode];
+const GROUP = ['group1', 'group1', 'group1'];
+
+/** `npm run storm -- --rounds N` sets it. */
+const ROUNDS = Number(process.env.STORM_ROUNDS ?? 4);
+
+function promisedBy(loads: readonly Load[]): Promised {
+  return {
+    stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
+    deleted: new Set(loads.flatMap((load) => [...load.promised().deleted])),
+  };
+}
+
+/** Kills every process of a node and starts it again. */
+async function killNode(node: TestNode): Promise<void> {
+  for (const pid of node.pids().reverse()) process.kill(pid, 'SIGKILL');
+  await node.ended();
+  await node.start();
+}
+
+// Seen to fail without the wait for copies in upload().
+t.test(
+  'with two copies, nodes are killed under load, and then one is destroyed for good: nothing is lost',
+  async (t) => {
+    const random = seeded(t);
+    const nodes = (await startCluster(t, { groups: GROUP })) as Three;
+    const loads = nodes.map((node) => new Load(node, random, { clients: 5, largest: 500_000 }));
+    for (const load of loads) load.start();
+    for (let round = 0; round < ROUNDS; round++) {
+      // The random moment is what is being tested.
+      await sleep(300 + random.below(700));
+      const victim = nodes[random.below(3)] as TestNode;
+      if (random.below(2) === 0) await killNode(victim);
+      else await victim.killDaemon();
+    }
+    await sleep(300);
+    const lost = nodes[random.below(3)] as TestNode;
+    for (const pid of lost.pids().reverse()) process.kill(pid, 'SIGKILL');
+    await lost.ended();
+    for (const load of loads) await load.stop();
+    rmSync(lost.data, { recursive: true });
+    const promised = promisedBy(loads);
+    t.comment(`${promised.stored.size} stored, ${promised.deleted.size} deleted`);
+    t.ok(promised.stored.size > 100);
+    for (const node of nodes) {
+      if (node === lost) continue;
+      t.strictSame(await broken(node, promised, [404, 503]), [], 'everything that was promised holds');
+      await node.assertClean(t);
+    }
+    await lost.start();
+    await ready(lost);
+    t.strictSame(await broken(lost, promised), [], 'also on the node that comes back empty');
+    await lost.assertClean(t);
+  },
+);
+
+t.test(
+  'a rolling restart under load: a client that tries the next node reads on, and nothing acknowledged is lost',
+  async (t) => {
+    const random = seeded(t);
+    const nodes = (await startCluster(t, { groups: GROUP })) as Three;
+    const loads = nodes.map((node) => new Load(node, random, { clients: 3, deletions: 0, largest: 200_000 }));
+    for (const load of loads) load.start();
+    await (nodes[0] as TestNode).until(() => promisedBy(loads).stored.size > 20, 'full of files to read');
+    const readers = new Readers(nodes, loads, random);
+    readers.start();
+    for (const node of nodes) {
+      await node.stop();
+      await node.start();
+      await ready(node);
+    }
+    await readers.stop();
+    for (const load of loads) await load.stop();
+    t.strictSame(readers.failed, [], 'no read failed on all nodes');
+    t.ok(readers.count > 100, `${readers.count} reads`);
+    for (const node of nodes) {
+      t.strictSame(await broken(node, promisedBy(loads)), []);
+      await node.assertClean(t);
+    }
+  },
+);
+
+/** Clients that read what was stored, and turn to the next node when one fails. */
+class Readers {
+  count = 0;
+  readonly failed: string[] = [];
+  private stopping = false;
+  private running: Promise<unknown> | undefined;
+
+  constructor(
+    private readonly nodes: readonly TestNode[],
+    private readonly loads: readonly Load[],
+    private readonly random: Random,
+  ) {}
+
+  start(): void {
+    this.running = Promise.all(Array.from({ length: 4 }, () => this.read()));
+  }
+
+  async stop(): Promise<void> {
+    this.stopping = true;
+    await this.running;
+  }
+
+  private async read(): Promise<void> {
+    while (!this.stopping) {
+      const stored = [...promisedBy(this.loads).stored];
+      const [id, { size }] = stored[this.random.below(stored.length)] as (typeof stored)[number];
+      const first = this.random.below(this.nodes.length);
+      const tries: unknown[] = [];
+      for (let step = 0; step < this.nodes.length; step++) {
+        const node = this.nodes[(first + step) % this.nodes.length] as TestNode;
+        const answer = await node.get(id).catch((error: Error) => ({ status: error.message, body: Buffer.alloc(0) }));
+        if (answer.status === 200 && answer.body.length === size) break;
+        tries.push(answer.status);
+      }
+      if (tries.length === this.nodes.length) this.failed.push(`${id}: ${tries}`);
+      this.count++;
+    }
+  }
+}

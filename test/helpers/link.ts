@@ -1,0 +1,107 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
+import type { Test } from 'tap';
+
+/** What a link between two nodes does to the bytes. */
+export type LinkState =
+  | 'up'
+  /** Connections are refused, and those that are there end. */
+  | 'cut'
+  /** Connections are taken, and nothing is ever answered. */
+  | 'silent'
+  /** Answers are noise. */
+  | 'garbage'
+  /** Answers come at some 20 KB a second. */
+  | 'slow'
+  /** Some bytes in the bodies of answers are wrong. */
+  | 'corrupt';
+
+const SLOW_BYTES = 1000;
+const SLOW_MILLISECONDS = 50;
+
+/** The way from one node to another, which a test can spoil. */
+export class Link {
+  state: LinkState = 'up';
+  private readonly sockets = new Set<Socket>();
+
+  private constructor(
+    private readonly server: Server,
+    private readonly target: () => number,
+  ) {}
+
+  /** Opens a link to a port; closed after the test. With a certificate it is TLS on this side. */
+  static async open(t: Test, target: () => number, certificate?: { cert: Buffer; key: Buffer }): Promise<Link> {
+    const server = certificate ? createTlsServer(certificate) : createServer();
+    const link = new Link(server, target);
+    server.on(certificate ? 'secureConnection' : 'connection', (socket: Socket) => link.take(socket));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => {
+      link.set('cut');
+      server.close();
+    });
+    return link;
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  /** From now on; connections that are there end. */
+  set(state: LinkState): void {
+    this.state = state;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  private take(socket: Socket): void {
+    this.keep(socket);
+    if (this.state === 'cut') socket.resetAndDestroy();
+    else if (this.state === 'garbage') socket.once('data', () => socket.end('\u0000HTTP/1.1 7 noise\r\n\u00ff'));
+    else if (this.state !== 'silent') this.join(socket);
+  }
+
+  private join(socket: Socket): void {
+    const onward = connect(this.target(), '127.0.0.1');
+    this.keep(onward);
+    socket.pipe(onward);
+    onward.on('close', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    if (this.state === 'slow') void trickle(onward, socket);
+    else if (this.state === 'corrupt') onward.on('data', (chunk: Buffer) => void socket.write(corrupted(chunk)));
+    else onward.pipe(socket);
+  }
+
+  private keep(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('error', () => {}); // cut by this link, or by a node that was killed
+  }
+}
+
+async function trickle(from: Socket, to: Socket): Promise<void> {
+  try {
+    for await (const chunk of from) {
+      for (let offset = 0; offset < chunk.length; offset += SLOW_BYTES) {
+        to.write(chunk.subarray(offset, offset + SLOW_BYTES));
+        await new Promise((resolve) => setTimeout(resolve, SLOW_MILLISECONDS));
+      }
+    }
+  } catch {
+    to.destroy(); // cut
+  }
+}
+
+/** Heads pass, so that the answer is still one. */
+function corrupted(chunk: Buffer): Buffer {
+  const head = chunk.indexOf('\r\n\r\n');
+  const wrong = Buffer.from(chunk);
+  const first = head < 0 ? 0 : head + 4;
+  // Not in the JSON at the beginning of a page.
+  for (let offset = first + 600; offset < wrong.length; offset += 997) wrong[offset] = (wrong[offset] as number) ^ 0x55;
+  return wrong;
+}

@@ -1,0 +1,70 @@
+import { createHmac } from 'node:crypto';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import fileId from '../../file-id/file-id.js';
+import type { TestNode } from './node.js';
+
+/** What all nodes of a test share. */
+export const PEER_SECRET = 'peer-secret-0123456789abcdef';
+
+/** Another node as a test describes it. */
+export interface Other {
+  id: number;
+  group: string;
+  url: string;
+  /** false: cluster.json says that it is down. */
+  up?: boolean;
+  /** Where it is, if its url says a name. */
+  origin?: string;
+}
+
+/** Environment variables of a node that has these peers. */
+export function peerSettings(serverId: number, group: string, others: Other[]): Record<string, string> {
+  return {
+    FIDFS_SERVER_ID: String(serverId),
+    FIDFS_GROUP: group,
+    FIDFS_PEERS: others.map(({ id, group: theirs, url }) => `${id}@${theirs}=${url}`).join(','),
+    FIDFS_PEER_SECRET: PEER_SECRET,
+    FIDFS_COPIES: '1',
+  };
+}
+
+/** Writes cluster.json as the daemon does; a test that decides what stands there has killed the daemon first. */
+export function tell(node: TestNode, others: Other[]): void {
+  const nodes = others.map(({ id, group, url, up = true, origin = url }) => {
+    return [id, { group, origin, host: url.replace(/^https?:\/\//, ''), up }] as const;
+  });
+  writeCluster(node, JSON.stringify({ nodes: Object.fromEntries(nodes) }));
+}
+
+/** Writes anything as cluster.json. */
+export function writeCluster(node: TestNode, text: string): void {
+  const directory = join(node.data, 'nginx');
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, 'cluster.json.test'), text);
+  renameSync(join(directory, 'cluster.json.test'), join(directory, 'cluster.json'));
+}
+
+/** Kills a node's daemon for good, for the time of the test: a supervisor that stands still starts no new one. */
+export async function killDaemonForGood(t: Test, node: TestNode): Promise<void> {
+  const { pid } = node;
+  process.kill(pid, 'SIGSTOP');
+  t.teardown(() => process.kill(pid, 'SIGCONT'));
+  process.kill(node.daemonPid(), 'SIGKILL');
+  await node.until(async () => (await node.get('/readyz')).status === 503, 'without a daemon');
+}
+
+/** An ID that nobody has given to a file, unless the test places one there. */
+export function madeUpId(parts: { group?: string; source?: number; size?: number; counter?: number } = {}): string {
+  const { group = 'group1', source = 1, size = 1000, counter = 0 } = parts;
+  const key = fileId.encodeKey({ serverId: source, created: 1_795_328_179, size, crc32: 7, counter });
+  return fileId.join(group, 0, 5, key.toString('base64url') + fileId.makeTail('jpg', counter));
+}
+
+/** The header that marks a request for a file as sent by one node to another. */
+export function markOf(id: string, sender: number, receiver: number, secret = PEER_SECRET): string {
+  const readKey = createHmac('sha256', secret).update('fidfs read mark').digest('hex');
+  const hmac = createHmac('sha256', readKey).update(`read\n/${id}\n${sender}\n${receiver}`).digest('hex');
+  return `${sender} ${hmac}`;
+}
