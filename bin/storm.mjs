@@ -1,4 +1,4 @@
-// The crash tests for as long as you like: npm run storm -- --rounds 1000 [--sync batch|file|off]
+// The crash and cluster tests for as long as you like: npm run storm -- --rounds 1000 [--sync batch|file|off]
 // Set-up from nothing; needs root for the power cuts. TEST_SEED=<number> repeats a run's choices.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -12,8 +12,8 @@ await orExit(prepare);
 const env = { ...process.env, STORM_ROUNDS: values.rounds, TAP_TIMEOUT: '0' };
 if (values.sync !== undefined) env.STORM_SYNC = values.sync;
 let failed = false;
-for (const name of ['power-cut', 'kill']) {
-  const test = join(root, 'dist/test/crashes', `${name}.test.js`);
+for (const name of ['crashes/power-cut', 'crashes/kill', 'cluster/power-cut', 'cluster/storm', 'cluster/partition', 'cluster/fuzz']) {
+  const test = join(root, 'dist/test', `${name}.test.js`);
   const { status } = spawnSync(process.execPath, ['--enable-source-maps', test], { cwd: root, env, stdio: 'inherit' });
   failed ||= status !== 0;
 }

@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { broken, Load, type Promised } from '../helpers/load.js';
 import { cannotMount, makeImage, mountImage, scratch, unmount } from '../helpers/mounts.js';
 import { TestNode } from '../helpers/node.js';
+import { cutPower } from '../helpers/power-cut.js';
 import { type Random, seeded } from '../helpers/random.js';
 
 /*
@@ -18,26 +19,6 @@ const ROUNDS = Number(process.env.STORM_ROUNDS ?? 10);
 const ONLY = process.env.STORM_SYNC;
 /** The journal's own timer would make durable what nobody synced; far apart, it hides less. */
 const MOUNTED = 'loop,commit=300';
-
-/** Every thread: one that the kernel is just syncing for stops only after that. */
-function isStopped(pid: number): boolean {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
-}
-
-/** Copies the image at an instant when nobody writes, and says what had been promised at it. */
-async function cutPower(node: TestNode, load: Load, image: string, copy: string): Promise<Promised> {
-  const pids = node.pids();
-  for (const pid of pids) process.kill(pid, 'SIGSTOP');
-  try {
-    await node.until(() => pids.every(isStopped), 'stopped');
-    const promised = load.promised();
-    execFileSync('cp', ['--sparse=always', image, copy]);
-    return promised;
-  } finally {
-    for (const pid of pids) process.kill(pid, 'SIGCONT');
-  }
-}
 
 /** Starts a node on what the power cut left, and returns what is wrong with it. */
 async function lookAt(t: Test, copy: string, point: string, promised: Promised, sync: string): Promise<string[]> {

@@ -1,0 +1,24 @@
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import type { Load, Promised } from './load.js';
+import type { TestNode } from './node.js';
+
+/** Every thread: one that the kernel is just syncing for stops only after that. */
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
+}
+
+/** Copies the image of a node's disk at an instant when nobody writes, and says what had been promised at it. */
+export async function cutPower(node: TestNode, load: Load, image: string, copy: string): Promise<Promised> {
+  const pids = node.pids();
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    await node.until(() => pids.every(isStopped), 'stopped');
+    const promised = load.promised();
+    execFileSync('cp', ['--sparse=always', image, copy]);
+    return promised;
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+}
