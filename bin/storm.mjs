@@ -12,7 +12,14 @@ await orExit(prepare);
 const env = { ...process.env, STORM_ROUNDS: values.rounds, TAP_TIMEOUT: '0' };
 if (values.sync !== undefined) env.STORM_SYNC = values.sync;
 let failed = false;
-for (const name of ['crashes/power-cut', 'crashes/kill', 'cluster/power-cut', 'cluster/storm', 'cluster/partition', 'cluster/fuzz']) {
+for (const name of [
+  'crashes/power-cut',
+  'crashes/kill',
+  'cluster/power-cut',
+  'cluster/storm',
+  'cluster/partition',
+  'cluster/fuzz',
+]) {
   const test = join(root, 'dist/test', `${name}.test.js`);
   const { status } = spawnSync(process.execPath, ['--enable-source-maps', test], { cwd: root, env, stdio: 'inherit' });
   failed ||= status !== 0;

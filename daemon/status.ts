@@ -23,7 +23,7 @@ export function uploadTrouble({
   cluster,
   replication,
 }: Pick<Node, 'store' | 'cluster' | 'replication'>): string | undefined {
-  return store.trouble ?? cluster.trouble ?? replication.trouble;
+  return cluster.trouble ?? replication.trouble ?? store.trouble;
 }
 
 /** What this node says of itself to peers and to people. */
@@ -37,6 +37,7 @@ export function describeNode(node: Node): Hello {
     serverId: settings.serverId,
     group: settings.group,
     storePaths: store.paths.length,
+    well: store.paths.filter(({ trouble }) => trouble === undefined).map(({ number }) => number),
     trouble: uploadTrouble(node) ?? null,
     incarnation: index.operations.incarnation,
     end: index.operations.published,

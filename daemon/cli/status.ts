@@ -8,6 +8,7 @@ export function troublesOf(status: Status): string[] {
   for (const { id, state, reason, hello } of peers) {
     if (state !== 'up') troubles.push(reason ?? `node ${id} is ${state}`);
     if (hello && state === 'up' && hello.trouble !== null) troubles.push(`node ${id}: ${hello.trouble}`);
+    if (hello && state === 'up') troubles.push(...hello.alarms.map((alarm) => `node ${id}: ${alarm}`));
   }
   if (underCopied > 0) troubles.push(`${underCopied} uploads and deletions have fewer copies than promised`);
   if (setAside > 0) troubles.push(`${setAside} files could not be fetched and are set aside`);

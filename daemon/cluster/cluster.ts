@@ -121,10 +121,10 @@ export class Cluster {
       this.become(member, 'up', '');
     } catch (error) {
       const status = error instanceof PeerError ? error.status : undefined;
-      member.reachable = status !== undefined;
-      const reason =
-        error instanceof PeerError ? error.message : `node ${peer.id} (${peer.url}): ${(error as Error).message}`;
-      const isWrong = error instanceof WrongPeer || status === 401;
+      const what = status === 404 ? 'it answers 404: has it peers in its settings?' : (error as Error).message;
+      const reason = error instanceof PeerError && status !== 404 ? what : `node ${peer.id} (${peer.url}): ${what}`;
+      const isWrong = error instanceof WrongPeer || status === 401 || status === 404;
+      member.reachable = status !== undefined && !isWrong;
       this.become(member, isWrong ? 'wrong' : 'down', reason);
     }
   }

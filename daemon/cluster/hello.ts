@@ -17,6 +17,8 @@ const helloSchema = z.object({
   group: z.string().max(16),
   /** How many store paths it has. */
   storePaths: count,
+  /** The numbers of those that take files. */
+  well: z.array(count).max(256),
   /** Why it takes no uploads, for people; null when it does. */
   trouble: z.string().max(2000).nullable(),
   /** The incarnation of its operation log, and its newest number. */
@@ -61,7 +63,7 @@ export function checkPeer(hello: Hello, peer: Peer, settings: Pick<Settings, 'gr
   if (group === settings.group && storePaths !== settings.storePaths.length) {
     const here = settings.storePaths.length;
     throw new WrongPeer(
-      `it has ${storePaths} store paths, this node ${here}; all nodes of a group have the same number`,
+      `it has ${storePaths} store path${storePaths === 1 ? '' : 's'}, this node ${here}; all nodes of a group have the same number`,
     );
   }
 }

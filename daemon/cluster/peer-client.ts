@@ -63,7 +63,7 @@ export class PeerClient {
       if (answer.statusCode >= 300) throw new PeerError(reasonOf(answer.statusCode, whole), answer.statusCode);
       return whole;
     } catch (error) {
-      if (error instanceof PeerError) throw this.named(error.message, error.status, error);
+      if (error instanceof PeerError) throw this.named(error.message, error.status);
       throw this.named((error as Error).message, undefined, error);
     }
   }
@@ -108,7 +108,7 @@ export class PeerClient {
     return this.agent.destroy();
   }
 
-  private named(reason: string, status: number | undefined, cause: unknown): PeerError {
+  private named(reason: string, status: number | undefined, cause?: unknown): PeerError {
     return new PeerError(`node ${this.peer.id} (${this.peer.url}): ${reason}`, status, { cause });
   }
 }

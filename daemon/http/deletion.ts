@@ -2,16 +2,14 @@ import type { FastifyReply } from 'fastify';
 import type { FileId } from '../../file-id/file-id.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
+import { StoreError } from '../store/errors.js';
 import { forwardDeletion } from './forward.js';
 import { Problem } from './problems.js';
 
 /** Deletes a file of any group, and answers 204 when it is gone from the nodes that can be reached. */
 export async function deleteAnywhere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
   const { cluster } = node;
-  if (id.group === cluster.ownGroup) {
-    await deleteHere(id, text, reply, node);
-    return reply;
-  }
+  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node);
   const members = cluster.membersOf(id.group);
   if (members.length === 0) throw notFound();
   return forwardDeletion(
@@ -27,6 +25,18 @@ export async function deleteHere(id: FileId, text: string, reply: FastifyReply, 
   const removed = (await store.remove(id)) ?? (await deleteElsewhere(id, text, node));
   if (removed) await replication.spread(removed);
   reply.code(204).send();
+}
+
+/** The same, for a client: where the disk of this node takes no deletions now, another node does it. */
+async function deleteHereOrByPeer(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+  try {
+    await deleteHere(id, text, reply, node);
+    return reply;
+  } catch (error) {
+    const others = node.cluster.group.filter(({ isUp }) => isUp);
+    if (!(error instanceof StoreError) || others.length === 0) throw error;
+    return forwardDeletion(text, reply, others);
+  }
 }
 
 /** Finds a peer that has the file. Where it has a record of it, the file is deleted here, for all nodes. */

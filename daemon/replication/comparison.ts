@@ -13,7 +13,7 @@ import { decodeFiles, ENCLOSED_FILE, PAGE_ENTRIES, PAGE_LIMIT } from './page.js'
 import type { RateLimit } from './rate-limit.js';
 
 /** Directories whose names are asked for at once. */
-const DIRECTORIES_AT_ONCE = 128;
+const DIRECTORIES_AT_ONCE = 32;
 const KEY_LENGTH = 20;
 
 const namesSchema = z.object({
@@ -70,7 +70,7 @@ export class Comparison {
   }
 
   private async compare(member: Member, signal: AbortSignal): Promise<boolean> {
-    const ask = { timeout: 120_000, signal };
+    const ask = { timeout: 300_000, signal };
     const [mine, theirs] = await Promise.all([
       this.parts.index.inventory(),
       member.client.ask('/inventory', { ...ask, limit: 2 ** 30 }),

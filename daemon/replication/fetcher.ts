@@ -44,6 +44,7 @@ export interface FetcherParts {
   onFailed(file: MissingFile, reason: string): void;
   /** A missing file was tried often enough. */
   onSetAside(file: MissingFile, reason: string): void;
+  warn(message: string, error: unknown): void;
 }
 
 /** A node answered, and has no such file, or a bad one: it is in vain to ask again and again. */
@@ -116,8 +117,13 @@ export class Fetcher {
       if (this.ending.signal.aborted) return;
       const reason = (error as Error).message;
       onFailed(file, reason);
-      if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);
-      else if (index.missing.failed(file, reason)) onSetAside(file, reason);
+      try {
+        if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);
+        else if (index.missing.failed(file, reason)) onSetAside(file, reason);
+      } catch (unwritten) {
+        // A full disk, for instance: it stays due.
+        this.parts.warn('what became of a missing file could not be written down', unwritten);
+      }
     }
   }
 

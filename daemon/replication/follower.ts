@@ -23,7 +23,7 @@ export interface FollowerParts {
   copies: Copies;
   fetcher: Fetcher;
   comparison: Comparison;
-  warn(message: string, error: unknown): void;
+  info(context: object, message: string): void;
 }
 
 /** A file of a peer, as a page names it. Throws when it cannot be one of this group. */
@@ -54,6 +54,8 @@ export class Follower {
   hasCompared = false;
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
+  /** Deletions of the peer that are not durable here yet. */
+  private unremoved: RemovedFile[] = [];
   /** Up to here it cannot say what it holds: large files that a comparison found may still be under way. */
   private from = 0;
   /** Why it does not follow now, for people. */
@@ -103,8 +105,10 @@ export class Follower {
       } catch (error) {
         if (this.ending.signal.aborted) return;
         if (this.question.signal.aborted) continue; // to be asked anew, with better news
-        if (this.trouble === undefined && this.member.isUp) this.parts.warn('a peer cannot be followed now', error);
-        this.trouble = (error as Error).message;
+        const { message } = error as Error;
+        if (this.trouble === undefined && this.member.isUp)
+          this.parts.info({ reason: message }, 'a peer cannot be followed now');
+        this.trouble = message;
         // A node that is just coming back is asked soon.
         pause = this.member.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
         await sleep(pause, undefined, { signal: this.ending.signal }).catch(() => {});
@@ -174,11 +178,8 @@ export class Follower {
       if (reason === undefined) wanted.push(copy);
       else lacking.push({ copy, reason });
     }
-    // By themselves: a disk that takes no deletions now must not hold up the others; the next comparison brings them.
-    if (removed.length > 0) {
-      const failed = (error: unknown) => this.parts.warn('deletions of a peer could not be made durable here', error);
-      await copies.take({ copies: [], removed }).catch(failed);
-    }
+    this.unremoved.push(...removed);
+    await this.remove();
     const cursor = { incarnation: log.incarnation, number: log.upTo };
     await copies.take({
       copies: wanted,
@@ -192,6 +193,21 @@ export class Follower {
       },
     });
     this.cursor = cursor;
+  }
+
+  /**
+   * Deletes what is to be deleted, disk by disk: one that takes no deletions now holds up nothing else, and is tried again
+   * when it is well. (A restart before that makes a comparison, which brings them.)
+   */
+  async remove(): Promise<void> {
+    const removed = this.unremoved;
+    if (removed.length === 0) return;
+    this.unremoved = [];
+    for (const storePath of new Set(removed.map((file) => file.storePath))) {
+      const here = removed.filter((file) => file.storePath === storePath);
+      const failed = () => void this.unremoved.push(...here);
+      await this.parts.copies.take({ copies: [], removed: here }).catch(failed);
+    }
   }
 
   private toRemoved(id: string, foreign: boolean): RemovedFile {

@@ -48,6 +48,8 @@ export class Replication {
   private running: Promise<unknown> = Promise.resolve();
   /** Aborted, and made anew, when all peers are to be compared with now. */
   private urgent = new AbortController();
+  /** Whether, once since the start, no file was left to be fetched that a comparison had found. */
+  private hasFilled = false;
   private downTimer: NodeJS.Timeout | undefined;
   private lastDown = 0;
 
@@ -56,11 +58,11 @@ export class Replication {
     const { group, repairRate } = settings;
     const { paths } = store;
     const copies = new Copies(group, paths, index, store.writer);
-    this.acknowledgements = new Acknowledgements(index.operations, (id) => cluster.member(id)?.state === 'down');
+    this.acknowledgements = new Acknowledgements(index.operations, (id) => isGone(cluster.member(id)));
     this.source = new Source(group, paths, index, this.acknowledgements);
     const limit = new RateLimit(repairRate);
     this.fetcher = new Fetcher({
-      ...{ settings, cluster, index, paths, copies, limit },
+      ...{ settings, cluster, index, paths, copies, limit, warn },
       onFetched: ({ peer, name }) => {
         alarms.clear('set-aside', name);
         alarms.clear('damage', name);
@@ -71,11 +73,12 @@ export class Replication {
       onSetAside: ({ name }, reason) => alarms.raise('set-aside', name, `a file could not be fetched: ${reason}`),
     });
     this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
+    if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));
     const { fetcher, comparison } = this;
     const ids = groupIds(settings);
     this.scrub = new Scrub({ days: settings.scrubDays, ids, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
-      (member) => new Follower(member, { group, index, copies, fetcher, comparison, warn }),
+      (member) => new Follower(member, { group, index, copies, fetcher, comparison, info }),
     );
   }
 
@@ -83,7 +86,7 @@ export class Replication {
     this.scrub.start();
     this.fetcher.start();
     for (const follower of this.followers) follower.start();
-    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.cutOffLog()]);
+    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.keepHouse()]);
   }
 
   /** Waits until nobody waits for copies any more, and lets no peer wait for news. Uploads must be refused already. */
@@ -119,7 +122,21 @@ export class Replication {
       if (backlog.seconds * 1000 > this.parts.settings.maxLag)
         return `it is ${Math.round(backlog.seconds)} s behind node ${id}`;
     }
+    if (!this.hasFilled) {
+      const { toCome } = this.parts.index.missing.totals;
+      if (toCome > 0) return `${toCome} files are still to be fetched`;
+      this.hasFilled = true;
+    }
     return undefined;
+  }
+
+  /** Whether the live followers, with this node, can hold as many copies as are promised on a store path. */
+  private canCopy(storePath: number): boolean {
+    const { settings, cluster } = this.parts;
+    const followers = this.acknowledgements.live.filter(
+      (id) => cluster.member(id)?.hello?.well.includes(storePath) !== false,
+    );
+    return 1 + followers.length >= settings.copies;
   }
 
   /** Resolves with true when the promised number of nodes hold these files, false when that came no nearer in time. */
@@ -141,7 +158,7 @@ export class Replication {
   async spread(removed: RemovedFile): Promise<void> {
     const { settings, cluster } = this.parts;
     const numbers = numbersOf([removed]);
-    const reachable = cluster.group.filter(({ state }) => state === 'up' || state === 'unknown').length;
+    const reachable = cluster.group.filter((member) => !isGone(member)).length;
     const needed = Math.min(settings.copies - 1, reachable);
     await Promise.all([
       this.acknowledgements.wait(numbers, needed, settings.copyTimeout),
@@ -191,16 +208,26 @@ export class Replication {
     }
   }
 
-  private async cutOffLog(): Promise<void> {
+  private async keepHouse(): Promise<void> {
     const { signal } = this.ending;
     const { operations } = this.parts.index;
     const ids = this.followers.map(({ id }) => id);
     while (!signal.aborted) {
       await sleep(CUT_MILLISECONDS, undefined, { signal }).catch(() => {});
       const passed = Math.max(this.acknowledgements.passedByAll(ids), operations.published - LONGEST_LOG);
-      if (!signal.aborted) operations.cutOff(Math.min(passed, operations.beginning + CUT_ENTRIES));
+      if (signal.aborted) return;
+      for (const follower of this.followers) await follower.remove();
+      try {
+        operations.cutOff(Math.min(passed, operations.beginning + CUT_ENTRIES));
+      } catch (error) {
+        this.parts.warn('the operation log could not be cut off; it is tried again', error);
+      }
     }
   }
+}
+
+function isGone(member: Member | undefined): boolean {
+  return member?.state === 'down' || member?.state === 'wrong';
 }
 
 function numbersOf(files: readonly { operation?: number | undefined }[]): number[] {

@@ -25,6 +25,7 @@ export class Store {
   private directory: number;
   private filesInDirectory: number;
   private readonly removing = new Map<string, Promise<RemovedFile | undefined>>();
+  private mayTake: (storePath: number) => boolean = () => true;
   private readonly refreshTimer: NodeJS.Timeout;
 
   constructor(
@@ -40,6 +41,11 @@ export class Store {
     const frontier = () => ({ second: this.identifiers.lastSecond, directory: this.directory });
     this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn);
     this.refreshTimer = setInterval(() => paths.forEach((path) => void path.refresh()), 1000).unref();
+  }
+
+  /** Lets uploads go only to the store paths for which this says true, each time. */
+  restrictPaths(mayTake: (storePath: number) => boolean): void {
+    this.mayTake = mayTake;
   }
 
   /** Why no upload can be taken now, for people; undefined when they can. */
@@ -163,14 +169,16 @@ export class Store {
         path.trouble === undefined &&
         available >= size &&
         available > 0 &&
-        available > (best?.space.available ?? 0)
+        available > (best?.space.available ?? 0) &&
+        this.mayTake(path.number)
       ) {
         best = path;
       }
     }
     if (best) return best;
-    const troubles = this.paths.map((path) => `${path.root}: ${path.trouble ?? 'full'}`).join('; ');
-    if (this.paths.every((path) => path.trouble !== undefined)) {
+    const notHere = ({ number }: StorePath) => (this.mayTake(number) ? 'full' : 'too few peers have it');
+    const troubles = this.paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
+    if (this.paths.every((path) => path.trouble !== undefined || !this.mayTake(path.number))) {
       throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
     }
     throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);

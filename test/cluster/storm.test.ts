@@ -19,9 +19,9 @@ function promisedBy(loads: readonly Load[]): Promised {
   };
 }
 
-/** Kills every process of a node and starts it again. */
+/** Kills every process of a node, the one that would start others first, and starts it again. */
 async function killNode(node: TestNode): Promise<void> {
-  for (const pid of node.pids().reverse()) process.kill(pid, 'SIGKILL');
+  for (const pid of node.pids()) process.kill(pid, 'SIGKILL');
   await node.ended();
   await node.start();
 }
@@ -43,7 +43,7 @@ t.test(
     }
     await sleep(300);
     const lost = nodes[random.below(3)] as TestNode;
-    for (const pid of lost.pids().reverse()) process.kill(pid, 'SIGKILL');
+    for (const pid of lost.pids()) process.kill(pid, 'SIGKILL');
     await lost.ended();
     for (const load of loads) await load.stop();
     rmSync(lost.data, { recursive: true });

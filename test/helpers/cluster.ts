@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Link, type LinkState } from './link.js';
 import { type NodeOptions, TestNode } from './node.js';
@@ -61,10 +63,20 @@ export async function createCluster(t: Test, { groups, env = {} }: ClusterOption
   return nodes;
 }
 
-/** Starts nodes and waits until all are ready. */
+/** Starts nodes and waits until all are ready, and know that all of their peers are up. */
 export async function startAll(nodes: readonly TestNode[]): Promise<void> {
   await Promise.all(nodes.map((node) => node.start()));
-  await Promise.all(nodes.map(ready));
+  for (const node of nodes) {
+    await ready(node);
+    await node.until(() => seesAllUp(node), 'aware of its peers', READY_SECONDS);
+  }
+}
+
+function seesAllUp(node: TestNode): boolean {
+  const { nodes } = JSON.parse(readFileSync(join(node.data, 'nginx/cluster.json'), 'utf8')) as {
+    nodes: Record<string, { up: boolean }>;
+  };
+  return Object.values(nodes).every(({ up }) => up);
 }
 
 /** A running cluster whose nodes are all ready. */

@@ -50,9 +50,8 @@ t.test(
   async (t) => {
     const statuses: number[] = [];
     for (const metricsFrom of ['', `${external}/32`]) {
-      const env: Record<string, string> = { FIDFS_METRICS_FROM: metricsFrom };
-      const node = await TestNode.create(t, { env });
-      env.FIDFS_LISTEN = `0.0.0.0:${node.port}`;
+      const node = await TestNode.create(t, { env: { FIDFS_METRICS_FROM: metricsFrom } });
+      node.configure({ FIDFS_LISTEN: `0.0.0.0:${node.port}` });
       await node.start();
       const origin = `http://${external}:${node.port}`;
       const answer = await node.request('/metrics', { method: 'GET', origin });
