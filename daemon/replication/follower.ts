@@ -170,13 +170,13 @@ export class Follower {
         continue;
       }
       const record = toRecord(entry, group);
-      if (index.isDeleted(record.key) || index.find(record.key)) continue;
       const content = contents.get(entry);
       const reason = content ? differenceOf(record, content) : 'not fetched yet';
       const copy = { ...record, content: content ?? Buffer.alloc(0) };
       numbers.set(copy, entry.number);
+      // Whether it is here already, or deleted, is looked at when it would get its name; it hardly ever is.
       if (reason === undefined) wanted.push(copy);
-      else lacking.push({ copy, reason });
+      else if (!index.isDeleted(record.key) && !index.find(record.key)) lacking.push({ copy, reason });
     }
     this.unremoved.push(...removed);
     await this.remove();

@@ -59,7 +59,7 @@ export class Replication {
     const { paths } = store;
     const copies = new Copies(group, paths, index, store.writer);
     this.acknowledgements = new Acknowledgements(index.operations, (id) => isGone(cluster.member(id)));
-    this.source = new Source(group, paths, index, this.acknowledgements);
+    this.source = new Source(group, paths, index, this.acknowledgements, () => store.writer.hasWaiting);
     const limit = new RateLimit(repairRate);
     this.fetcher = new Fetcher({
       ...{ settings, cluster, index, paths, copies, limit, warn },

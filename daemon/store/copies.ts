@@ -54,6 +54,7 @@ export class Copies {
         alongside: () => alongside?.(failed),
       });
     } finally {
+      // Renamed, they are gone; to look for each of them would cost as much as to make it.
       for (const temporary of temporaries.values()) rmSync(temporary, { force: true });
     }
   }
@@ -114,6 +115,7 @@ export class Copies {
       if (this.records.find(key) && path.sizeOf(directory, name) !== undefined) continue;
       try {
         path.replace(temporary, directory, name);
+        if (!('temporary' in copy.content)) temporaries.delete(copy);
       } catch (error) {
         failed.push({ copy, reason: (error as Error).message });
         continue;

@@ -239,7 +239,10 @@ export class StorePath {
     }
   }
 
-  /** Gives a finished temporary file a name that is public already, and may have a file, bad or good, of the same ID. */
+  /**
+   * Gives a finished temporary file a name that is public already, and may have a file, bad or good, of the same ID. Where
+   * both were links to one file, the temporary one is left.
+   */
   replace(temporary: string, directory: number, name: string): void {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
@@ -248,8 +251,6 @@ export class StorePath {
     } catch (error) {
       throw this.blame('rename', path, error);
     }
-    // Where both names were links to one file, rename leaves both.
-    rmSync(temporary, { force: true });
   }
 
   /** Removes a file; one that is not there is no error. */

@@ -1,0 +1,26 @@
+import { ENCLOSED_FILE } from './page.js';
+
+/** What is held at most, in bytes. */
+const CAPACITY = 8 * 2 ** 20;
+
+/** The bytes of the newest uploads: followers ask for them within milliseconds, and to read them again costs as much as to write them. */
+export class RecentContents {
+  private readonly contents = new Map<string, { pieces: readonly Buffer[]; size: number }>();
+  private bytes = 0;
+
+  add(key: Buffer, pieces: readonly Buffer[]): void {
+    const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (size > ENCLOSED_FILE) return;
+    this.contents.set(key.toString('latin1'), { pieces, size });
+    this.bytes += size;
+    for (const [oldest, content] of this.contents) {
+      if (this.bytes <= CAPACITY) break;
+      this.contents.delete(oldest);
+      this.bytes -= content.size;
+    }
+  }
+
+  find(key: Buffer): readonly Buffer[] | undefined {
+    return this.contents.get(key.toString('latin1'))?.pieces;
+  }
+}
