@@ -206,7 +206,8 @@ export class Follower {
     for (const storePath of new Set(removed.map((file) => file.storePath))) {
       const here = removed.filter((file) => file.storePath === storePath);
       const failed = () => void this.unremoved.push(...here);
-      await this.parts.copies.take({ copies: [], removed: here }).catch(failed);
+      if (this.parts.copies.isAway(storePath)) failed();
+      else await this.parts.copies.take({ copies: [], removed: here }).catch(failed);
     }
   }
 

@@ -59,6 +59,12 @@ export class Copies {
     }
   }
 
+  /** Whether a store path that was there at the start is not now: what is on it cannot be deleted. */
+  isAway(storePath: number): boolean {
+    const path = this.paths[storePath];
+    return path?.isOpen === true && path.trouble !== undefined;
+  }
+
   /**
    * A temporary link to a file of this node with the same content, read and found right; undefined when there is none on
    * that store path.
@@ -128,7 +134,7 @@ export class Copies {
     return stored;
   }
 
-  /** A path that is gone takes no deletions now; the comparison with peers at its return brings them. */
+  /** A path that was not there at the start takes no deletions; the comparison after the next start brings them. */
   private isRemovable({ key, storePath, directory, name }: RemovedFile): boolean {
     const path = this.paths[storePath];
     if (!path?.isOpen) return false;
