@@ -8,7 +8,7 @@ import { isMissing } from '../store/errors.js';
 import { differenceFromName, readContent } from '../store/inspect.js';
 import { filePath } from '../store/layout.js';
 import { StorePath } from '../store/store-path.js';
-import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
 
@@ -76,9 +76,9 @@ async function problemOf(
       report.files++;
       report.bytes += content.size;
       if (!file.ours) report.foreign++;
-      if (!isCheckable(file)) report.unchecked++;
+      if (!tellsContent(file)) report.unchecked++;
     }
-    const difference = isCheckable(file) ? differenceFromName(file.name, content) : undefined;
+    const difference = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
     if (difference !== undefined) return difference;
     if (index && file.ours && !index.find(fileId.keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;
@@ -86,10 +86,4 @@ async function problemOf(
     if (isMissing(error)) return undefined; // deleted meanwhile
     return `cannot be read: ${(error as Error).message}`;
   }
-}
-
-/** FastDFS takes a slave whose name is as long as a normal one for a normal one; its tail gives it away. */
-function isCheckable(file: FoundFile): boolean {
-  const { size } = fileId.decodeName(file.name);
-  return size !== null && (file.ours || /^\d*(\.[^_-]*)?$/.test(file.name.slice(27)));
 }

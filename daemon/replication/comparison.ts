@@ -3,14 +3,15 @@ import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
 import type { Index } from '../index/index.js';
 import { differingParts } from '../index/inventory.js';
-import type { Copies, Copy, FailedCopy } from '../store/copies.js';
+import type { Copies } from '../store/copies.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
-import { differenceOf, toRecord } from './follower.js';
-import { decodeFiles, ENCLOSED_FILE, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
+import { toRecord } from './follower.js';
+import { ENCLOSED_FILE, PAGE_ENTRIES } from './page.js';
 import type { RateLimit } from './rate-limit.js';
+import { Refill } from './refill.js';
 
 /** Directories whose names are asked for at once. */
 const DIRECTORIES_AT_ONCE = 32;
@@ -31,7 +32,7 @@ export interface ComparisonParts {
 }
 
 /** What a comparison did. */
-interface Found {
+export interface Found {
   directories: number;
   files: number;
   bytes: number;
@@ -84,10 +85,7 @@ export class Comparison {
       );
     }
     const places = differingParts(mine.files, theirs.subarray(4, split));
-    for (let done = 0; done < places.length; done += DIRECTORIES_AT_ONCE) {
-      this.progress = { peer: member.peer.id, directories: done, of: places.length, files: found.files };
-      await this.takeDirectories(member, places.slice(done, done + DIRECTORIES_AT_ONCE), found, signal);
-    }
+    await this.takeDirectories(member, places, found, signal);
     if (found.files + found.deletions > 0)
       this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
     return found.toCome === 0;
@@ -116,16 +114,38 @@ export class Comparison {
     return removed.length;
   }
 
+  /** Some directories at a time; while their files come, the names in the next ones are asked for. */
   private async takeDirectories(member: Member, places: number[], found: Found, signal: AbortSignal): Promise<void> {
-    const { index, copies, fetcher, group } = this.parts;
+    const refill = new Refill(member, this.parts, found, signal);
+    const namesFrom = (first: number) => {
+      const names = this.askNames(member, places.slice(first, first + DIRECTORIES_AT_ONCE), signal);
+      names.catch(() => {}); // awaited when its turn comes
+      return names;
+    };
+    let next = namesFrom(0);
+    try {
+      for (let done = 0; done < places.length; done += DIRECTORIES_AT_ONCE) {
+        this.progress = { peer: member.peer.id, directories: done, of: places.length, files: found.files };
+        const files = await next;
+        next = namesFrom(done + DIRECTORIES_AT_ONCE);
+        found.directories += Math.min(DIRECTORIES_AT_ONCE, places.length - done);
+        await this.takeFiles(files, refill, found);
+      }
+    } finally {
+      await refill.end();
+    }
+  }
+
+  private async askNames(member: Member, places: number[], signal: AbortSignal): Promise<FileRecord[]> {
+    if (places.length === 0) return [];
     const body = Buffer.from(JSON.stringify({ places }));
-    const named = namesSchema.parse(
-      await member.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal }),
-    );
-    found.directories += places.length;
-    const lacking = named.files
-      .map((file) => toRecord(file, group))
-      .filter(({ key }) => !index.find(key) && !index.isDeleted(key));
+    const told = await member.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
+    return namesSchema.parse(told).files.map((file) => toRecord(file, this.parts.group));
+  }
+
+  private async takeFiles(files: FileRecord[], refill: Refill, found: Found): Promise<void> {
+    const { index, copies, fetcher } = this.parts;
+    const lacking = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
     const isSmall = ({ name }: FileRecord) => (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
     const large = lacking.filter((file) => !isSmall(file));
     if (large.length > 0) {
@@ -134,72 +154,7 @@ export class Comparison {
     }
     found.files += large.length;
     found.toCome += large.length;
-    await this.takeSmall(member, lacking.filter(isSmall), found, signal);
-  }
-
-  /** Fetches small files by the page; while one page is made durable, the next one comes. */
-  private async takeSmall(member: Member, wanted: FileRecord[], found: Found, signal: AbortSignal): Promise<void> {
-    let left = new Map(wanted.map((file) => [file.key.toString('hex'), file]));
-    let storing: Promise<void> = Promise.resolve();
-    try {
-      while (left.size > 0) {
-        const asked = new Map([...left].slice(0, PAGE_ENTRIES));
-        const page = await this.fetchPage(member, [...asked.values()], signal);
-        // What the peer leaves out is gone there, but what would not have fitted is asked for again.
-        const last = [...page.keys()].at(-1);
-        const keys = [...asked.keys()];
-        const answered = new Set(
-          last === undefined || page.size === asked.size ? keys : keys.slice(0, keys.indexOf(last) + 1),
-        );
-        left = new Map([...left].filter(([key]) => !answered.has(key)));
-        await storing;
-        storing = this.store([...page.values()], found);
-        storing.catch(() => {}); // awaited below, or in the next round
-      }
-    } finally {
-      await storing;
-    }
-  }
-
-  private async fetchPage(member: Member, files: FileRecord[], signal: AbortSignal): Promise<Map<string, Copy>> {
-    const body = Buffer.from(JSON.stringify({ keys: files.map(({ key }) => key.toString('hex')) }));
-    const page = await member.client.ask('/files', {
-      method: 'POST',
-      body,
-      timeout: 60_000,
-      limit: PAGE_LIMIT,
-      signal,
-    });
-    await this.parts.limit.take(page.length, signal);
-    const copies = new Map<string, Copy>();
-    const { files: named, contents } = decodeFiles(page);
-    for (const file of named) {
-      const record = toRecord(file, this.parts.group);
-      copies.set(record.key.toString('hex'), { ...record, content: contents.get(file) ?? Buffer.alloc(0) });
-    }
-    return copies;
-  }
-
-  private async store(files: Copy[], found: Found): Promise<void> {
-    const { index, copies, fetcher } = this.parts;
-    const good: Copy[] = [];
-    const bad: FailedCopy[] = [];
-    for (const copy of files) {
-      const reason = differenceOf(copy, copy.content as Buffer);
-      if (reason === undefined) good.push(copy);
-      else bad.push({ copy, reason });
-      found.bytes += (copy.content as Buffer).length;
-    }
-    found.files += good.length;
-    await copies.take({
-      copies: good,
-      alongside: (failed) => {
-        for (const { copy, reason } of [...bad, ...failed]) index.missing.add(copy, { reason });
-        for (const { key } of good) if (!failed.some(({ copy }) => copy.key === key)) index.missing.remove(key);
-        found.toCome += bad.length + failed.length;
-        if (bad.length + failed.length > 0) fetcher.wake();
-      },
-    });
+    await refill.take(lacking.filter(isSmall));
   }
 }
 

@@ -9,7 +9,7 @@ import { differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import type { FileRecord } from '../store/records.js';
 import type { Store } from '../store/store.js';
-import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
 import { RateLimit } from './rate-limit.js';
 
@@ -192,7 +192,7 @@ export class Scrub {
       const { size } = statSync(location);
       await limit?.take(size + FILE_COST, this.ending.signal);
       const content = await readContent(location, { sha256: true });
-      const problem = isCheckable(file) ? differenceFromName(file.name, content) : undefined;
+      const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
       if (problem !== undefined) {
         alarms.raise('damage', file.name, `${problem}; the file has no record here and is left as it is`);
         progress.bad++;
@@ -204,11 +204,6 @@ export class Scrub {
       if (!isMissing(error)) throw error; // else deleted meanwhile
     }
   }
-}
-
-/** FastDFS takes a slave whose name is as long as a normal one for a normal one; its tail gives it away. */
-function isCheckable({ ours, name }: FoundFile): boolean {
-  return ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27));
 }
 
 async function problemOf(path: string, record: FileRecord): Promise<string | undefined> {

@@ -36,6 +36,15 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
   return found;
 }
 
+/**
+ * Whether a name tells size and CRC32 of its file. FastDFS takes a slave whose name is as long as a normal one for a normal
+ * one; its tail gives it away.
+ */
+export function tellsContent({ ours, name }: FoundFile): boolean {
+  const { size } = fileId.decodeName(name);
+  return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27)));
+}
+
 /** The directories of a store path that exist, in order. */
 export function* directoriesOf(path: StorePath): Generator<number> {
   const isDirectory = (entry: Dirent) => entry.isDirectory() && /^[0-9A-F]{2}$/.test(entry.name);

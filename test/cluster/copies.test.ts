@@ -144,7 +144,11 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   await a.until(async () => /disk: .*s0/.test((await a.command('status')).stdout), 'aware of it');
   const uploads = await Promise.all(Array.from({ length: 10 }, () => a.upload(Buffer.from('more'))));
   // Seen to fail (503 after the time for copies) without restrictPaths.
-  t.strictSame(uploads.filter(({ id }) => !id.includes('/M01/')), [], 'go to the disk that both have');
+  t.strictSame(
+    uploads.filter(({ id }) => !id.includes('/M01/')),
+    [],
+    'go to the disk that both have',
+  );
   renameSync(...([...away(b)].reverse() as [string, string]));
   for (const id of [first, second]) {
     await b.until(async () => (await b.get(id)).status === 404, 'rid of it', 10);

@@ -1,0 +1,90 @@
+import type { Member } from '../cluster/cluster.js';
+import type { Copy, FailedCopy } from '../store/copies.js';
+import type { FileRecord } from '../store/records.js';
+import type { ComparisonParts, Found } from './comparison.js';
+import { differenceOf, toRecord } from './follower.js';
+import { decodeFiles, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
+
+/** Pages that are being made durable while the next one comes: the sync of one is the time to write another. */
+const PAGES_AT_ONCE = 3;
+
+/** Fetches many small files of one peer, by the page. */
+export class Refill {
+  private readonly storing = new Set<Promise<void>>();
+  private failure: unknown;
+
+  constructor(
+    private readonly member: Member,
+    private readonly parts: ComparisonParts,
+    private readonly found: Found,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  /** Fetches these files; those of the last pages may not be durable yet. Rejects when any could not be taken over. */
+  async take(wanted: FileRecord[]): Promise<void> {
+    let left = wanted;
+    while (left.length > 0) {
+      const asked = left.slice(0, PAGE_ENTRIES);
+      const page = await this.fetchPage(asked);
+      // What the peer leaves out is gone there, but what would not have fitted is asked for again.
+      const last = page.at(-1)?.name;
+      const answered = last === undefined ? asked.length : asked.findIndex(({ name }) => name === last) + 1;
+      if (answered === 0) throw new Error(`node ${this.member.peer.id} sent ${last}, which it was not asked for`);
+      left = left.slice(page.length === asked.length ? asked.length : answered);
+      while (this.storing.size >= PAGES_AT_ONCE) await Promise.race(this.storing);
+      this.throwFailure();
+      const storing = this.store(page).catch((error: unknown) => {
+        this.failure ??= error;
+      });
+      this.storing.add(storing);
+      void storing.then(() => this.storing.delete(storing));
+    }
+  }
+
+  /** Resolves when all that was taken is durable. Rejects when any of it is not. */
+  async end(): Promise<void> {
+    await Promise.all(this.storing);
+    this.throwFailure();
+  }
+
+  private throwFailure(): void {
+    if (this.failure !== undefined) throw this.failure;
+  }
+
+  private async fetchPage(files: FileRecord[]): Promise<Copy[]> {
+    const { signal } = this;
+    const body = Buffer.from(JSON.stringify({ keys: files.map(({ key }) => key.toString('hex')) }));
+    const options = { method: 'POST', body, timeout: 60_000, limit: PAGE_LIMIT, signal } as const;
+    const page = await this.member.client.ask('/files', options);
+    await this.parts.limit.take(page.length, signal);
+    const { files: named, contents } = decodeFiles(page);
+    return named.map((file) => ({
+      ...toRecord(file, this.parts.group),
+      content: contents.get(file) ?? Buffer.alloc(0),
+    }));
+  }
+
+  private async store(files: Copy[]): Promise<void> {
+    const { index, copies, fetcher } = this.parts;
+    const good: Copy[] = [];
+    const bad: FailedCopy[] = [];
+    for (const copy of files) {
+      const content = copy.content as Buffer;
+      const reason = differenceOf(copy, content);
+      if (reason === undefined) good.push(copy);
+      else bad.push({ copy, reason });
+      this.found.bytes += content.length;
+    }
+    this.found.files += good.length;
+    await copies.take({
+      copies: good,
+      alongside: (failed) => {
+        const lacking = [...bad, ...failed];
+        for (const { key } of good) index.missing.remove(key);
+        for (const { copy, reason } of lacking) index.missing.add(copy, { reason });
+        this.found.toCome += lacking.length;
+        if (lacking.length > 0) fetcher.wake();
+      },
+    });
+  }
+}
