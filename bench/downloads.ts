@@ -13,7 +13,8 @@ const SIZES: [name: string, bytes: number, files: number, references: Record<str
   ['1 MB', 1_000_000, 100, LARGE],
 ];
 
-async function store(server: BenchServer, bytes: number): Promise<string> {
+/** Stores a file; returns its ID. */
+export async function store(server: BenchServer, bytes: number): Promise<string> {
   const answer = await fetch(`${server.origin}/upload?ext=jpg`, {
     method: 'POST',
     headers: { authorization: `Bearer ${server.key}`, accept: 'text/plain' },

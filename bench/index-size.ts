@@ -3,7 +3,7 @@ import { fdatasync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Index } from '../daemon/index/index.js';
-import type { StoredFile } from '../daemon/store/records.js';
+import type { Batch, StoredFile } from '../daemon/store/records.js';
 import fileId from '../file-id/file-id.js';
 
 const sync = promisify(fdatasync);
@@ -21,12 +21,31 @@ export interface IndexCosts {
   bytesPerFile: number;
 }
 
-function storedFile(number: number): StoredFile {
+/** The record of a file that does not exist; their numbers make them different. */
+export function storedFile(number: number): StoredFile {
   const created = 1_795_000_000 + Math.floor(number / 5000);
   const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number % 5000 });
   const name = `${key.toString('base64url')}417.jpg`;
   const directory = Math.floor(number / 100) % 65536;
-  return { id: name, key, storePath: 0, directory, name, size: 1000, crc32: number, sha256: randomBytes(32), created, accepted: false };
+  return {
+    id: name,
+    key,
+    storePath: 0,
+    directory,
+    name,
+    size: 1000,
+    crc32: number,
+    sha256: randomBytes(32),
+    created,
+    accepted: false,
+  };
+}
+
+/** What adds such files to an index. */
+export function batchOf(added: StoredFile[]): Batch {
+  // A checkpoint beyond all of them: no start looks for their files, which do not exist.
+  const second = (added.at(-1)?.created ?? 0) + 1;
+  return { added, removed: [], checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [] } };
 }
 
 function microseconds(count: number, work: () => void): number {
@@ -48,11 +67,9 @@ export async function measureIndex(data: string, files: number): Promise<IndexCo
     for (let number = from; number < to; number += BATCH) {
       const added = Array.from({ length: Math.min(BATCH, to - number) }, (_, offset) => storedFile(number + offset));
       if (Math.random() < (LOOKUPS * 1.2) / files) sample.push(...added);
-      // A checkpoint beyond all of them: no start looks for their files, which do not exist.
-      const second = (added.at(-1)?.created ?? 0) + 1;
-      const checkpoint = { second, directory: 0, tombstones: [0], deletions: [], copies: [] };
+      const batch = batchOf(added);
       const started = process.hrtime.bigint();
-      index.record({ added, removed: [], checkpoint });
+      index.record(batch);
       spent += process.hrtime.bigint() - started;
       await sync(index.journalDescriptor);
     }

@@ -36,3 +36,9 @@ export function childrenOf(parent: number): number[] {
       }
     });
 }
+
+/** CPU seconds of the children of a process that have ended. */
+export function reapedCpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[13]) + Number(fields[14])) / TICKS;
+}

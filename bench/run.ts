@@ -1,5 +1,6 @@
 /*
  * `npm run bench`: measures, prints tables, and keeps them in bench/README.md. Never a test: it needs a quiet machine.
+ * `npm run bench cluster` measures that part alone.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { version } from '../daemon/version.js';
+import { measureCluster } from './cluster.js';
 import { benchDownloads } from './downloads.js';
 import { measureIndex } from './index-size.js';
 import { benchLarge } from './large.js';
@@ -18,17 +20,16 @@ import { benchUploads } from './uploads.js';
 
 const ROUNDS = 5;
 const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
-const BEGIN = '<!-- results -->';
 
 function sh(command: string): string {
   return execFileSync('sh', ['-c', command], { encoding: 'utf8' }).trim();
 }
 
-function installWrk(): void {
+function install(program: string): void {
   try {
-    sh('command -v wrk');
+    sh(`command -v ${program}`);
   } catch {
-    execFileSync('apt-get', ['install', '-y', '-q', 'wrk'], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('apt-get', ['install', '-y', '-q', program], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
 }
 
@@ -63,7 +64,6 @@ async function measureIndexes(directory: string): Promise<string> {
 }
 
 async function measureTraffic(directory: string): Promise<string> {
-  mkdirSync(directory);
   const server = await startServer(directory);
   try {
     // Uploads first: where large files were just deleted, the disk creates slowly for minutes.
@@ -82,21 +82,54 @@ function describeTraffic(rows: string[][], peakBytes: number): string {
   return `${markdownTable([heading, ...rows])}\n\n${peak}`;
 }
 
-installWrk();
+/** What is measured, in this order; by the names that may stand on the command line. */
+const PARTS: Record<string, (directory: string) => Promise<string>> = {
+  // Before the disk has been used.
+  index: measureIndexes,
+  traffic: measureTraffic,
+  cluster: measureCluster,
+};
+
+function installPrograms(parts: readonly string[]): void {
+  install('wrk');
+  if (parts.includes('cluster')) install('rsync');
+}
+
+/** Writes a part's tables into the README, where its last ones stood. */
+function keep(part: string, results: string): void {
+  const before = readFileSync(README, 'utf8');
+  const place = new RegExp(`(<!-- ${part} -->\n).*?(\n<!-- end of ${part} -->)`, 's');
+  if (!place.test(before)) throw new Error(`${README} has no place for the results of ${part}`);
+  writeFileSync(
+    README,
+    before.replace(place, (_, begin: string, end: string) => begin + results + end),
+  );
+}
+
+/** When, of what, where. */
+function circumstances(directory: string, part: string): string {
+  const nginx = sh('nginx -v 2>&1').replace('nginx version: ', '');
+  const programs = `fidfs ${version}, Node ${process.version}, ${nginx}, Linux ${release()}`;
+  const machine = `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${sh(`stat -f -c %T ${directory}`)}`;
+  const date = new Date().toISOString().slice(0, 10);
+  return `${date}, ${programs}; ${machine}. Made by \`npm run bench ${part}\`: medians of interleaved runs (least to most).`;
+}
+
+const named = process.argv.slice(2);
+const unknown = named.filter((name) => !(name in PARTS));
+if (unknown.length > 0)
+  throw new Error(`no such part: ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
+const chosen = Object.keys(PARTS).filter((name) => named.length === 0 || named.includes(name));
+installPrograms(chosen);
 const directory = mkdtempSync(join(process.env.BENCH_DIRECTORY ?? '/var/tmp', 'fidfs-bench-'));
 try {
-  const indexes = await measureIndexes(directory);
-  process.stdout.write(`${indexes}\n\n`);
-  const traffic = await measureTraffic(join(directory, 'traffic'));
-  const versions = [
-    `fidfs ${version}, Node ${process.version}, ${sh('nginx -v 2>&1').replace('nginx version: ', '')}, Linux ${release()}`,
-    `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${sh(`stat -f -c %T ${directory}`)}`,
-  ].join('; ');
-  const date = new Date().toISOString().slice(0, 10);
-  const results = `${BEGIN}\n\n${date}, ${versions}. Made by \`npm run bench\`: medians of ${ROUNDS} interleaved runs (least to most).\n\n${traffic}\n\n${indexes}\n`;
-  process.stdout.write(`${traffic}\n`);
-  const before = readFileSync(README, 'utf8').split(BEGIN)[0];
-  writeFileSync(README, `${before}${results}`);
+  for (const part of chosen) {
+    const within = join(directory, part);
+    mkdirSync(within);
+    const tables = (await PARTS[part]?.(within)) ?? '';
+    process.stdout.write(`${tables}\n\n`);
+    keep(part, `\n${circumstances(directory, part)}\n\n${tables}\n`);
+  }
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

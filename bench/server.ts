@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { daemonProgram } from '../daemon/cli/processes.js';
@@ -9,6 +9,9 @@ import { findNginx } from '../nginx/programs.js';
 import { includeLines, writeIncludes } from '../nginx/write.js';
 import { freePort } from '../test/helpers/ports.js';
 import { childrenOf } from './processes.js';
+
+/** A node that is not ready by then will not be. */
+const READY_SECONDS = 60;
 
 /** A node under measurement, and beside it, in the same nginx, what it is compared with. */
 export interface BenchServer {
@@ -27,17 +30,23 @@ export interface BenchServer {
  * Starts the daemon and one nginx with one worker. Beside fidfs it serves the same files as plain `alias` with the same
  * open_file_cache (`/cached/`) and without one (`/uncached/`), both with the sendfile and tcp_nopush of Debian's nginx,
  * and with all settings as for a large file of ours (`/same/`), and takes DAV PUTs (`/dav/`).
+ * @param extra settings, as environment variables
+ * @param seconds how long it may take to get ready
  */
-export async function startServer(directory: string, extra: Record<string, string> = {}): Promise<BenchServer> {
+export async function startServer(
+  directory: string,
+  extra: Record<string, string> = {},
+  seconds = READY_SECONDS,
+): Promise<BenchServer> {
   const key = 'bench-key-0123456789abcdef';
   const data = join(directory, 'data');
-  const port = await freePort();
   const environment = {
     ...{ FIDFS_DATA: data, FIDFS_KEY: key, FIDFS_WORKERS: '1', FIDFS_RESERVE: '1MiB' },
-    ...{ FIDFS_LISTEN: `127.0.0.1:${port}`, FIDFS_DAEMON_LISTEN: `127.0.0.1:${await freePort()}` },
+    ...{ FIDFS_LISTEN: `127.0.0.1:${await freePort()}`, FIDFS_DAEMON_LISTEN: `127.0.0.1:${await freePort()}` },
     ...extra,
   };
   const settings = loadSettings(undefined, environment);
+  const { port } = settings.listen;
   mkdirSync(data, { recursive: true });
   const { main, execArgv, env } = daemonProgram();
   const daemon = spawn(process.execPath, [...execArgv, main, ''], {
@@ -47,20 +56,30 @@ export async function startServer(directory: string, extra: Record<string, strin
   const davDirectory = join(directory, 'dav');
   const nginx = startNginx(settings, directory, davDirectory, port);
   const origin = `http://127.0.0.1:${port}`;
-  await untilReady(origin);
+  const stop = async () => {
+    for (const child of [nginx, daemon]) await endOf(child);
+  };
+  try {
+    await untilReady(origin, seconds);
+  } catch (error) {
+    await stop();
+    process.stderr.write(readFileSync(join(directory, 'nginx', 'error.log'), 'utf8').slice(-2000));
+    throw error;
+  }
   const [workerPid] = childrenOf(nginx.pid as number);
   return {
-    ...{ settings, key, origin, davDirectory },
+    ...{ settings, key, origin, davDirectory, stop },
     daemonPid: daemon.pid as number,
     workerPid: workerPid as number,
-    stop: async () => {
-      for (const child of [nginx, daemon]) {
-        const ended = once(child, 'exit');
-        child.kill('SIGTERM');
-        await ended;
-      }
-    },
   };
+}
+
+/** Ends a program, if it has not ended by itself. */
+export async function endOf(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
 }
 
 function startNginx(settings: Settings, directory: string, davDirectory: string, port: number): ChildProcess {
@@ -77,7 +96,7 @@ function startNginx(settings: Settings, directory: string, davDirectory: string,
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   writeFileSync(
     configuration,
-    `${load} ${user} daemon off; worker_processes 1; pcre_jit on; pid "${work}/nginx.pid"; error_log stderr error;
+    `${load} ${user} daemon off; worker_processes 1; pcre_jit on; pid "${work}/nginx.pid"; error_log "${work}/error.log" error;
 events { worker_connections 4096; }
 http {
   server_tokens off; keepalive_requests 100000000;
@@ -105,12 +124,12 @@ http {
 }
 `,
   );
-  const words = ['-e', 'stderr', '-p', work, '-c', configuration];
+  const words = ['-e', join(work, 'error.log'), '-p', work, '-c', configuration];
   return spawn(programs.nginx, words, { stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-async function untilReady(origin: string): Promise<void> {
-  for (let attempt = 0; attempt < 500; attempt++) {
+async function untilReady(origin: string, seconds: number): Promise<void> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; ) {
     const ready = await fetch(`${origin}/readyz`).then(
       (answer) => answer.ok,
       () => false,

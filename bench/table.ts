@@ -5,6 +5,12 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? (sorted[middle] ?? 0) : ((sorted[middle - 1] ?? 0) + (sorted[middle] ?? 0)) / 2;
 }
 
+/** The number that so much of several numbers (0.99: of a hundred all but one) do not exceed. */
+export function quantile(numbers: readonly number[], share: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /** Median and spread: "10.2k (9.8k to 10.5k)". */
 export function withSpread(numbers: readonly number[], unit = ''): string {
   return `${short(median(numbers))}${unit} (${short(Math.min(...numbers))} to ${short(Math.max(...numbers))})`;

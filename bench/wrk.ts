@@ -74,6 +74,22 @@ function request() n = n % #paths + 1; return wrk.format("GET", paths[n]) end`,
   );
 }
 
+/** A script that sends so many bodies, each another one of the same length, and ends. */
+export function postOnceEachScript(directory: string, name: string, key: string, body: Buffer, count: number): string {
+  return sendScript(
+    directory,
+    name,
+    body,
+    `wrk.method = "POST"; wrk.path = "/upload?ext=jpg"; wrk.headers["Authorization"] = "Bearer ${key}"
+local n, body = 0, wrk.body
+function request()
+  n = n + 1
+  if n == ${count} then wrk.thread:stop() end
+  return wrk.format(nil, nil, nil, string.format("%010d", n) .. body:sub(11))
+end`,
+  );
+}
+
 /** A script that sends one body again and again. */
 export function postScript(directory: string, name: string, key: string, type: string, body: Buffer): string {
   return sendScript(

@@ -116,6 +116,7 @@ export class Replication {
   /** Why this node has not what its peers have, for people; undefined when it has. */
   get lag(): string | undefined {
     for (const { member, caughtUp, hasCompared, backlog, id } of this.followers) {
+      if (member.state === 'unknown') return `it has not asked node ${id} yet`;
       // Of a peer that is not there, nothing can be had.
       if (!member.isUp) continue;
       if (!caughtUp || !hasCompared) return `it has not yet had everything of node ${id} since its start`;

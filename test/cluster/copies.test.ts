@@ -55,7 +55,7 @@ t.test('too few nodes: 503 before the body is read, and nothing is kept', async 
 
 // Seen to fail without undo().
 t.test('copies that are not made in time: 503, and the upload is undone on all nodes', async (t) => {
-  const env = { FIDFS_COPY_TIMEOUT: '1s' };
+  const env = { FIDFS_COPY_TIMEOUT: '3s' };
   const { nodes, links } = await createLinkedCluster(t, { groups: ['group1', 'group1'], env });
   const [a, b] = nodes as Pair;
   await startAll(nodes);
@@ -101,7 +101,7 @@ t.test('a deletion by any node is gone from all, and a follower that was away do
     [false, false, false],
     'off all disks with the 204',
   );
-  for (const node of nodes) await node.until(async () => (await node.get(first)).status === 404, 'rid of it', 2);
+  for (const node of nodes) await node.until(async () => (await node.get(first)).status === 404, 'rid of it', 10);
   t.equal((await a.delete(first)).status, 404, 'and deleted once');
   await c.stop();
   t.equal((await a.delete(second)).status, 204);
@@ -169,7 +169,7 @@ t.test('a file that a node has not got yet can be deleted there', async (t) => {
   await b.until(async () => (await b.delete(id)).status === 204, 'done');
   await a.until(() => !a.hasFile(id), 'rid of it');
   // 503 for the second in which the other counts as down.
-  await b.until(async () => (await b.get(id)).status === 404, 'rid of it too', 5);
+  await b.until(async () => (await b.get(id)).status === 404, 'rid of it too', 30);
   await ready(b);
   const unknown = await b.delete('group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg');
   t.equal(unknown.status, 404, String(unknown.body));

@@ -89,7 +89,7 @@ t.test('two groups of two nodes', async (t) => {
     t.equal((await b.delete(id)).status, 204);
     t.notOk(c.hasFile(id) || d.hasFile(id));
     t.equal((await a.delete(id)).status, 404);
-    for (const node of nodes) await node.until(async () => (await node.get(id)).status === 404, 'rid of it', 3);
+    for (const node of nodes) await node.until(async () => (await node.get(id)).status === 404, 'rid of it', 10);
     t.equal((await a.delete(id.replace('group2', 'group3'))).status, 404);
   });
 

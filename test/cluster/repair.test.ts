@@ -109,7 +109,7 @@ t.test('a node', async (t) => {
     await c.command('scrub');
     t.equal(readdirSync(join(b.storePath, 'quarantine')).length, 1);
     // But for a second in which nginx may have it open.
-    await b.until(async () => (await b.get(id)).status !== 200, 'silent about it', 3);
+    await b.until(async () => (await b.get(id)).status !== 200, 'silent about it', 10);
     t.match((await b.command('status')).stdout, /In trouble: .*damage/);
     await a.start();
     await holds(b, [id]);

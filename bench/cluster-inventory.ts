@@ -1,0 +1,71 @@
+import { copyFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Member } from '../daemon/cluster/cluster.js';
+import { PeerClient } from '../daemon/cluster/peer-client.js';
+import { Index } from '../daemon/index/index.js';
+import { Comparison, type ComparisonParts } from '../daemon/replication/comparison.js';
+import { RateLimit } from '../daemon/replication/rate-limit.js';
+import { batchOf, storedFile } from './index-size.js';
+import { planPair } from './pair.js';
+import { withSpread } from './table.js';
+
+const FILES = 1_000_000;
+const BATCH = 10_000;
+
+/**
+ * Compares the inventories of two nodes that have the same 1,000,000 files. One is a running node; the other is this
+ * process, which runs what a node runs, over HTTP and nginx. Both digest their index at the same time, as two nodes do.
+ * Returns a table row.
+ */
+export async function benchInventory(directory: string, rounds: number): Promise<string[]> {
+  const own = join(directory, 'own');
+  const theirs = join(directory, 'node2', 'data');
+  await fillIndex(own);
+  mkdirSync(theirs, { recursive: true });
+  copyFileSync(join(own, 'index.db'), join(theirs, 'index.db'));
+  // Without the scrub, which would find that none of these files exists.
+  const pair = await planPair(directory, { FIDFS_SCRUB_DAYS: '0', FIDFS_COPIES: '1' });
+  const node = await pair.start(1);
+  const index = new Index(join(own, 'index.db'));
+  const peer = { id: node.settings.serverId, group: node.settings.group, url: node.origin };
+  const client = new PeerClient(peer, 1, node.settings.peerSecret ?? '');
+  const comparison = new Comparison(partsFor(index));
+  const times: number[] = [];
+  try {
+    for (let round = 0; round < rounds; round++) {
+      const started = performance.now();
+      const isComplete = await comparison.run(new Member(peer, client), new AbortController().signal);
+      times.push((performance.now() - started) / 1000);
+      if (!isComplete) throw new Error('the inventories are not equal');
+    }
+  } finally {
+    await client.close();
+    await index.close();
+    await node.stop();
+  }
+  return ['comparing 1,000,000 files each, all equal', '', withSpread(times, ' s'), '', '', '', ''];
+}
+
+async function fillIndex(data: string): Promise<void> {
+  mkdirSync(data, { recursive: true });
+  const index = new Index(join(data, 'index.db'));
+  for (let number = 0; number < FILES; number += BATCH) {
+    index.record(batchOf(Array.from({ length: BATCH }, (_, offset) => storedFile(number + offset))));
+    // Between them the journal is copied into the index.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await index.close();
+}
+
+/** What a comparison works with; where nothing differs, it only needs the index. */
+function partsFor(index: Index): ComparisonParts {
+  const unneeded = (): never => {
+    throw new Error('the inventories are not equal');
+  };
+  const none = new Proxy({}, { get: unneeded });
+  return {
+    ...{ group: 'group1', index, paths: [], limit: new RateLimit(Number.POSITIVE_INFINITY), info: unneeded },
+    copies: none as ComparisonParts['copies'],
+    fetcher: none as ComparisonParts['fetcher'],
+  };
+}

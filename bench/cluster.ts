@@ -1,0 +1,83 @@
+/*
+ * What it costs to be several: copies, the way to a peer, filling an empty node. All nodes are on this machine and on one
+ * file system, so CPU is what counts most; the sync of one waits for what the other has written.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { benchCopies, benchLag } from './cluster-copies.js';
+import { benchFill } from './cluster-fill.js';
+import { benchInventory } from './cluster-inventory.js';
+import { store } from './downloads.js';
+import { planPair } from './pair.js';
+import { markdownTable, short, withSpread } from './table.js';
+import { getScript, interleave, type Load, ratio } from './wrk.js';
+
+const ROUNDS = 5;
+/** For what takes long. */
+const FEW_ROUNDS = 3;
+const BYTES = 100_000;
+const FILES = 500;
+
+/** Measures nodes that work together; in about four minutes. Returns a table. */
+export async function measureCluster(directory: string): Promise<string> {
+  const rows: string[][] = [];
+  const within = (name: string): string => {
+    const inner = join(directory, name);
+    mkdirSync(inner);
+    return inner;
+  };
+  const add = (...added: string[][]) => {
+    // Seen at once, because the whole takes a while.
+    for (const row of added) process.stderr.write(`${row.join(' | ')}\n`);
+    rows.push(...added);
+  };
+  add(...(await benchCopies(within('copies'), ROUNDS)));
+  add(await benchLag(within('lag'), FEW_ROUNDS));
+  add(await benchReads(within('reads'), ROUNDS));
+  add(await benchFill(within('fill'), FEW_ROUNDS));
+  add(await benchInventory(within('inventory'), ROUNDS));
+  const heading = [
+    'work of two nodes',
+    'reference',
+    'fidfs',
+    'CPU us/op',
+    'reference',
+    'CPU us/op',
+    'fidfs by reference',
+  ];
+  return markdownTable([heading, ...rows]);
+}
+
+/** GET through one node of files that only another one has, against GET of the same files there. Returns a table row. */
+async function benchReads(directory: string, rounds: number): Promise<string[]> {
+  // Of another group: within its own the node would copy them.
+  const pair = await planPair(directory, {}, ['group1', 'group2']);
+  const [holder, asker] = await pair.startBoth();
+  try {
+    const ids: string[] = [];
+    for (let file = 0; file < FILES; file++) ids.push(await store(holder, BYTES));
+    const script = getScript(
+      directory,
+      'get',
+      ids.map((id) => `/${id}`),
+    );
+    const load = (origin: string, pids: number[]): Load => ({ origin, script, connections: 64, seconds: 2, pids });
+    const runs = await interleave(
+      {
+        peer: load(asker.origin, [asker.workerPid, holder.workerPid]),
+        local: load(holder.origin, [holder.workerPid]),
+      },
+      rounds,
+    );
+    const columns = [runs.peer, runs.local].flatMap((some) => [
+      withSpread(some.map(({ rate }) => rate)),
+      withSpread(some.map(({ cpu }) => cpu)),
+    ]);
+    return [
+      ...['GET 100 KB from a peer through this node', 'the peer itself', ...columns],
+      `rate ${short(ratio(runs.peer, runs.local))}`,
+    ];
+  } finally {
+    await Promise.all([holder.stop(), asker.stop()]);
+  }
+}
