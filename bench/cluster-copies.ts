@@ -12,7 +12,7 @@ import { interleave, type Load, postScript, type Run, ratio } from './wrk.js';
 
 const BYTES = 1000;
 /** Lone uploads of each kind in a round. */
-const LONE = 200;
+const LONE = 100;
 /** Uploads a second while the lag is measured, and for how long. */
 const RATE = 1000;
 const LAG_SECONDS = 5;

@@ -37,7 +37,7 @@ export async function benchFill(directory: string, rounds: number): Promise<stri
       const started = performance.now();
       const second = await pair.start(1, { place: `filled-${round}` });
       try {
-        // Ready it is before it has heard of its peer, too.
+        // Whatever it says of itself: until it has them all.
         while ((await filesOf(second)) < files) await sleep(50);
         const seconds = (performance.now() - started) / 1000;
         const spent = cpuSeconds(pidsOf(first, second)) - before;

@@ -13,8 +13,10 @@ import { markdownTable, short, withSpread } from './table.js';
 import { getScript, interleave, type Load, ratio } from './wrk.js';
 
 const ROUNDS = 5;
-/** For what takes long. */
+/** For what differs little. */
 const FEW_ROUNDS = 3;
+/** For what takes long. */
+const FILLS = 2;
 const BYTES = 100_000;
 const FILES = 500;
 
@@ -33,9 +35,9 @@ export async function measureCluster(directory: string): Promise<string> {
   };
   add(...(await benchCopies(within('copies'), ROUNDS)));
   add(await benchLag(within('lag'), FEW_ROUNDS));
-  add(await benchReads(within('reads'), ROUNDS));
-  add(await benchFill(within('fill'), FEW_ROUNDS));
-  add(await benchInventory(within('inventory'), ROUNDS));
+  add(await benchReads(within('reads'), FEW_ROUNDS));
+  add(await benchFill(within('fill'), FILLS));
+  add(await benchInventory(within('inventory'), FEW_ROUNDS));
   const heading = [
     'work of two nodes',
     'reference',

@@ -37,8 +37,9 @@ interface Follower {
 interface Waiter {
   numbers: readonly number[];
   followers: number;
-  /** When its copies last came nearer. */
+  /** When its copies last came nearer, and how long that may be ago; in milliseconds. */
   progress: number;
+  patience: number;
   settle(enough: boolean): void;
 }
 
@@ -46,6 +47,7 @@ interface Waiter {
 export class Acknowledgements {
   private readonly followers = new Map<number, Follower>();
   private readonly waiters = new Set<Waiter>();
+  private timer: NodeJS.Timeout | undefined;
 
   /** @param isDown whether a follower is known not to answer */
   constructor(
@@ -124,23 +126,29 @@ export class Acknowledgements {
    */
   wait(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const waiter: Waiter = { numbers, followers, progress: Date.now(), settle: () => {} };
-      const timer = setInterval(() => {
-        if (Date.now() - waiter.progress > patience) waiter.settle(false);
-      }, LOOK_MILLISECONDS);
-      waiter.settle = (enough) => {
-        clearInterval(timer);
+      const settle = (enough: boolean) => {
         this.waiters.delete(waiter);
         resolve(enough);
       };
+      const waiter: Waiter = { numbers, followers, patience, progress: Date.now(), settle };
       this.waiters.add(waiter);
       this.settleWhenHeld(waiter);
+      // One timer for all of them, while there are any.
+      if (this.waiters.size > 0) this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
     });
   }
 
   /** Resolves when nobody waits for copies any more. */
   async idle(): Promise<void> {
     while (this.waiters.size > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  private lookAtWaiters(): void {
+    const now = Date.now();
+    for (const waiter of this.waiters) if (now - waiter.progress > waiter.patience) waiter.settle(false);
+    if (this.waiters.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
   }
 
   private settleWhenHeld(waiter: Waiter): void {

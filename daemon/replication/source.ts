@@ -131,10 +131,12 @@ class PageBuilder {
     if (!path?.isOpen) return undefined;
     const id = fileId.join(this.group, storePath, directory, name);
     const file = { id, sha256: sha256.toString('hex') };
-    const { size } = fileId.decodeName(name);
-    if (size === null || size > ENCLOSED_FILE) return file;
-    const recent = this.recent.find(key);
-    const content = recent ?? toPieces(readSmallFile(filePath(path.root, directory, name), size));
+    let content = this.recent.find(key);
+    if (!content) {
+      const { size } = fileId.decodeName(name);
+      if (size === null || size > ENCLOSED_FILE) return file;
+      content = toPieces(readSmallFile(filePath(path.root, directory, name), size));
+    }
     if (!content) return undefined;
     const enclosed = content.reduce((sum, piece) => sum + piece.length, 0);
     this.contents.push(...content);
