@@ -74,18 +74,19 @@ function request() n = n % #paths + 1; return wrk.format("GET", paths[n]) end`,
   );
 }
 
-/** A script that sends so many bodies, each another one of the same length, and ends. */
+/** A script that sends at most so many bodies, each another one of the same length. */
 export function postOnceEachScript(directory: string, name: string, key: string, body: Buffer, count: number): string {
   return sendScript(
     directory,
     name,
     body,
     `wrk.method = "POST"; wrk.path = "/upload?ext=jpg"; wrk.headers["Authorization"] = "Bearer ${key}"
-local n, body = 0, wrk.body
+local n, start, body = 0, tostring(os.time()), wrk.body
 function request()
   n = n + 1
   if n == ${count} then wrk.thread:stop() end
-  return wrk.format(nil, nil, nil, string.format("%010d", n) .. body:sub(11))
+  local own = start .. "-" .. n .. "-"
+  return wrk.format(nil, nil, nil, own .. body:sub(#own + 1))
 end`,
   );
 }

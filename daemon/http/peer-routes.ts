@@ -46,7 +46,9 @@ export function addPeerRoutes(
   server.post(`${PEER_PREFIX}/log`, hooks, async (request, reply) => {
     const question = parse(questionSchema, await readJson(request));
     const gone = new AbortController();
-    reply.raw.once('close', () => gone.abort());
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) gone.abort();
+    });
     const page = await replication.source.log(senders.get(request.raw) as number, question, gone.signal);
     if (!page) throw new Problem('unavailable', 'This node is stopping; try again in a few seconds.');
     return sendBytes(reply, page);

@@ -97,6 +97,8 @@ export class Replication {
 
   async stop(): Promise<void> {
     this.ending.abort();
+    this.urgent.abort();
+    clearTimeout(this.downTimer);
     this.source.stop();
     await Promise.all(this.followers.map((follower) => follower.stop()));
     await this.fetcher.stop();
@@ -195,7 +197,7 @@ export class Replication {
       if (follower.member.isUp && (await this.compare(follower.member))) follower.hasCompared = true;
       // Not all nodes of a group at the same time.
       const pause = follower.hasCompared ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
-      await sleep(pause, undefined, { signal: AbortSignal.any([signal, urgent.signal]) }).catch(() => {});
+      await sleep(pause, undefined, { signal: urgent.signal }).catch(() => {});
     }
   }
 

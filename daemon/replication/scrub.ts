@@ -72,6 +72,7 @@ export class Scrub {
 
   async stop(): Promise<void> {
     this.ending.abort();
+    this.hurry?.();
     await this.running;
   }
 
@@ -105,8 +106,8 @@ export class Scrub {
   private async pause(milliseconds: number): Promise<void> {
     const hurry = new AbortController();
     this.hurry = () => hurry.abort();
-    const signal = AbortSignal.any([hurry.signal, this.ending.signal]);
-    if (!this.urgent) await sleep(milliseconds, undefined, { signal }).catch(() => {});
+    const { signal } = hurry;
+    if (!this.urgent && !this.ending.signal.aborted) await sleep(milliseconds, undefined, { signal }).catch(() => {});
     this.hurry = undefined;
   }
 

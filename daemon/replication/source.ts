@@ -15,7 +15,9 @@ const NEXT_BATCH_MILLISECONDS = 20;
 
 /** What this node tells its followers: pages of its operation log, and files that they ask for. */
 export class Source {
-  private readonly stopping = new AbortController();
+  private isStopping = false;
+  /** Ends each question that waits. */
+  private readonly waiting = new Set<() => void>();
   private readonly recent = new RecentContents();
 
   constructor(
@@ -34,7 +36,8 @@ export class Source {
 
   /** Answers every question that waits, and makes none wait any more. */
   stop(): void {
-    this.stopping.abort();
+    this.isStopping = true;
+    for (const answer of this.waiting) answer();
   }
 
   /**
@@ -42,17 +45,16 @@ export class Source {
    * when this node is stopping.
    */
   async log(follower: number, question: Question, gone: AbortSignal): Promise<Buffer | undefined> {
-    if (this.stopping.signal.aborted) return undefined;
+    if (this.isStopping) return undefined;
     const answered = this.acknowledgements.heard(follower, question);
     try {
       const { operations } = this.index;
       const { after, incarnation, wait } = question;
       const gap = incarnation !== operations.incarnation || !operations.reaches(after);
       if (!gap && operations.published === after) {
-        const ended = AbortSignal.any([gone, this.stopping.signal]);
-        await this.news(wait, ended);
+        await this.news(wait, gone);
         // Under load the next batch is about to be durable: one page for both costs everybody half as much.
-        if (this.isMoreToCome()) await this.news(NEXT_BATCH_MILLISECONDS, ended);
+        if (this.isMoreToCome()) await this.news(NEXT_BATCH_MILLISECONDS, gone);
       }
       return gap ? this.page(after, [], true) : this.page(after, operations.read(after, PAGE_ENTRIES), false);
     } finally {
@@ -73,19 +75,22 @@ export class Source {
     return encodePage({ files }, page.contents);
   }
 
-  private news(wait: number, ended: AbortSignal): Promise<void> {
-    if (ended.aborted || wait === 0) return Promise.resolve();
+  private news(wait: number, gone: AbortSignal): Promise<void> {
+    if (gone.aborted || this.isStopping || wait === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer);
         forget();
-        ended.removeEventListener('abort', done);
+        this.waiting.delete(done);
+        gone.removeEventListener('abort', done);
         // After those whose uploads are durable now have gone on: what they leave in memory need not be read.
         setImmediate(resolve);
       };
       const timer = setTimeout(done, wait);
       const forget = this.index.operations.onPublish(done);
-      ended.addEventListener('abort', done);
+      // Not AbortSignal.any: on Node 20 each one stays with the signal that lives longest.
+      this.waiting.add(done);
+      gone.addEventListener('abort', done);
     });
   }
 

@@ -58,7 +58,6 @@ t.test('a peer that', async (t) => {
   }
 });
 
-// Seen to fail without the limit of tries in Missing.due.
 t.test('a file that cannot be had is set aside after some tries, said aloud, and never stops the others', async (t) => {
   const random = seeded(t);
   const alerts: { alarm?: string; state?: string; subject?: string }[] = [];
@@ -155,7 +154,7 @@ t.test('peers are reached by https, when their certificates are good', { skip: m
   await b.until(async () => (await b.get(id)).status === 200, 'reading from the other');
   t.ok((await b.get(id)).body.equals(content));
   await b.stop();
-  // Seen to fail without proxy_ssl_verify, and without --use-openssl-ca.
+  // Seen to fail (never ready) without --use-openssl-ca.
   b.configure({ SSL_CERT_FILE: file('other.crt') });
   await b.start();
   await b.until(() => /certificate/.test(b.log), 'refusing it');

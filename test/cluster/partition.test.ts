@@ -28,7 +28,6 @@ async function untilEqual(nodes: readonly TestNode[]): Promise<void> {
   await first.until(areEqual, 'equal to the others', 60);
 }
 
-// Seen to fail without the tombstone's precedence in Copies.rename: deleted files are back.
 t.test(
   'uploads and deletions on both sides of a partition: afterwards all nodes hold the same, and what was promised',
   async (t) => {

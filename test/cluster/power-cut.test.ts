@@ -17,7 +17,7 @@ const ROUNDS = Number(process.env.STORM_ROUNDS ?? 4);
  * of it.
  */
 
-// Seen to fail without the flush in Copies.writeTemporaries together with FIDFS_SYNC=off.
+// Seen to fail without the wait for copies in upload().
 t.test(
   'a copy that an upload was answered for survives a power cut of its node',
   { skip: cannotMount() },

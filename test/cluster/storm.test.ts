@@ -52,7 +52,12 @@ t.test(
     t.ok(promised.stored.size > 100);
     for (const node of nodes) {
       if (node === lost) continue;
-      t.strictSame(await broken(node, promised, [404, 503]), [], 'everything that was promised holds');
+      const { stored, deleted } = promised;
+      t.strictSame(await broken(node, { stored, deleted: new Set() }), [], 'everything that was stored is there');
+      // What only one of the two had heard of, the other learns now.
+      const gone = { stored: new Map(), deleted };
+      const isGone = async () => (await broken(node, gone, [404, 503])).length === 0;
+      await node.until(isGone, 'rid of what was deleted', 60);
       await node.assertClean(t);
     }
     await lost.start();
