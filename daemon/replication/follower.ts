@@ -98,7 +98,8 @@ export class Follower {
     let pause = 0;
     while (!this.ending.signal.aborted) {
       try {
-        if (this.member.state === 'wrong') throw new Error(this.member.reason);
+        // Not before it is known that its settings (still) go with this node's.
+        if (!this.member.isUp) throw new Error(this.member.reason);
         await this.step();
         this.trouble = undefined;
         pause = 0;
