@@ -59,7 +59,7 @@ export class Replication {
     const { paths } = store;
     const copies = new Copies(group, paths, index, store.writer);
     this.acknowledgements = new Acknowledgements(index.operations, (id) => isGone(cluster.member(id)));
-    this.source = new Source(group, paths, index, this.acknowledgements, () => store.writer.hasWaiting);
+    this.source = new Source(group, paths, index, this.acknowledgements);
     const limit = new RateLimit(repairRate);
     this.fetcher = new Fetcher({
       ...{ settings, cluster, index, paths, copies, limit, warn },
@@ -165,7 +165,7 @@ export class Replication {
     const needed = Math.min(settings.copies - 1, reachable);
     await Promise.all([
       this.acknowledgements.wait(numbers, needed, settings.copyTimeout),
-      this.acknowledgements.wait(numbers, this.acknowledgements.live.length, DELETION_PATIENCE),
+      this.acknowledgements.wait(numbers, reachable, DELETION_PATIENCE),
     ]);
   }
 

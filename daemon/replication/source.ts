@@ -10,9 +10,6 @@ import type { Acknowledgements, Question } from './acknowledgements.js';
 import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
 import { RecentContents } from './recent-contents.js';
 
-/** The longest that a page waits for the next batch. */
-const NEXT_BATCH_MILLISECONDS = 20;
-
 /** What this node tells its followers: pages of its operation log, and files that they ask for. */
 export class Source {
   private isStopping = false;
@@ -25,8 +22,6 @@ export class Source {
     private readonly paths: readonly StorePath[],
     private readonly index: Index,
     private readonly acknowledgements: Acknowledgements,
-    /** Whether changes wait for the next batch. */
-    private readonly isMoreToCome: () => boolean,
   ) {}
 
   /** A file that was just taken in, and is likely to be asked for at once. */
@@ -51,11 +46,7 @@ export class Source {
       const { operations } = this.index;
       const { after, incarnation, wait } = question;
       const gap = incarnation !== operations.incarnation || !operations.reaches(after);
-      if (!gap && operations.published === after) {
-        await this.news(wait, gone);
-        // Under load the next batch is about to be durable: one page for both costs everybody half as much.
-        if (this.isMoreToCome()) await this.news(NEXT_BATCH_MILLISECONDS, gone);
-      }
+      if (!gap && operations.published === after) await this.news(wait, gone);
       return gap ? this.page(after, [], true) : this.page(after, operations.read(after, PAGE_ENTRIES), false);
     } finally {
       answered();

@@ -62,11 +62,6 @@ export class DurableWriter {
     this.allOpen = paths.every((path) => path.isOpen);
   }
 
-  /** Whether changes wait for the next batch. */
-  get hasWaiting(): boolean {
-    return this.waiting.length > 0;
-  }
-
   /** Why nothing at all can be made durable; undefined when it can. */
   get trouble(): string | undefined {
     const failure = this.recordsFileSystem.failure;
