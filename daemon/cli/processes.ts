@@ -99,21 +99,22 @@ function isNginxOf(directory: string, commandLines: string[]): boolean {
   return commandLines.some((line) => line.startsWith('nginx: worker'));
 }
 
-/** The command lines of a process group; zombies have none and are left out. */
+/**
+ * The command lines of a process group, without its zombies. That of a process that is just ending is empty, and yet it
+ * may still hold its port.
+ */
 function membersOf(group: number): string[] {
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && groupOf(name) === group)
-    .map((pid) => readText(`/proc/${pid}/cmdline`))
-    .filter((line) => line !== '');
+    .filter((name) => /^\d+$/.test(name) && isAliveIn(name, group))
+    .map((pid) => readText(`/proc/${pid}/cmdline`));
 }
 
-function groupOf(pid: string): number {
+function isAliveIn(pid: string, group: number): boolean {
   // The program's name, in parentheses, may hold anything.
-  return Number(
-    readText(`/proc/${pid}/stat`)
-      .replace(/^.*\) /s, '')
-      .split(' ')[2],
-  );
+  const [state = 'X', , named] = readText(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return Number(named) === group && state !== 'Z' && state !== 'X';
 }
 
 function readText(file: string): string {

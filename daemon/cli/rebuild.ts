@@ -9,6 +9,7 @@ import { differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import { readMarker } from '../store/marker.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
+import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
 import { formatBytes, progressBar } from './output.js';
@@ -77,7 +78,14 @@ class Rebuilder {
   ) {}
 
   async run(): Promise<void> {
-    for (const path of this.paths) this.readTombstones(path);
+    for (const path of this.paths) {
+      this.readTombstones(path);
+      // Copies that were acknowledged and had not got their names yet.
+      await sweepTemporaries(path, ({ directory, name, content }) => {
+        const isNew = !this.index.isDeleted(fileId.keyOf(name)) && path.sizeOf(directory, name) === undefined;
+        return isNew && differenceFromName(name, content) === undefined;
+      });
+    }
     const directories = this.paths.flatMap((path) =>
       [...directoriesOf(path)].map((directory) => ({ path, directory })),
     );

@@ -7,10 +7,14 @@ import { Index } from '../index/index.js';
 import { isMissing } from '../store/errors.js';
 import { differenceFromName, readContent } from '../store/inspect.js';
 import { filePath } from '../store/layout.js';
+import type { FileRecord } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
+
+/** What looks wrong may be under way. */
+const SECOND_LOOK_MILLISECONDS = 2000;
 
 /** What `fidfs verify` found. */
 export interface VerifyReport {
@@ -45,15 +49,19 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
       bar?.increment(1, { files: report.files, size: formatBytes(report.bytes) });
     }
     bar?.stop();
-    if (suspects.length > 0) await sleep(2000);
+    if (suspects.length > 0) await sleep(SECOND_LOOK_MILLISECONDS);
     for (const file of suspects) {
       const problem = await problemOf(file, paths[file.storePath] as StorePath, index, undefined);
       const id = fileId.join(settings.group, file.storePath, file.directory, file.name);
       if (problem !== undefined) report.wrong.push({ id, problem });
     }
-    for (const record of index?.all() ?? []) {
-      const path = paths[record.storePath];
-      if (path?.sizeOf(record.directory, record.name) !== undefined || !index?.find(record.key)) continue;
+    const isLost = ({ storePath, directory, name }: FileRecord) =>
+      paths[storePath]?.sizeOf(directory, name) === undefined;
+    const lost: FileRecord[] = [];
+    for (const record of index?.all() ?? []) if (isLost(record)) lost.push(record);
+    if (lost.length > 0) await sleep(SECOND_LOOK_MILLISECONDS);
+    for (const record of lost) {
+      if (!isLost(record) || !index?.find(record.key)) continue;
       const id = fileId.join(settings.group, record.storePath, record.directory, record.name);
       report.wrong.push({ id, problem: 'the index has it, the disk does not' });
     }

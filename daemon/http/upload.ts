@@ -64,9 +64,6 @@ export async function upload(
   try {
     if (!isMultipart) checkContent(expected, received[0] as ReceivedFile);
     files = await store.add(received);
-    for (const [index, { content }] of received.entries()) {
-      if (!('storePath' in content)) replication.source.remember((files[index] as StoredFile).key, content);
-    }
   } finally {
     for (const file of received) file.release();
   }

@@ -85,6 +85,7 @@ export class Index implements Records {
   private readonly database: Database.Database;
   private readonly checkpointer: Checkpointer;
   private readonly insertFile;
+  private readonly insertCopy;
   private readonly insertContent;
   private readonly insertTombstone;
   private readonly deleteFile;
@@ -118,6 +119,10 @@ export class Index implements Records {
     this.journalDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
+    // Its record may be there, and only its file was not.
+    this.insertCopy = database.prepare<[Buffer, number, string, Buffer]>(
+      'INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?)',
+    );
     this.insertContent = database.prepare<[number, Buffer]>('INSERT INTO content VALUES (?, ?)');
     this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
     this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
@@ -184,6 +189,14 @@ export class Index implements Records {
 
   lack(file: FileRecord): void {
     this.missing.add(file);
+  }
+
+  doubt(): void {
+    this.operations.forgetCursors();
+  }
+
+  reading<Found>(look: () => Found): Found {
+    return this.database.transaction(look)();
   }
 
   find(key: Buffer): FileRecord | undefined {
@@ -274,9 +287,9 @@ export class Index implements Records {
   private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
     const came = { files: 0, bytes: 0 };
     for (const file of added) {
-      // A copy may come from two peers at once.
-      if (!file.accepted && this.selectFile.get(file.key)) continue;
-      this.insertFile.run(file.key, (file.storePath << 16) | file.directory, file.name.slice(27), file.sha256);
+      const place = (file.storePath << 16) | file.directory;
+      const insert = file.accepted ? this.insertFile : this.insertCopy;
+      if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
       this.insertContent.run(prefixOf(file.sha256), file.key);
       if (file.accepted) file.operation = this.operations.append(file.key);
       came.files++;

@@ -150,6 +150,11 @@ export class Operations {
     return this.selectCursor.get(peer);
   }
 
+  /** This node may lack what its cursors say it has. */
+  forgetCursors(): void {
+    this.database.exec('DELETE FROM cursor');
+  }
+
   /** Notes it, within the transaction of what was taken over. */
   moveCursor(peer: number, { incarnation, number }: Cursor): void {
     this.updateCursor.run(peer, incarnation, number);

@@ -1,6 +1,5 @@
 import { rmSync, statSync, utimesSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
 import type { Cluster, Member } from '../cluster/cluster.js';
@@ -8,10 +7,10 @@ import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js
 import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import type { MissingFile } from '../index/missing.js';
-import { type Copies, differenceFrom } from '../store/copies.js';
+import type { Copies } from '../store/copies.js';
 import { isMissing } from '../store/errors.js';
-import { readContent } from '../store/inspect.js';
-import { FILE_TIME, temporaryDirectory } from '../store/layout.js';
+import { differenceFrom, readContent } from '../store/inspect.js';
+import { FILE_TIME, temporaryFile } from '../store/layout.js';
 import type { StorePath } from '../store/store-path.js';
 import type { RateLimit } from './rate-limit.js';
 
@@ -141,7 +140,7 @@ export class Fetcher {
     const path = paths[file.storePath];
     if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
     const linked = await copies.linkTemporary(file);
-    const temporary = linked ?? join(temporaryDirectory(path.root), `fetch-${file.name}`);
+    const temporary = linked ?? temporaryFile(path.root, `fetch-${file.name}`);
     if (!linked) await this.download(underWay, temporary);
     let failure: string | undefined;
     await copies.take({
@@ -200,7 +199,7 @@ export class Fetcher {
       await this.append(answer.body, temporary, underWay);
     }
     const content = await readContent(temporary, { sha256: true });
-    const difference = differenceFrom(file, { ...content, sha256: content.sha256 as Buffer });
+    const difference = differenceFrom(file, content);
     if (difference === undefined) {
       utimesSync(temporary, FILE_TIME, FILE_TIME);
       return;

@@ -74,6 +74,7 @@ export class Replication {
     });
     this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
     if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));
+    store.writer.isCopied = settings.copies > 1;
     const { fetcher, comparison } = this;
     const ids = groupIds(settings);
     this.scrub = new Scrub({ days: settings.scrubDays, ids, store, index, fetcher, alarms, warn });

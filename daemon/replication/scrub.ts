@@ -3,9 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
 import type { Index } from '../index/index.js';
-import { differenceFrom } from '../store/copies.js';
 import { isMissing } from '../store/errors.js';
-import { differenceFromName, readContent } from '../store/inspect.js';
+import { differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import type { FileRecord } from '../store/records.js';
 import type { Store } from '../store/store.js';
@@ -152,8 +151,12 @@ export class Scrub {
     const size = fileId.decodeName(record.name).size ?? 0;
     await limit?.take(size + FILE_COST, this.ending.signal);
     this.ending.signal.throwIfAborted();
-    const problem = await problemOf(filePath(path.root, record.directory, record.name), record);
+    const location = filePath(path.root, record.directory, record.name);
     progress.bytes += size;
+    if ((await problemOf(location, record)) === undefined) return;
+    // A copy gets its name when its batch is durable, a moment after its record.
+    await store.writer.commit({});
+    const problem = await problemOf(location, record);
     if (problem === undefined || !index.find(record.key)) return;
     progress.bad++;
     const kept = await store.giveUp(record);
@@ -210,7 +213,7 @@ export class Scrub {
 async function problemOf(path: string, record: FileRecord): Promise<string | undefined> {
   try {
     const content = await readContent(path, { sha256: true });
-    return differenceFrom(record, { ...content, sha256: content.sha256 as Buffer });
+    return differenceFrom(record, content);
   } catch (error) {
     return isMissing(error) ? 'the file is not there' : `the file cannot be read: ${(error as Error).message}`;
   }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { Index } from '../index/index.js';
 import type { Operation } from '../index/operations.js';
@@ -8,14 +8,12 @@ import type { FilePlace } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
 import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
-import { RecentContents } from './recent-contents.js';
 
 /** What this node tells its followers: pages of its operation log, and files that they ask for. */
 export class Source {
   private isStopping = false;
   /** Ends each question that waits. */
   private readonly waiting = new Set<() => void>();
-  private readonly recent = new RecentContents();
 
   constructor(
     private readonly group: string,
@@ -23,11 +21,6 @@ export class Source {
     private readonly index: Index,
     private readonly acknowledgements: Acknowledgements,
   ) {}
-
-  /** A file that was just taken in, and is likely to be asked for at once. */
-  remember(key: Buffer, content: readonly Buffer[]): void {
-    if (this.acknowledgements.live.length > 0) this.recent.add(key, content);
-  }
 
   /** Answers every question that waits, and makes none wait any more. */
   stop(): void {
@@ -55,7 +48,7 @@ export class Source {
 
   /** Files by their keys, with their bytes where they are small; those that are not here are left out. */
   files(keys: readonly Buffer[]): Buffer {
-    const page = new PageBuilder(this.paths, this.group, this.recent);
+    const page = new PageBuilder(this.paths, this.group);
     const files: PageFile[] = [];
     for (const key of keys) {
       const record = this.index.find(key);
@@ -74,8 +67,7 @@ export class Source {
         forget();
         this.waiting.delete(done);
         gone.removeEventListener('abort', done);
-        // After those whose uploads are durable now have gone on: what they leave in memory need not be read.
-        setImmediate(resolve);
+        resolve();
       };
       const timer = setTimeout(done, wait);
       const forget = this.index.operations.onPublish(done);
@@ -87,13 +79,13 @@ export class Source {
 
   private page(after: number, operations: readonly Operation[], gap: boolean): Buffer {
     const { incarnation, published } = this.index.operations;
-    const page = new PageBuilder(this.paths, this.group, this.recent);
+    const page = new PageBuilder(this.paths, this.group);
     const entries: LogPage['entries'] = [];
     let upTo = after;
-    for (const { number, key, added, removed } of operations) {
+    for (const { number, added, removed } of operations) {
       if (page.isFull) break;
       upTo = number;
-      const file = added && page.enclose({ ...added, key }, added.sha256);
+      const file = added && page.enclose(added, added.sha256);
       if (file) entries.push({ number, ...file });
       if (removed) entries.push({ number, removed: this.idOf(removed), foreign: removed.foreign });
     }
@@ -114,7 +106,6 @@ class PageBuilder {
   constructor(
     private readonly paths: readonly StorePath[],
     private readonly group: string,
-    private readonly recent: RecentContents,
   ) {}
 
   get isFull(): boolean {
@@ -122,27 +113,19 @@ class PageBuilder {
   }
 
   /** Adds a file; undefined when it is not there (any more). */
-  enclose({ key, storePath, directory, name }: FilePlace & { key: Buffer }, sha256: Buffer): PageFile | undefined {
+  enclose({ storePath, directory, name }: FilePlace, sha256: Buffer): PageFile | undefined {
     const path = this.paths[storePath];
     if (!path?.isOpen) return undefined;
     const id = fileId.join(this.group, storePath, directory, name);
     const file = { id, sha256: sha256.toString('hex') };
-    let content = this.recent.find(key);
-    if (!content) {
-      const { size } = fileId.decodeName(name);
-      if (size === null || size > ENCLOSED_FILE) return file;
-      content = toPieces(readSmallFile(filePath(path.root, directory, name), size));
-    }
+    const { size } = fileId.decodeName(name);
+    if (size === null || size > ENCLOSED_FILE) return file;
+    const content = readSmallFile(filePath(path.root, directory, name), size);
     if (!content) return undefined;
-    const enclosed = content.reduce((sum, piece) => sum + piece.length, 0);
-    this.contents.push(...content);
-    this.bytes += enclosed;
-    return { ...file, enclosed };
+    this.contents.push(content);
+    this.bytes += content.length;
+    return { ...file, enclosed: content.length };
   }
-}
-
-function toPieces(content: Buffer | undefined): readonly Buffer[] | undefined {
-  return content && [content];
 }
 
 /** What is on the disk, be it right or not: who asked checks it. Undefined when there is no such file. */
@@ -155,8 +138,8 @@ function readSmallFile(path: string, size: number): Buffer | undefined {
     throw error;
   }
   try {
-    const content = Buffer.allocUnsafe(Math.min(fstatSync(file).size, size));
-    const length = readSync(file, content, 0, content.length, 0);
+    const content = Buffer.allocUnsafe(size);
+    const length = readSync(file, content, 0, size, 0);
     return content.subarray(0, length);
   } finally {
     closeSync(file);

@@ -38,18 +38,6 @@ export class BatchSync {
     return syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
   }
 
-  /** The bytes of temporary files, before they get their names. Rejects when they may not be on stable storage. */
-  async temporaries(path: StorePath, files: readonly string[]): Promise<void> {
-    if (this.mode === 'off' || files.length === 0) return;
-    if (this.mode === 'batch') return path.fileSystem.sync();
-    const descriptors = files.map((file) => openSync(file, 'r'));
-    try {
-      await path.fileSystem.syncDescriptors(descriptors);
-    } finally {
-      for (const descriptor of descriptors) closeSync(descriptor);
-    }
-  }
-
   /** At a start or a stop: syncs all there is, in either mode, because a start may have taken in what nobody synced. */
   async everything(): Promise<void> {
     if (this.mode === 'off') return;
@@ -68,9 +56,10 @@ export class BatchSync {
       if (!path.isOpen) continue;
       const here = <File extends FilePlace>(files: File[]) => files.filter((file) => file.storePath === path.number);
       const place = (file: FilePlace) => filePath(path.root, file.directory, file.name);
-      const names = new Set([...path.takeFreshDirectories(), ...here(added).map(place)]);
-      const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)];
-      for (const file of [...here(added), ...lost]) names.add(dirname(place(file)));
+      const written = here(added).map((file) => file.temporary ?? place(file));
+      const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)].map(place);
+      const names = new Set([...path.takeFreshDirectories(), ...written]);
+      for (const name of [...written, ...lost]) names.add(dirname(name));
       const own = here(removed).length > 0 ? [path.tombstones.descriptor] : [];
       try {
         for (const name of names) {

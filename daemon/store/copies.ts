@@ -3,8 +3,8 @@ import { rmSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
-import { differenceFromName, readContent } from './inspect.js';
-import { filePath } from './layout.js';
+import { readContent } from './inspect.js';
+import { copyTemporary, filePath, temporaryFile } from './layout.js';
 import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -28,11 +28,26 @@ export interface FailedCopy {
   reason: string;
 }
 
+/** Copies on their way. */
+interface Making {
+  files: Map<Copy, StoredFile & { temporary: string }>;
+  /** What another change of the same batch makes. */
+  twins: Copy[];
+  /** What could not be written, */
+  failed: FailedCopy[];
+  /** and what did not get its name. */
+  unnamed?: FailedCopy[];
+}
+
 /**
  * Takes over what peers hold, under the same names. Those names are public, so nothing may ever be seen under them but
- * the whole file: bytes go to temporary files, one sync brings those to stable storage, and only then they are renamed.
+ * the whole file: bytes go to temporary files, and those are renamed when the sync of their batch has returned. From then
+ * on a crash loses nothing: the temporary file says which name it is to get, and a start gives it.
  */
 export class Copies {
+  /** The temporaries of the batch under way. */
+  private readonly unnamed = new Set<string>();
+
   constructor(
     private readonly group: string,
     private readonly paths: readonly StorePath[],
@@ -41,21 +56,24 @@ export class Copies {
   ) {}
 
   /**
-   * Makes copies and deletions durable. A copy that cannot be made is told to `alongside`, and the others go on; what has
-   * been deleted meanwhile is left out. Rejects when nothing could be written down; then all may be tried again.
+   * Makes copies and deletions durable. A copy that cannot be made is told to `alongside` (once more where that shows
+   * later), and the others go on; what has been deleted meanwhile is left out. Rejects when nothing could be written down;
+   * then all may be tried again.
    */
   async take({ copies, removed = [], alongside }: Takeover): Promise<void> {
-    const failed: FailedCopy[] = [];
-    const temporaries = await this.writeTemporaries(copies, failed);
+    const making: Making = { files: new Map(), twins: [], failed: [] };
     try {
       await this.writer.commit({
-        write: () => this.rename(temporaries, failed),
+        write: () => this.write(copies, making),
+        undo: () => this.removeTemporaries(making),
         removed: removed.filter((file) => this.isRemovable(file)),
-        alongside: () => alongside?.(failed),
+        alongside: () => alongside?.(making.failed),
+        finish: () => this.giveNames(making),
       });
+      const { unnamed } = making;
+      if (unnamed) await this.writer.commit({ alongside: () => this.withdraw(unnamed, making, alongside) });
     } finally {
-      // Renamed, they are gone; to look for each of them would cost as much as to make it.
-      for (const temporary of temporaries.values()) rmSync(temporary, { force: true });
+      for (const { content } of copies) if ('temporary' in content) rmSync(content.temporary, { force: true });
     }
   }
 
@@ -82,56 +100,72 @@ export class Copies {
     return undefined;
   }
 
-  private async writeTemporaries(copies: readonly Copy[], failed: FailedCopy[]): Promise<Map<Copy, string>> {
-    const temporaries = new Map<Copy, string>();
-    for (const copy of copies) {
+  private write(copies: readonly Copy[], { files, twins, failed }: Making): StoredFile[] {
+    const { wanted, recorded } = this.records.reading(() => {
+      const left = copies.filter(({ key }) => !this.records.isDeleted(key));
+      return { wanted: left, recorded: new Set(left.filter(({ key }) => this.records.find(key))) };
+    });
+    for (const copy of wanted) {
+      const { storePath, directory, name } = copy;
       try {
-        const path = this.paths[copy.storePath];
-        if (!path?.isOpen) throw new StoreError('unavailable', `store path ${copy.storePath} is not in use`);
-        const { content } = copy;
-        temporaries.set(copy, 'temporary' in content ? content.temporary : path.createTemporary(randomUUID(), content));
+        const path = this.paths[storePath];
+        if (!path?.isOpen) throw new StoreError('unavailable', `store path ${storePath} is not in use`);
+        // It came by another way meanwhile, or with another change of this batch.
+        if (this.unnamed.has(temporaryPath(path, copy))) twins.push(copy);
+        else if (!recorded.has(copy) || path.sizeOf(directory, name) === undefined)
+          files.set(copy, this.writeTemporary(path, copy));
       } catch (error) {
         failed.push({ copy, reason: (error as Error).message });
       }
     }
-    const flushed = this.paths.map(async (path) => {
-      const here = [...temporaries].filter(([copy]) => copy.storePath === path.number);
-      try {
-        const files = here.map(([, file]) => file);
-        await this.writer.flush(path, files);
-      } catch (error) {
-        for (const [copy, temporary] of here) {
-          failed.push({ copy, reason: (error as Error).message });
-          temporaries.delete(copy);
-          rmSync(temporary, { force: true });
-        }
-      }
-    });
-    await Promise.all(flushed);
-    return temporaries;
+    return [...files.values()];
   }
 
-  private rename(temporaries: Map<Copy, string>, failed: FailedCopy[]): StoredFile[] {
-    const stored: StoredFile[] = [];
-    for (const [copy, temporary] of temporaries) {
-      const { key, storePath, directory, name, sha256 } = copy;
-      const path = this.paths[storePath] as StorePath;
-      if (this.records.isDeleted(key)) continue;
-      // It came by another way meanwhile.
-      if (this.records.find(key) && path.sizeOf(directory, name) !== undefined) continue;
-      try {
-        path.replace(temporary, directory, name);
-        if (!('temporary' in copy.content)) temporaries.delete(copy);
-      } catch (error) {
-        failed.push({ copy, reason: (error as Error).message });
-        continue;
-      }
-      const { size, crc32, created } = fileId.decodeName(name);
-      const id = fileId.join(this.group, storePath, directory, name);
-      const place = { id, key, storePath, directory, name };
-      stored.push({ ...place, size: size ?? 0, crc32: crc32 ?? 0, sha256, created, accepted: false });
+  private writeTemporary(path: StorePath, copy: Copy): StoredFile & { temporary: string } {
+    const { key, storePath, directory, name, sha256, content } = copy;
+    const temporaryName = copyTemporary(copy);
+    const temporary =
+      'temporary' in content
+        ? path.renameTemporary(content.temporary, temporaryName)
+        : path.createTemporary(temporaryName, content);
+    this.unnamed.add(temporary);
+    const { size, crc32, created } = fileId.decodeName(name);
+    const id = fileId.join(this.group, storePath, directory, name);
+    const place = { id, key, storePath, directory, name };
+    return { ...place, size: size ?? 0, crc32: crc32 ?? 0, sha256, created, accepted: false, temporary };
+  }
+
+  private removeTemporaries({ files }: Making): void {
+    for (const { temporary } of files.values()) {
+      rmSync(temporary, { force: true });
+      this.unnamed.delete(temporary);
     }
-    return stored;
+  }
+
+  private giveNames(making: Making): void {
+    const unnamed: FailedCopy[] = [];
+    for (const [copy, { storePath, directory, name, temporary }] of making.files) {
+      this.unnamed.delete(temporary);
+      try {
+        (this.paths[storePath] as StorePath).replace(temporary, directory, name);
+      } catch (error) {
+        unnamed.push({ copy, reason: (error as Error).message });
+      }
+    }
+    for (const copy of making.twins) {
+      const path = this.paths[copy.storePath] as StorePath;
+      if (path.sizeOf(copy.directory, copy.name) === undefined)
+        unnamed.push({ copy, reason: 'it could not get its name' });
+    }
+    if (unnamed.length > 0) making.unnamed = unnamed;
+  }
+
+  /** Takes the records of copies back that could not get their names. */
+  private withdraw(unnamed: readonly FailedCopy[], { files }: Making, alongside: Takeover['alongside']): void {
+    const recorded = unnamed.map(({ copy }) => files.get(copy)).filter((file) => file !== undefined);
+    this.records.withdraw(recorded);
+    for (const { temporary } of recorded) rmSync(temporary, { force: true });
+    alongside?.(unnamed);
   }
 
   /** A path that was not there at the start takes no deletions; the comparison after the next start brings them. */
@@ -142,12 +176,6 @@ export class Copies {
   }
 }
 
-/** Why bytes are not those of the file that they should be; undefined when they are. */
-export function differenceFrom(
-  { name, sha256 }: Pick<FileRecord, 'name' | 'sha256'>,
-  content: { size: number; crc32: number; sha256: Buffer },
-): string | undefined {
-  const difference = differenceFromName(name, content);
-  if (difference !== undefined) return difference;
-  return content.sha256.equals(sha256) ? undefined : 'another SHA-256 than it should have';
+function temporaryPath(path: StorePath, copy: Copy): string {
+  return temporaryFile(path.root, copyTemporary(copy));
 }

@@ -1,13 +1,23 @@
+import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { BatchSync } from './batch-sync.js';
 import { StoreError, storeError } from './errors.js';
 import { FileSystem, type SyncMode } from './file-system.js';
 import type { Checkpoint, FilePlace, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
+/** How long a batch waits for others that are just arriving. */
+const GATHER_MILLISECONDS = 8;
+/** A batch of so many changes is that of a crowd, which sends as many again. */
+const CROWD = 8;
+
 /** Files that come and go together: all of them, or none. */
 export interface FileChange {
   /** Writes the files that come, all or none, to the page cache; called when the batch begins. */
   write?(): StoredFile[];
+  /** Removes what `write` has written, where that could not be made durable. */
+  undo?(added: readonly StoredFile[]): void;
+  /** Called when it is durable, before `commit` resolves. What it does is durable with the next batch only. */
+  finish?(): void;
   removed?: RemovedFile[];
   /** What else is to be written down in the same transaction. */
   alongside?(): void;
@@ -25,8 +35,8 @@ interface Change extends Required<Pick<FileChange, 'removed'>>, Omit<FileChange,
  * The one place where files become durable: `commit` resolves when they, their directory entries and their records are
  * on stable storage.
  *
- *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> deleted files unlinked ──> answered
- *                  next batch gathers meanwhile
+ *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> copies named, ──> answered
+ *                  next batch gathers meanwhile                                       deleted files unlinked
  *
  * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for a
  * journal that a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
@@ -45,6 +55,11 @@ export class DurableWriter {
   private readonly unfinished: FilePlace[] = [];
   /** While a path is missing the checkpoint stands still: that path has not been looked at since the last crash. */
   private readonly allOpen: boolean;
+  private readonly unseenCopies: FilePlace[];
+  /** Changes of the batch before. */
+  private lastSize = 0;
+  /** Whether other nodes make a batch of each batch, too: then fewer are worth a wait. */
+  isCopied = false;
   /** Bookkeeping for metrics. */
   readonly totals = { batches: 0, changes: 0, syncSeconds: 0 };
 
@@ -60,6 +75,7 @@ export class DurableWriter {
     this.batchSync = new BatchSync(paths, records, mode);
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     this.allOpen = paths.every((path) => path.isOpen);
+    this.unseenCopies = records.checkpoint.copies.filter(({ storePath }) => !paths[storePath]?.isOpen);
   }
 
   /** Why nothing at all can be made durable; undefined when it can. */
@@ -75,17 +91,8 @@ export class DurableWriter {
   commit(change: FileChange): Promise<StoredFile[]> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ removed: [], ...change, added: [], resolve, reject });
-      // After the current round of the event loop: what arrived in the same round shares the batch.
-      this.running ??= new Promise((done) => setImmediate(() => done(this.drain())));
+      this.running ??= this.drain();
     });
-  }
-
-  /**
-   * Brings the bytes of temporary files to stable storage. For files whose ID is public already, before they get their
-   * names: a name that a crash leaves behind must never stand for less than the whole file.
-   */
-  flush(path: StorePath, temporaries: readonly string[]): Promise<void> {
-    return this.batchSync.temporaries(path, temporaries);
   }
 
   /** Resolves when nothing is under way any more. */
@@ -107,11 +114,27 @@ export class DurableWriter {
 
   private async drain(): Promise<void> {
     while (this.waiting.length > 0) {
+      await this.gather();
       const batch = this.waiting;
       this.waiting = [];
+      this.lastSize = batch.length;
       await this.commitBatch(batch);
     }
     this.running = undefined;
+  }
+
+  /**
+   * Waits while more comes with each round of the event loop: what a crowd sends in answer to the last batch arrives within
+   * a millisecond, and the first of it would else get a sync of its own.
+   */
+  private async gather(): Promise<void> {
+    const patience = performance.now() + GATHER_MILLISECONDS;
+    const round = this.isCopied && this.lastSize >= CROWD ? sleep : immediate;
+    let seen = 0;
+    while (this.waiting.length > seen && performance.now() < patience) {
+      seen = this.waiting.length;
+      await round(1);
+    }
   }
 
   /** Removes a file that is not to be kept; where that fails, the next start does it. */
@@ -153,9 +176,10 @@ export class DurableWriter {
     }
     // Before anybody is answered, who may then wait for peers.
     if (!failures.has(this.recordsFileSystem)) this.records.publish();
-    for (const change of batch) {
-      if (!this.failureOf(change, failures)) this.complete(change);
-    }
+    const durable = batch.filter((change) => !this.failureOf(change, failures));
+    // Names before deletions, which may be of the same file.
+    for (const change of durable) change.finish?.();
+    for (const change of durable) this.complete(change);
   }
 
   private tombstoneCounts(): number[] {
@@ -218,15 +242,12 @@ export class DurableWriter {
     const first = added.find((file) => file.accepted);
     const { second, directory } = first ? { second: first.created, directory: first.directory } : this.frontier();
     const { tombstones, deletions } = this.last;
-    const checkpoint = {
-      second,
-      directory,
-      tombstones,
-      deletions: [...this.unfinished, ...deletions, ...deletionsOf(batch)],
-      copies: added.filter((file) => !file.accepted).map(toPlace),
-    };
+    const copies = added.filter((file) => file.temporary !== undefined).map(toPlace);
+    const checkpoint = this.allOpen
+      ? { second, directory, tombstones, deletions: [...this.unfinished, ...deletions, ...deletionsOf(batch)], copies }
+      : { ...this.records.checkpoint, copies: [...this.unseenCopies, ...copies] };
     const alongside = batch.flatMap((change) => change.alongside ?? []);
-    this.records.record({ added, removed, alongside, checkpoint: this.allOpen ? checkpoint : this.records.checkpoint });
+    this.records.record({ added, removed, alongside, checkpoint });
   }
 
   private failureOf(change: Change, failures: Map<FileSystem, unknown>): unknown {
@@ -266,7 +287,7 @@ export class DurableWriter {
 
   /** Leaves nothing of a failed change's files, then tells. */
   private undo(change: Change, failure: unknown): void {
-    for (const file of change.added) this.discard(file);
+    change.undo?.(change.added);
     change.reject(
       failure instanceof StoreError ? failure : storeError('make durable in', this.records.directory, failure),
     );

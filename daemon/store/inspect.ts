@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
+import type { FileRecord } from './records.js';
 
 /** What a file's bytes are. */
 export interface Content {
@@ -35,4 +36,14 @@ export function differenceFromName(name: string, content: Pick<Content, 'size' |
   if (size !== content.size) return `${content.size} bytes instead of ${size}`;
   if (crc !== content.crc32) return `CRC32 ${fileId.hex32(content.crc32)} instead of ${fileId.hex32(crc)}`;
   return undefined;
+}
+
+/** Why content is not that of the file that it should be; undefined when it is. */
+export function differenceFrom(
+  { name, sha256 }: Pick<FileRecord, 'name' | 'sha256'>,
+  content: Content,
+): string | undefined {
+  const difference = differenceFromName(name, content);
+  if (difference !== undefined) return difference;
+  return content.sha256?.equals(sha256) ? undefined : 'another SHA-256 than it should have';
 }

@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
+import type { FilePlace } from './records.js';
 
 /*
  * What a store path holds:
  *
  *   data/AB/CD/<name>   files with IDs, nothing else of ours
- *   tmp/                uploads under way; swept at every start
+ *   tmp/                uploads under way, swept at every start; copies of peers' files that get their names
  *   quarantine/         files that did not match their names
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
  *   fidfs-store-path    which store path of which node this is
@@ -28,6 +29,21 @@ export function filePath(root: string, directory: number, name: string): string 
 
 export function temporaryDirectory(root: string): string {
   return join(root, 'tmp');
+}
+
+export function temporaryFile(root: string, name: string): string {
+  return `${root}/tmp/${name}`;
+}
+
+/** What the temporary file of a copy is called: it says which name the file is to get, so that a start can give it. */
+export function copyTemporary({ directory, name }: Omit<FilePlace, 'storePath'>): string {
+  return `copy-${fileId.directories(directory).replace('/', '')}-${name}`;
+}
+
+/** Which name a temporary file is to get; undefined when it is none of a copy. */
+export function placeOfCopy(temporary: string): Omit<FilePlace, 'storePath'> | undefined {
+  const [, directory, name] = /^copy-([0-9A-F]{4})-(.+)$/.exec(temporary) ?? [];
+  return directory && name ? { directory: Number.parseInt(directory, 16), name } : undefined;
 }
 
 export function quarantineDirectory(root: string): string {

@@ -31,6 +31,8 @@ export interface StoredFile extends FilePlace, Accepted {
   sha256: Buffer;
   /** Seconds since 1970. */
   created: number;
+  /** Where its bytes lie until they are durable, when only then it gets its name. */
+  temporary?: string;
 }
 
 /** A file to delete. A foreign one (not minted by this cluster) has no record and leaves no tombstone. */
@@ -42,8 +44,8 @@ export interface RemovedFile extends FilePlace, Accepted {
 
 /**
  * How far everything is known to be on stable storage. After a crash only what lies beyond is looked at again: files
- * created in this second or later, directories from this one on, tombstones from these counts on (by store path), and
- * deletions whose tombstone or unlink may not have reached the disk, and copies whose name may not have.
+ * created in this second or later, directories from this one on, tombstones from these counts on (by store path),
+ * deletions whose tombstone or unlink may not have reached the disk, and copies whose bytes may not have.
  */
 export interface Checkpoint {
   second: number;
@@ -81,6 +83,10 @@ export interface Records {
   publish(): void;
   /** Notes that a file should be here and is not: it is to be fetched from a peer. */
   lack(file: FileRecord): void;
+  /** What peers were told that this node holds may not be so: everything is to be compared with them anew. */
+  doubt(): void;
+  /** Looks many things up in one transaction, which costs a fraction of one for each. */
+  reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
   /** The files with this content. */

@@ -1,8 +1,7 @@
 import { readdirSync, rmSync, utimesSync } from 'node:fs';
-import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
-import { differenceFromName, readContent } from './inspect.js';
-import { FILE_TIME, filePath, temporaryDirectory } from './layout.js';
+import { type Content, differenceFrom, differenceFromName, readContent } from './inspect.js';
+import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile } from './layout.js';
 import type { FilePlace, FileRecord, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
@@ -29,8 +28,9 @@ export interface RecoveryReport {
 }
 
 /**
- * Puts right what a crash left behind, beyond the checkpoint: temporaries are swept, deletions are done again, whole
- * files without a record are recorded, torn ones go to quarantine, records without a file are dropped. What lies before
+ * Puts right what a crash left behind, beyond the checkpoint: deletions are done again, copies get their names, other
+ * temporaries are swept, whole files without a record are recorded, torn ones go to quarantine, records without a file are
+ * dropped. What lies before
  * the checkpoint is trusted, so that a start takes no longer with many files. To be settled (synced) afterwards.
  */
 export async function recover(
@@ -41,20 +41,44 @@ export async function recover(
 ): Promise<RecoveryReport> {
   const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0, lacking: 0 };
   const open = paths.filter((path) => path.isOpen);
-  for (const path of open) report.temporaries += sweepTemporaries(path);
   for (const path of open) report.deleted += repeatDeletions(path, records);
-  report.lacking = lackingCopies(open, records);
+  for (const path of open) report.temporaries += await sweepTemporaries(path, (file) => isRecorded(file, records));
+  report.lacking = lackCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
   forgetMissingFiles(open, records, { serverId, report, checked });
   return report;
 }
 
-/** Removes the uploads that a crash interrupted. Returns how many there were. */
-function sweepTemporaries(path: StorePath): number {
+/**
+ * Removes the uploads that a crash interrupted, and gives copies their names. Returns how many there were.
+ * @param isWanted whether a file, which may be torn, is what the copy was to be
+ */
+export async function sweepTemporaries(
+  path: StorePath,
+  isWanted: (file: FilePlace & { content: Content }) => boolean,
+): Promise<number> {
   const names = readdirSync(temporaryDirectory(path.root));
-  for (const name of names) rmSync(join(temporaryDirectory(path.root), name), { force: true });
+  for (const temporary of names) {
+    const location = temporaryFile(path.root, temporary);
+    const place = placeOfCopy(temporary);
+    if (place) {
+      const content = await readContent(location, { sha256: true });
+      if (isWanted({ ...place, storePath: path.number, content })) path.replace(location, place.directory, place.name);
+    }
+    rmSync(location, { force: true });
+  }
   return names.length;
+}
+
+function isRecorded({ storePath, directory, name, content }: FilePlace & { content: Content }, records: Records) {
+  const record = records.find(fileId.keyOf(name));
+  return (
+    record?.name === name &&
+    record.directory === directory &&
+    record.storePath === storePath &&
+    differenceFrom(record, content) === undefined
+  );
 }
 
 /** Finishes every deletion that got as far as its tombstone or its record. */
@@ -82,18 +106,19 @@ function repeatDeletions(path: StorePath, records: Records): number {
   return left.length;
 }
 
-/** A copy is whole once it has its name; its record may have reached the disk before the name did. */
-function lackingCopies(open: readonly StorePath[], records: Records): number {
-  let lacking = 0;
-  for (const place of records.checkpoint.copies) {
-    const path = open.find((one) => one.number === place.storePath);
-    const record = records.find(fileId.keyOf(place.name));
-    if (!path || !record || path.sizeOf(place.directory, place.name) !== undefined) continue;
-    records.withdraw([toStored(record, place.name, fileId.decodeName(place.name).size ?? 0)]);
+/** A copy's record may have reached the disk before its bytes did, and with it how far the peer was followed. */
+function lackCopies(open: readonly StorePath[], records: Records): number {
+  const lacking = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
+    const path = open.find((one) => one.number === storePath);
+    const record = records.find(fileId.keyOf(name));
+    return path && record && path.sizeOf(directory, name) === undefined ? [record] : [];
+  });
+  if (lacking.length > 0) records.doubt();
+  for (const record of lacking) {
+    records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
     records.lack(record);
-    lacking++;
   }
-  return lacking;
+  return lacking.length;
 }
 
 interface Search {

@@ -24,6 +24,7 @@ import {
   markerFile,
   quarantineDirectory,
   temporaryDirectory,
+  temporaryFile,
   tombstonesFile,
 } from './layout.js';
 import { proveIdentity } from './marker.js';
@@ -167,7 +168,7 @@ export class StorePath {
 
   /** Proves that files can be made here. */
   private probe(): void {
-    const probe = join(temporaryDirectory(this.root), 'probe');
+    const probe = temporaryFile(this.root, 'probe');
     closeSync(openSync(probe, 'w'));
     unlinkSync(probe);
   }
@@ -229,13 +230,24 @@ export class StorePath {
 
   /** A temporary name for the content of another file of this path. */
   linkTemporary(name: string, existing: FilePlace): string {
-    const path = join(temporaryDirectory(this.root), name);
+    const path = temporaryFile(this.root, name);
     const source = filePath(this.root, existing.directory, existing.name);
     try {
       linkSync(source, path);
       return path;
     } catch (error) {
       throw this.blame('link', source, error);
+    }
+  }
+
+  /** Gives a temporary file another temporary name. */
+  renameTemporary(temporary: string, name: string): string {
+    const path = temporaryFile(this.root, name);
+    try {
+      renameSync(temporary, path);
+      return path;
+    } catch (error) {
+      throw this.blame('rename', temporary, error);
     }
   }
 
@@ -280,7 +292,7 @@ export class StorePath {
   /** Opens a new temporary file. */
   openTemporary(name: string): { path: string; descriptor: number } {
     this.fileSystem.assertSound();
-    const path = join(temporaryDirectory(this.root), name);
+    const path = temporaryFile(this.root, name);
     try {
       return { path, descriptor: openSync(path, 'wx', 0o644) };
     } catch (error) {

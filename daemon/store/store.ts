@@ -70,7 +70,10 @@ export class Store {
    * Rejects with a StoreError, and then nothing of them is left.
    */
   add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
-    return this.writer.commit({ write: () => this.writeAll(received) });
+    const undo = (added: readonly StoredFile[]) => {
+      for (const file of added) this.writer.discard(file);
+    };
+    return this.writer.commit({ write: () => this.writeAll(received), undo });
   }
 
   /**
