@@ -41,6 +41,8 @@ t.test('a node', async (t) => {
   await t.test('that lost all its disks fills itself from the others, deletions included', async (t) => {
     await a.stop();
     rmSync(a.data, { recursive: true });
+    // So that it takes a while. Seen to fail (ready too early) without Replication.lag.
+    a.configure({ FIDFS_REPAIR_RATE: '300KiB/s' });
     await a.start();
     await ready(a);
     t.strictSame(

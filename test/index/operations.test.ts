@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { Index } from '../../daemon/index/index.js';
+import { Acknowledgements } from '../../daemon/replication/acknowledgements.js';
+
+t.test('what followers say', async (t) => {
+  const directory = t.testdir({});
+  const index = new Index(join(directory, 'index.db'));
+  t.teardown(() => index.close());
+  const { operations } = index;
+  operations.enabled = true;
+  for (let number = 0; number < 5; number++) operations.append(Buffer.alloc(20, number));
+  operations.publish();
+  const acknowledgements = new Acknowledgements(operations, () => false);
+  const question = { incarnation: operations.incarnation, from: 0, after: 5, without: [3], fetching: [], wait: 0 };
+
+  await t.test('of this log counts, but for what they say they lack', async (t) => {
+    acknowledgements.heard(2, question);
+    t.equal(acknowledgements.holders(5), 1);
+    t.equal(acknowledgements.holders(3), 0);
+    acknowledgements.heard(2, { ...question, from: 4 });
+    t.equal(acknowledgements.holders(4), 0, 'what lies before what it knows of');
+  });
+
+  // Seen to fail without the comparison of incarnations in heard().
+  await t.test('of another log counts for nothing', async (t) => {
+    acknowledgements.heard(2, { ...question, incarnation: 'another' });
+    t.equal(acknowledgements.holders(5), 0);
+    acknowledgements.heard(2, { ...question, after: 6 });
+    t.equal(acknowledgements.holders(5), 0, 'nor what lies beyond its end');
+  });
+
+  // Seen to fail with a constant in the place of randomblob in schema.ts.
+  await t.test('is of another log when the index was made anew', async (t) => {
+    const again = new Index(join(directory, 'again.db'));
+    t.teardown(() => again.close());
+    t.not(again.operations.incarnation, operations.incarnation);
+    t.match(operations.incarnation, /^[0-9a-f]{16}$/);
+  });
+});
