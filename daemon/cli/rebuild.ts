@@ -5,7 +5,7 @@ import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { lockDataDirectory } from '../index/lock.js';
 import { FileSystem } from '../store/file-system.js';
-import { differenceFromName, readContent } from '../store/inspect.js';
+import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import { readMarker } from '../store/marker.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
@@ -70,6 +70,9 @@ class Rebuilder {
   };
   private batch = new Map<string, StoredFile>();
   private newest: StoredFile | undefined;
+  private readonly reader = new ContentReader();
+  /** Of files with several names, those that were found. */
+  private readonly inodes = new Set<string>();
 
   constructor(
     private readonly settings: Settings,
@@ -129,7 +132,8 @@ class Rebuilder {
       path.discard(file.directory, file.name);
       return;
     }
-    const content = await readContent(filePath(path.root, file.directory, file.name), { sha256: true });
+    const location = filePath(path.root, file.directory, file.name);
+    const content = await this.reader.read(location);
     if (differenceFromName(file.name, content) !== undefined) {
       this.report.quarantined.push(path.quarantine(file.directory, file.name));
       return;
@@ -142,12 +146,23 @@ class Rebuilder {
     const { size, crc32 } = content;
     const created = fileId.createdOf(name);
     const sha256 = content.sha256 as Buffer;
-    const stored = { id, key, storePath, directory, name, size, crc32, sha256, created, accepted: false };
+    const linked = this.isLink(location);
+    const stored = { id, key, storePath, directory, name, size, crc32, sha256, created, accepted: false, linked };
     this.batch.set(key.toString('hex'), stored);
     if (!this.newest || Buffer.compare(key, this.newest.key) > 0) this.newest = stored;
     this.report.files++;
     this.report.bytes += size;
     if (this.batch.size === BATCH) this.flush();
+  }
+
+  /** Whether the file was found under another name before. */
+  private isLink(location: string): boolean {
+    const { dev, ino, nlink } = statSync(location);
+    if (nlink === 1) return false;
+    const file = `${dev} ${ino}`;
+    if (this.inodes.has(file)) return true;
+    this.inodes.add(file);
+    return false;
   }
 
   private flush(): void {

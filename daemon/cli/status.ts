@@ -17,8 +17,9 @@ export function troublesOf(status: Status): string[] {
 
 /** The status as tables, and one line that says whether all is well. */
 export function formatStatus(status: Status, troubles: string[]): string {
-  const { group, serverId, version, files, bytes, storePaths, peers, comparison } = status;
-  const head = `${group}, server ${serverId}, fidfs ${version}: ${files} files, ${formatBytes(bytes)}\n`;
+  const { group, serverId, version, files, bytes, saved, storePaths, peers, comparison } = status;
+  const shared = saved > 0 ? `, of which deduplication saves ${formatBytes(saved)}` : '';
+  const head = `${group}, server ${serverId}, fidfs ${version}: ${files} files, ${formatBytes(bytes)}${shared}\n`;
   const paths = storePaths.map((path) => [
     `M${(path.number + 0x100).toString(16).toUpperCase().slice(1)}`,
     path.root,

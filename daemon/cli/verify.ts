@@ -5,7 +5,7 @@ import fileId from '../../file-id/file-id.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { isMissing } from '../store/errors.js';
-import { differenceFromName, readContent } from '../store/inspect.js';
+import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { filePath } from '../store/layout.js';
 import type { FileRecord } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
@@ -38,20 +38,22 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
   const index = existsSync(database) ? new Index(database) : undefined;
   try {
     const suspects: FoundFile[] = [];
+    const reader = new ContentReader();
     const paths = settings.storePaths.map((root, number) => new StorePath(number, root, settings.reserve));
     const directories = paths.flatMap((path) => [...directoriesOf(path)].map((directory) => ({ path, directory })));
     const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
     const ids = groupIds(settings);
     for (const { path, directory } of directories) {
       for (const file of filesIn(path, directory, ids)) {
-        if ((await problemOf(file, path, index, report)) !== undefined) suspects.push(file);
+        if ((await problemOf(file, path, index, report, reader)) !== undefined) suspects.push(file);
       }
       bar?.increment(1, { files: report.files, size: formatBytes(report.bytes) });
     }
     bar?.stop();
     if (suspects.length > 0) await sleep(SECOND_LOOK_MILLISECONDS);
     for (const file of suspects) {
-      const problem = await problemOf(file, paths[file.storePath] as StorePath, index, undefined);
+      const path = paths[file.storePath] as StorePath;
+      const problem = await problemOf(file, path, index, undefined, new ContentReader());
       const id = fileId.join(settings.group, file.storePath, file.directory, file.name);
       if (problem !== undefined) report.wrong.push({ id, problem });
     }
@@ -77,9 +79,10 @@ async function problemOf(
   path: StorePath,
   index: Index | undefined,
   report: VerifyReport | undefined,
+  reader: ContentReader,
 ): Promise<string | undefined> {
   try {
-    const content = await readContent(filePath(path.root, file.directory, file.name));
+    const content = await reader.read(filePath(path.root, file.directory, file.name));
     if (report) {
       report.files++;
       report.bytes += content.size;

@@ -26,6 +26,8 @@ const helloSchema = z.object({
   end: count,
   files: count,
   bytes: count,
+  /** Of those, bytes that are stored once with others; a node of an earlier version does not say. */
+  saved: count.default(0),
   capacity: count,
   /** Bytes that new files may take. */
   available: count,

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import {
   DURATION_WORDS,
+  flag,
   integer,
   isNetwork,
   list,
@@ -106,6 +107,7 @@ const schema = z.strictObject({
     (text) => (/^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined),
     'a URL that begins with http:// or https://',
   ).optional(),
+  deduplicate: flag.default(true),
 });
 
 /** All settings, defaults filled in; see docs/settings.md. */

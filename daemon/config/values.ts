@@ -66,6 +66,14 @@ export function oneOf<const T extends string>(...choices: T[]) {
   return value((text) => choices.find((choice) => choice === text), choices.map((c) => `"${c}"`).join(' or '));
 }
 
+/** true or false; a word in the environment. */
+export const flag = z.union([z.boolean(), z.string()], { error: 'write true or false' }).transform((given, context) => {
+  const text = String(given).trim();
+  if (text === 'true' || text === 'false') return text === 'true';
+  context.addIssue({ code: 'custom', message: `${JSON.stringify(given)} is not allowed; write true or false` });
+  return z.NEVER;
+});
+
 export function list<T>(parse: (text: string) => T | undefined, allowed: string) {
   const item = value(parse, allowed);
   const commas = z.string().transform((text): unknown[] => text.split(',').filter((part) => part.trim() !== ''));

@@ -27,6 +27,7 @@ export function createMetrics({ store, index, cluster, replication, alarms, sett
     });
   gauge('fidfs_files', 'Files in the index.', () => index.totals.files);
   gauge('fidfs_files_bytes', 'Bytes of all files in the index.', () => index.totals.bytes);
+  gauge('fidfs_deduplicated_bytes', 'Of those, bytes that are stored once with others.', () => index.totals.saved);
   const pathGauge = (name: string, help: string, read: (path: Store['paths'][number]) => number) =>
     new Gauge({
       ...{ name, help, registers, labelNames: ['store_path'] as const },

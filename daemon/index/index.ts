@@ -15,10 +15,12 @@ interface FileRow {
   sha256: Buffer;
 }
 
-/** How many files, and how many bytes they have together. */
+/** How many files, and how many bytes they have. */
 export interface Totals {
   files: number;
   bytes: number;
+  /** Bytes of those that are stored once with others. */
+  saved: number;
 }
 
 /** How far the files have been checked. */
@@ -90,6 +92,8 @@ export class Index implements Records {
   private readonly insertTombstone;
   private readonly deleteFile;
   private readonly deleteContent;
+  private readonly selectLinked;
+  private readonly updateLinked;
   private readonly updateState;
   private readonly selectFile;
   private readonly selectTombstone;
@@ -123,12 +127,20 @@ export class Index implements Records {
     this.insertCopy = database.prepare<[Buffer, number, string, Buffer]>(
       'INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?)',
     );
-    this.insertContent = database.prepare<[number, Buffer]>('INSERT INTO content VALUES (?, ?)');
+    this.insertContent = database.prepare<[number, Buffer, number]>('INSERT INTO content VALUES (?, ?, ?)');
     this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
     this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
-    this.deleteContent = database.prepare<[number, Buffer]>('DELETE FROM content WHERE prefix = ? AND key = ?');
-    this.updateState = database.prepare<[number, number, string]>(
-      'UPDATE state SET files = ?, bytes = ?, checkpoint = ?',
+    this.deleteContent = database.prepare<[number, Buffer], { linked: number }>(
+      'DELETE FROM content WHERE prefix = ? AND key = ? RETURNING linked',
+    );
+    this.selectLinked = database.prepare<[number], FileRow>(
+      'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ? AND linked = 1',
+    );
+    this.updateLinked = database.prepare<[number, Buffer]>(
+      'UPDATE content SET linked = 0 WHERE prefix = ? AND key = ?',
+    );
+    this.updateState = database.prepare<[number, number, number, string]>(
+      'UPDATE state SET files = ?, bytes = ?, saved = ?, checkpoint = ?',
     );
     this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
     this.selectTombstone = database.prepare<[Buffer], { key: Buffer }>('SELECT key FROM tombstone WHERE key = ?');
@@ -139,8 +151,9 @@ export class Index implements Records {
       'SELECT key FROM tombstone WHERE key BETWEEN ? AND ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
-    this.selectContent = database.prepare<[number], FileRow>(
-      'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ?',
+    this.selectContent = database.prepare<[number, number], FileRow>(
+      `SELECT file.* FROM content JOIN file ON file.key = content.key
+       WHERE prefix = ? ORDER BY content.key DESC LIMIT ?`,
     );
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
     this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
@@ -148,7 +161,7 @@ export class Index implements Records {
     const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
     if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
     this.current = { copies: [], ...JSON.parse(state.checkpoint) };
-    this.counts = { files: state.files, bytes: state.bytes };
+    this.counts = { files: state.files, bytes: state.bytes, saved: state.saved };
   }
 
   get checkpoint(): Checkpoint {
@@ -208,9 +221,9 @@ export class Index implements Records {
     return this.selectTombstone.get(key) !== undefined;
   }
 
-  findByContent(sha256: Buffer): FileRecord[] {
+  findByContent(sha256: Buffer, limit: number): FileRecord[] {
     return this.selectContent
-      .all(prefixOf(sha256))
+      .all(prefixOf(sha256), limit)
       .filter((row) => row.sha256.equals(sha256))
       .map(toRecord);
   }
@@ -285,45 +298,56 @@ export class Index implements Records {
   }
 
   private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
-    const came = { files: 0, bytes: 0 };
+    const came = { files: 0, bytes: 0, saved: 0 };
     for (const file of added) {
       const place = (file.storePath << 16) | file.directory;
       const insert = file.accepted ? this.insertFile : this.insertCopy;
       if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
-      this.insertContent.run(prefixOf(file.sha256), file.key);
-      if (file.accepted) file.operation = this.operations.append(file.key);
+      this.insertContent.run(prefixOf(file.sha256), file.key, file.linked ? 1 : 0);
+      if (file.accepted) file.operation = this.operations.append(file.key, { linked: file.linked });
       came.files++;
       came.bytes += file.size;
+      if (file.linked) came.saved += file.size;
     }
     for (const file of removed) {
       if (!file.foreign) this.insertTombstone.run(file.key);
-      if (file.accepted) file.operation = this.operations.append(file.key, file);
+      if (file.accepted) file.operation = this.operations.append(file.key, { removed: file });
     }
     for (const note of alongside) note();
-    const gone = this.eraseRows(removed);
-    this.counts = {
-      files: this.counts.files + came.files - gone.files,
-      bytes: this.counts.bytes + came.bytes - gone.bytes,
-    };
-    this.updateState.run(this.counts.files, this.counts.bytes, JSON.stringify(checkpoint));
+    this.count(came, this.eraseRows(removed), checkpoint);
+  }
+
+  private count(came: Totals, gone: Totals, checkpoint: Checkpoint): void {
+    const files = this.counts.files + came.files - gone.files;
+    const bytes = this.counts.bytes + came.bytes - gone.bytes;
+    const saved = this.counts.saved + came.saved - gone.saved;
+    this.counts = { files, bytes, saved };
+    this.updateState.run(files, bytes, saved, JSON.stringify(checkpoint));
   }
 
   private erase(added: StoredFile[]): void {
-    const gone = this.eraseRows(added);
-    this.counts = { files: this.counts.files - gone.files, bytes: this.counts.bytes - gone.bytes };
-    this.updateState.run(this.counts.files, this.counts.bytes, JSON.stringify(this.current));
+    this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(added), this.current);
   }
 
   private eraseRows(files: readonly { key: Buffer; size: number }[]): Totals {
-    const gone = { files: 0, bytes: 0 };
+    const gone = { files: 0, bytes: 0, saved: 0 };
     for (const { key, size } of files) {
       const row = this.selectFile.get(key);
       if (!row) continue;
       this.deleteFile.run(key);
-      this.deleteContent.run(prefixOf(row.sha256), key);
+      const wasLink = this.deleteContent.get(prefixOf(row.sha256), key)?.linked === 1;
       gone.files++;
       gone.bytes += size;
+      if (wasLink || this.promoteLink(row)) gone.saved += size;
     }
     return gone;
+  }
+
+  /** Of a file whose first name is gone, another one counts as the first now. False when there is none. */
+  private promoteLink({ sha256, place }: FileRow): boolean {
+    const isTwin = (row: FileRow) => row.sha256.equals(sha256) && row.place >>> 16 === place >>> 16;
+    const heir = this.selectLinked.all(prefixOf(sha256)).find(isTwin);
+    if (heir) this.updateLinked.run(prefixOf(sha256), heir.key);
+    return heir !== undefined;
   }
 }

@@ -9,6 +9,8 @@ export interface Operation {
   time: number;
   /** The file that came, where it lies; undefined when it is gone again, or when this is a deletion. */
   added: (FilePlace & { sha256: Buffer }) | undefined;
+  /** Whether that was one more name of a file that was here before. */
+  linked: boolean;
   /** What was deleted; undefined for an upload. */
   removed: (FilePlace & { foreign: boolean }) | undefined;
 }
@@ -18,9 +20,16 @@ interface OperationRow {
   key: Buffer;
   time: number;
   removed: string | null;
+  linked: number;
   place: number | null;
   tail: string | null;
   sha256: Buffer | null;
+}
+
+/** What an entry says beside the key: what was deleted, or whether an upload was a link. */
+interface Appended {
+  removed?: FilePlace & { foreign: boolean };
+  linked?: boolean | undefined;
 }
 
 /** How far a peer's log has been followed. */
@@ -29,13 +38,20 @@ export interface Cursor {
   number: number;
 }
 
-function toOperation({ number, key, time, removed, place, tail, sha256 }: OperationRow): Operation {
+function toOperation({ number, key, time, removed, linked, place, tail, sha256 }: OperationRow): Operation {
   const name = tail === null ? '' : key.toString('base64url') + tail;
   const added =
     removed === null && place !== null && sha256 !== null
       ? { storePath: place >>> 16, directory: place & 0xffff, name, sha256 }
       : undefined;
-  return { number, key, time, added, removed: removed === null ? undefined : JSON.parse(removed) };
+  return {
+    number,
+    key,
+    time,
+    added,
+    linked: linked === 1,
+    removed: removed === null ? undefined : JSON.parse(removed),
+  };
 }
 
 /**
@@ -65,8 +81,8 @@ export class Operations {
     const newest = database.prepare<[], { number: number | null }>('SELECT max(number) AS number FROM operation').get();
     this.last = newest?.number ?? this.cut;
     this.published = this.last;
-    this.insert = database.prepare<[number, Buffer, number, string | null]>(
-      'INSERT INTO operation VALUES (?, ?, ?, ?)',
+    this.insert = database.prepare<[number, Buffer, number, string | null, number]>(
+      'INSERT INTO operation VALUES (?, ?, ?, ?, ?)',
     );
     this.select = database.prepare<[number, number, number], OperationRow>(
       `SELECT operation.*, file.place, file.tail, file.sha256 FROM operation LEFT JOIN file ON file.key = operation.key
@@ -77,12 +93,12 @@ export class Operations {
   }
 
   /** Adds an entry, within the transaction of the batch it belongs to. Returns its number, or undefined without a log. */
-  append(key: Buffer, removed?: FilePlace & { foreign: boolean }): number | undefined {
+  append(key: Buffer, { removed, linked = false }: Appended = {}): number | undefined {
     if (!this.enabled) return undefined;
     const number = this.last + 1;
     const { storePath, directory, name, foreign } = removed ?? {};
     const text = removed ? JSON.stringify({ storePath, directory, name, foreign }) : null;
-    this.insert.run(number, key, Math.floor(Date.now() / 1000), text);
+    this.insert.run(number, key, Math.floor(Date.now() / 1000), text, linked ? 1 : 0);
     this.last = number;
     return number;
   }

@@ -5,7 +5,8 @@ import type Database from 'better-sqlite3';
  * "fidfs rebuild" makes it anew from the store paths.
  *
  *   file        by the ID's 20 bytes, which sort by source and time; place = store path << 16 | directory
- *   content     by the first 48 bits of the SHA-256: which files hold the same bytes
+ *   content     by the first 48 bits of the SHA-256: which files hold the same bytes; linked: one more name of a file that
+ *               has another row
  *   tombstone   by the ID's 20 bytes: deleted, never to come back
  *   state       one row: counts, and how far everything is known to be on stable storage
  *   store_path  which disk is which
@@ -34,6 +35,9 @@ const STEPS = [
   INSERT INTO scrub VALUES (1, x'', NULL, strftime('%s', 'now'));
   CREATE INDEX missing_due ON missing (due);
   CREATE INDEX missing_number ON missing (peer, number);`,
+  `ALTER TABLE content ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE operation ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE state ADD COLUMN saved INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */

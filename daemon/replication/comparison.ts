@@ -8,8 +8,8 @@ import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
-import { toRecord } from './follower.js';
-import { ENCLOSED_FILE, PAGE_ENTRIES } from './page.js';
+import { isSmall, toRecord } from './follower.js';
+import { PAGE_ENTRIES } from './page.js';
 import type { RateLimit } from './rate-limit.js';
 import { Refill } from './refill.js';
 
@@ -146,7 +146,6 @@ export class Comparison {
   private async takeFiles(files: FileRecord[], refill: Refill, found: Found): Promise<void> {
     const { index, copies, fetcher } = this.parts;
     const lacking = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
-    const isSmall = ({ name }: FileRecord) => (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
     const large = lacking.filter((file) => !isSmall(file));
     if (large.length > 0) {
       await copies.take({ copies: [], alongside: () => large.forEach((file) => void index.missing.add(file)) });

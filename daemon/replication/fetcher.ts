@@ -91,6 +91,8 @@ export class Fetcher {
       for (const file of this.parts.index.missing.due(AT_ONCE * 2)) {
         const key = file.key.toString('base64url');
         if (this.active.size >= AT_ONCE || this.active.has(key)) continue;
+        // The next name of a content is a link to the first.
+        if ([...this.active.values()].some((other) => other.file.sha256.equals(file.sha256))) continue;
         const underWay: UnderWay = { file, bytes: 0, done: Promise.resolve() };
         this.active.set(key, underWay);
         underWay.done = this.fetch(underWay).finally(() => {
@@ -144,7 +146,7 @@ export class Fetcher {
     if (!linked) await this.download(underWay, temporary);
     let failure: string | undefined;
     await copies.take({
-      copies: [{ ...file, content: { temporary } }],
+      copies: [{ ...file, content: { temporary, linked: linked !== undefined } }],
       alongside: ([failed]) => {
         failure = failed?.reason;
       },

@@ -10,7 +10,7 @@ import { differenceFrom } from '../store/inspect.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { Comparison } from './comparison.js';
 import type { Fetcher } from './fetcher.js';
-import { decodeLog, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
+import { decodeLog, ENCLOSED_FILE, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
 
 /** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
 const WAIT_MILLISECONDS = 20_000;
@@ -32,6 +32,11 @@ export function toRecord({ id, sha256 }: PageFile, group: string): FileRecord {
   const { group: named, kind, name, storePath, directory } = fileId.decode(id);
   if (named !== group || kind !== 'normal') throw new Error(`${id} is not a file of this group`);
   return { key: fileId.keyOf(name), name, storePath, directory, sha256: Buffer.from(sha256, 'hex') };
+}
+
+/** Whether a file travels with the page that names it. */
+export function isSmall({ name }: Pick<FileRecord, 'name'>): boolean {
+  return (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
 }
 
 /** Why enclosed bytes are not those of their file; undefined when they are. */
@@ -173,8 +178,9 @@ export class Follower {
       }
       const record = toRecord(entry, group);
       const content = contents.get(entry);
-      const reason = content ? differenceOf(record, content) : 'not fetched yet';
-      const copy = { ...record, content: content ?? Buffer.alloc(0) };
+      // A small one that is not enclosed is a link there, and may be here.
+      const reason = content ? differenceOf(record, content) : isSmall(record) ? undefined : 'not fetched yet';
+      const copy = { ...record, content };
       numbers.set(copy, entry.number);
       // Whether it is here already, or deleted, is looked at when it would get its name; it hardly ever is.
       if (reason === undefined) wanted.push(copy);

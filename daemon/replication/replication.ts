@@ -57,7 +57,7 @@ export class Replication {
     const { settings, cluster, store, index, alarms, info, warn } = parts;
     const { group, repairRate } = settings;
     const { paths } = store;
-    const copies = new Copies(group, paths, index, store.writer);
+    const copies = new Copies(settings, store, index);
     this.acknowledgements = new Acknowledgements(index.operations, (id) => isGone(cluster.member(id)));
     this.source = new Source(group, paths, index, this.acknowledgements);
     const limit = new RateLimit(repairRate);

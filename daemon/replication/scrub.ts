@@ -4,10 +4,11 @@ import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
 import type { Index } from '../index/index.js';
 import { isMissing } from '../store/errors.js';
-import { differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
+import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import type { FileRecord } from '../store/records.js';
 import type { Store } from '../store/store.js';
+import type { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
 import { RateLimit } from './rate-limit.js';
@@ -21,6 +22,8 @@ const ROUNDS_BEGIN = 0.5;
 const ROUNDS_TAKE = 0.4;
 /** What finding and opening a file costs, in bytes of reading. */
 const FILE_COST = 16 * 1024;
+/** The names that are looked for of a bad file; more than ext4 gives one. */
+const MAX_NAMES = 100_000;
 /** Records that are read from the index at once; after each of these the position is kept. */
 const RECORDS_AT_ONCE = 100;
 /** However few files there are, they are looked at so often for whether a round is due. */
@@ -119,6 +122,7 @@ export class Scrub {
     const progress = { files: 0, of: files, bytes: 0, bad: 0, found: 0 };
     this.progress = progress;
     const cost = (bytes + files * FILE_COST) / (Math.max(days, 0.001) * DAY_SECONDS * ROUNDS_TAKE);
+    const reader = new ContentReader();
     const limit = urgent ? undefined : new RateLimit(Math.max(cost, FILE_COST));
     try {
       let { position } = index.scrub;
@@ -128,7 +132,7 @@ export class Scrub {
         if (!last) break;
         for (const record of records) {
           if (this.urgent && !urgent) return; // begun anew, in a hurry
-          await this.check(record, progress, limit);
+          await this.check(record, progress, limit, reader);
         }
         position = last.key;
         index.scrub = { ...index.scrub, position, started };
@@ -142,7 +146,12 @@ export class Scrub {
   }
 
   /** One file that the index knows. */
-  private async check(record: FileRecord, progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
+  private async check(
+    record: FileRecord,
+    progress: ScrubProgress,
+    limit: RateLimit | undefined,
+    reader: ContentReader,
+  ): Promise<void> {
     const { store, index, fetcher, alarms } = this.parts;
     const path = store.paths[record.storePath];
     progress.files++;
@@ -153,16 +162,28 @@ export class Scrub {
     this.ending.signal.throwIfAborted();
     const location = filePath(path.root, record.directory, record.name);
     progress.bytes += size;
-    if ((await problemOf(location, record)) === undefined) return;
+    if ((await problemOf(location, record, reader)) === undefined) return;
     // A copy gets its name when its batch is durable, a moment after its record.
     await store.writer.commit({});
-    const problem = await problemOf(location, record);
+    const problem = await problemOf(location, record, new ContentReader());
     if (problem === undefined || !index.find(record.key)) return;
-    progress.bad++;
-    const kept = await store.giveUp(record);
-    const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
-    alarms.raise('damage', record.name, `${problem}${where}; it is fetched from a peer`);
+    for (const name of this.namesOf(record, path)) {
+      progress.bad++;
+      const kept = await store.giveUp(name);
+      const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
+      alarms.raise('damage', name.name, `${problem}${where}; it is fetched from a peer`);
+    }
     fetcher.wake();
+  }
+
+  /** The file, and the others that are the same one under another name: what is wrong with it is wrong with all of them. */
+  private namesOf(record: FileRecord, path: StorePath): FileRecord[] {
+    const inode = path.inodeOf(record.directory, record.name);
+    if (inode === undefined) return [record];
+    const same = this.parts.index.findByContent(record.sha256, MAX_NAMES).filter((other) => {
+      return other.storePath === path.number && path.inodeOf(other.directory, other.name) === inode;
+    });
+    return same.some(({ name }) => name === record.name) ? same : [record, ...same];
   }
 
   /** What lies in the directories and has no record. */
@@ -210,10 +231,9 @@ export class Scrub {
   }
 }
 
-async function problemOf(path: string, record: FileRecord): Promise<string | undefined> {
+async function problemOf(path: string, record: FileRecord, reader: ContentReader): Promise<string | undefined> {
   try {
-    const content = await readContent(path, { sha256: true });
-    return differenceFrom(record, content);
+    return differenceFrom(record, await reader.read(path));
   } catch (error) {
     return isMissing(error) ? 'the file is not there' : `the file cannot be read: ${(error as Error).message}`;
   }

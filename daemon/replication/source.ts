@@ -82,10 +82,10 @@ export class Source {
     const page = new PageBuilder(this.paths, this.group);
     const entries: LogPage['entries'] = [];
     let upTo = after;
-    for (const { number, added, removed } of operations) {
+    for (const { number, added, linked, removed } of operations) {
       if (page.isFull) break;
       upTo = number;
-      const file = added && page.enclose(added, added.sha256);
+      const file = added && (linked ? page.name(added, added.sha256) : page.enclose(added, added.sha256));
       if (file) entries.push({ number, ...file });
       if (removed) entries.push({ number, removed: this.idOf(removed), foreign: removed.foreign });
     }
@@ -112,12 +112,17 @@ class PageBuilder {
     return this.bytes >= PAGE_BYTES;
   }
 
+  /** A file without its bytes: of a link, followers have them already. */
+  name({ storePath, directory, name }: FilePlace, sha256: Buffer): PageFile {
+    return { id: fileId.join(this.group, storePath, directory, name), sha256: sha256.toString('hex') };
+  }
+
   /** Adds a file; undefined when it is not there (any more). */
-  enclose({ storePath, directory, name }: FilePlace, sha256: Buffer): PageFile | undefined {
+  enclose(place: FilePlace, sha256: Buffer): PageFile | undefined {
+    const { storePath, directory, name } = place;
     const path = this.paths[storePath];
     if (!path?.isOpen) return undefined;
-    const id = fileId.join(this.group, storePath, directory, name);
-    const file = { id, sha256: sha256.toString('hex') };
+    const file = this.name(place, sha256);
     const { size } = fileId.decodeName(name);
     if (size === null || size > ENCLOSED_FILE) return file;
     const content = readSmallFile(filePath(path.root, directory, name), size);

@@ -3,15 +3,19 @@ import { rmSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
-import { readContent } from './inspect.js';
-import { copyTemporary, filePath, temporaryFile } from './layout.js';
+import { copyTemporary, temporaryFile } from './layout.js';
 import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js';
+import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
+import type { Twins } from './twins.js';
 
 /** A file of a peer, checked against its ID and SHA-256, that is to have the same name here. */
 export interface Copy extends FileRecord {
-  /** Its bytes, or a temporary file on its store path that holds them. */
-  content: Uint8Array | { temporary: string };
+  /**
+   * Its bytes, or a temporary file on its store path that holds them (and is a link to another file there, or is not);
+   * undefined when another file is said to have them.
+   */
+  content: Uint8Array | { temporary: string; linked: boolean } | undefined;
 }
 
 /** What is taken over from peers at once. */
@@ -45,15 +49,27 @@ interface Making {
  * on a crash loses nothing: the temporary file says which name it is to get, and a start gives it.
  */
 export class Copies {
-  /** The temporaries of the batch under way. */
+  /** The temporaries of the batch under way, */
   private readonly unnamed = new Set<string>();
+  /** and by their content those of them that are no links. */
+  private readonly fresh = new Map<string, string>();
+  private readonly group: string;
+  private readonly deduplicate: boolean;
+  private readonly paths: readonly StorePath[];
+  private readonly writer: DurableWriter;
+  private readonly twins: Twins;
 
   constructor(
-    private readonly group: string,
-    private readonly paths: readonly StorePath[],
+    { group, deduplicate }: Pick<StoreSettings, 'group' | 'deduplicate'>,
+    { paths, writer, twins }: Pick<Store, 'paths' | 'writer' | 'twins'>,
     private readonly records: Records,
-    private readonly writer: DurableWriter,
-  ) {}
+  ) {
+    this.group = group;
+    this.deduplicate = deduplicate;
+    this.paths = paths;
+    this.writer = writer;
+    this.twins = twins;
+  }
 
   /**
    * Makes copies and deletions durable. A copy that cannot be made is told to `alongside` (once more where that shows
@@ -73,7 +89,8 @@ export class Copies {
       const { unnamed } = making;
       if (unnamed) await this.writer.commit({ alongside: () => this.withdraw(unnamed, making, alongside) });
     } finally {
-      for (const { content } of copies) if ('temporary' in content) rmSync(content.temporary, { force: true });
+      for (const { content } of copies)
+        if (content && 'temporary' in content) rmSync(content.temporary, { force: true });
     }
   }
 
@@ -83,21 +100,10 @@ export class Copies {
     return path?.isOpen === true && path.trouble !== undefined;
   }
 
-  /**
-   * A temporary link to a file of this node with the same content, read and found right; undefined when there is none on
-   * that store path.
-   */
+  /** A temporary link to a file of this node with the same content; undefined when there is none on that store path. */
   async linkTemporary({ storePath, sha256 }: Pick<FileRecord, 'storePath' | 'sha256'>): Promise<string | undefined> {
-    const path = this.paths[storePath] as StorePath;
-    for (const twin of this.records.findByContent(sha256)) {
-      if (twin.storePath !== storePath) continue;
-      const content = await readContent(filePath(path.root, twin.directory, twin.name), { sha256: true }).catch(
-        () => null,
-      );
-      // A bad one is the scrub's business.
-      if (content?.sha256?.equals(sha256)) return path.linkTemporary(randomUUID(), twin);
-    }
-    return undefined;
+    const twin = await this.twins.large({ storePath, sha256 });
+    return twin && this.paths[storePath]?.linkTemporary(randomUUID(), twin);
   }
 
   private write(copies: readonly Copy[], { files, twins, failed }: Making): StoredFile[] {
@@ -123,29 +129,57 @@ export class Copies {
 
   private writeTemporary(path: StorePath, copy: Copy): StoredFile & { temporary: string } {
     const { key, storePath, directory, name, sha256, content } = copy;
-    const temporaryName = copyTemporary(copy);
-    const temporary =
-      'temporary' in content
-        ? path.renameTemporary(content.temporary, temporaryName)
-        : path.createTemporary(temporaryName, content);
-    this.unnamed.add(temporary);
     const { size, crc32, created } = fileId.decodeName(name);
     const id = fileId.join(this.group, storePath, directory, name);
-    const place = { id, key, storePath, directory, name };
-    return { ...place, size: size ?? 0, crc32: crc32 ?? 0, sha256, created, accepted: false, temporary };
+    const file = { id, key, storePath, directory, name, size: size ?? 0, crc32: crc32 ?? 0, sha256, created };
+    const temporaryName = copyTemporary(copy);
+    let temporary: string | undefined;
+    let linked = false;
+    if (content && 'temporary' in content) {
+      temporary = path.renameTemporary(content.temporary, temporaryName);
+      linked = content.linked;
+    } else {
+      temporary = this.linkTwin(path, file, temporaryName, content);
+      linked = temporary !== undefined;
+      if (!temporary && !content) throw new StoreError('unavailable', 'not fetched yet');
+      temporary ??= path.createTemporary(temporaryName, content as Uint8Array);
+    }
+    this.unnamed.add(temporary);
+    if (!linked) this.fresh.set(contentKey(file), temporary);
+    return { ...file, accepted: false, temporary, linked };
+  }
+
+  /** A temporary link to what this node has, or what this batch has just written. */
+  private linkTwin(
+    path: StorePath,
+    file: Pick<StoredFile, 'storePath' | 'sha256' | 'size'>,
+    temporaryName: string,
+    content: Uint8Array | undefined,
+  ): string | undefined {
+    if (content && !this.deduplicate) return undefined;
+    const fresh = this.fresh.get(contentKey(file));
+    if (fresh) return path.linkTemporaries(fresh, temporaryName);
+    for (const twin of this.twins.small({ ...file, content: content && [content] })) {
+      const linked = path.linkTemporary(temporaryName, twin);
+      if (linked) return linked;
+    }
+    return undefined;
   }
 
   private removeTemporaries({ files }: Making): void {
-    for (const { temporary } of files.values()) {
-      rmSync(temporary, { force: true });
-      this.unnamed.delete(temporary);
+    for (const file of files.values()) {
+      rmSync(file.temporary, { force: true });
+      this.unnamed.delete(file.temporary);
+      this.fresh.delete(contentKey(file));
     }
   }
 
   private giveNames(making: Making): void {
     const unnamed: FailedCopy[] = [];
-    for (const [copy, { storePath, directory, name, temporary }] of making.files) {
+    for (const [copy, file] of making.files) {
+      const { storePath, directory, name, temporary } = file;
       this.unnamed.delete(temporary);
+      this.fresh.delete(contentKey(file));
       try {
         (this.paths[storePath] as StorePath).replace(temporary, directory, name);
       } catch (error) {
@@ -174,6 +208,10 @@ export class Copies {
     if (!path?.isOpen) return false;
     return !this.records.isDeleted(key) || path.sizeOf(directory, name) !== undefined;
   }
+}
+
+function contentKey({ storePath, sha256 }: Pick<FileRecord, 'storePath' | 'sha256'>): string {
+  return `${storePath} ${sha256.toString('latin1')}`;
 }
 
 function temporaryPath(path: StorePath, copy: Copy): string {

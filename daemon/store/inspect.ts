@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import type { FileRecord } from './records.js';
@@ -27,6 +27,27 @@ export async function readContent(
     progress(chunk.length);
   }
   return { size, crc32: crc, sha256: sha256?.digest() };
+}
+
+/** So many files with several names are remembered. */
+const REMEMBERED = 100_000;
+
+/** Reads files for a check of all there is: each once, whatever the number of its names. */
+export class ContentReader {
+  private readonly known = new Map<string, Content>();
+
+  /** As `readContent`; always with the SHA-256. */
+  async read(path: string): Promise<Content> {
+    const { dev, ino, nlink } = statSync(path);
+    if (nlink === 1) return readContent(path, { sha256: true });
+    const key = `${dev} ${ino}`;
+    const known = this.known.get(key);
+    if (known) return known;
+    const content = await readContent(path, { sha256: true });
+    if (this.known.size >= REMEMBERED) this.known.clear();
+    this.known.set(key, content);
+    return content;
+  }
 }
 
 /** How content differs from what its name says; undefined when it does not, or when the name does not tell. */

@@ -33,6 +33,8 @@ export interface StoredFile extends FilePlace, Accepted {
   created: number;
   /** Where its bytes lie until they are durable, when only then it gets its name. */
   temporary?: string;
+  /** Whether it is one more name of a file that was here before. */
+  linked?: boolean;
 }
 
 /** A file to delete. A foreign one (not minted by this cluster) has no record and leaves no tombstone. */
@@ -89,8 +91,8 @@ export interface Records {
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
-  /** The files with this content. */
-  findByContent(sha256: Buffer): FileRecord[];
+  /** The newest of the files with this content. */
+  findByContent(sha256: Buffer, limit: number): FileRecord[];
   /** The records of files that this server id created in this second or later, in order. */
   createdSince(serverId: number, second: number): FileRecord[];
   /** The newest second that this server id used, in a file or a tombstone; 0 when there is none. */

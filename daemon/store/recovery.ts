@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, utimesSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { type Content, differenceFrom, differenceFromName, readContent } from './inspect.js';
 import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile } from './layout.js';
@@ -170,6 +170,7 @@ async function recoverFile(path: StorePath, file: FilePlace, records: Records, s
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
     ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted: true },
   };
+  stored.linked = statSync(location).nlink > 1 && records.findByContent(stored.sha256, 1).length > 0;
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
 }
@@ -183,7 +184,7 @@ function forgetMissingFiles(
   for (const record of records.createdSince(serverId, records.checkpoint.second)) {
     const path = open.find((one) => one.number === record.storePath);
     if (!path || checked.has(record.name) || path.sizeOf(record.directory, record.name) !== undefined) continue;
-    records.withdraw([toStored(record, record.name, 0)]);
+    records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
     report.forgotten.push(record.name);
   }
 }

@@ -228,15 +228,39 @@ export class StorePath {
     }
   }
 
-  /** A temporary name for the content of another file of this path. */
-  linkTemporary(name: string, existing: FilePlace): string {
+  /** One more name for a file of this path. False when it may have no more of them, or is gone. */
+  link(existing: FilePlace, directory: number, name: string): boolean {
+    this.fileSystem.assertSound();
+    const path = filePath(this.root, directory, name);
+    const source = this.pathOf(existing);
+    return this.tryLink(source, () => this.withDirectory(directory, () => linkSync(source, path)));
+  }
+
+  /** A temporary name for the content of another file of this path. Undefined when it may have none, or is gone. */
+  linkTemporary(name: string, existing: FilePlace): string | undefined {
     const path = temporaryFile(this.root, name);
-    const source = filePath(this.root, existing.directory, existing.name);
+    const source = this.pathOf(existing);
+    return this.tryLink(source, () => linkSync(source, path)) ? path : undefined;
+  }
+
+  /** One more temporary name for a temporary file. Undefined when it may have no more of them. */
+  linkTemporaries(temporary: string, name: string): string | undefined {
+    const path = temporaryFile(this.root, name);
+    return this.tryLink(temporary, () => linkSync(temporary, path)) ? path : undefined;
+  }
+
+  private pathOf({ directory, name }: FilePlace): string {
+    return filePath(this.root, directory, name);
+  }
+
+  private tryLink(existing: string, link: () => void): boolean {
     try {
-      linkSync(source, path);
-      return path;
+      link();
+      return true;
     } catch (error) {
-      throw this.blame('link', source, error);
+      // EPERM: a file system without hard links.
+      if (isMissing(error) || ['EMLINK', 'EPERM'].includes(errorCode(error) ?? '')) return false;
+      throw this.blame('link', existing, error);
     }
   }
 
@@ -287,6 +311,11 @@ export class StorePath {
       if (isMissing(error) || errorCode(error) === 'ENOTDIR') return undefined;
       throw storeError('look at', filePath(this.root, directory, name), error);
     }
+  }
+
+  /** Which file a name stands for, of those that have several; undefined when there is none. */
+  inodeOf(directory: number, name: string): number | undefined {
+    return lstatSync(filePath(this.root, directory, name), { throwIfNoEntry: false })?.ino;
   }
 
   /** Opens a new temporary file. */

@@ -8,12 +8,19 @@ import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory } from './layout.js';
 import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
+import { Twins } from './twins.js';
 
 /** Files made together lie together: so many in a directory, then the next one. As FastDFS's default. */
 const FILES_PER_DIRECTORY = 100;
 const DIRECTORIES = 65536;
 
-export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync'>;
+export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync' | 'deduplicate'>;
+
+/** What was known of a large file's content before its batch: the file written last, and one that was read and found right. */
+interface LargeTwin {
+  last: FilePlace | undefined;
+  place: FilePlace | undefined;
+}
 
 /** How a store says what is wrong without being the answer to anyone. */
 export type Warn = (message: string, error: unknown) => void;
@@ -21,6 +28,7 @@ export type Warn = (message: string, error: unknown) => void;
 /** The files of this node: takes them in, gives them IDs, makes them durable, deletes them. */
 export class Store {
   readonly writer: DurableWriter;
+  readonly twins: Twins;
   private readonly identifiers: Identifiers;
   private directory: number;
   private filesInDirectory: number;
@@ -34,6 +42,7 @@ export class Store {
     private readonly records: Records,
     warn: Warn,
   ) {
+    this.twins = new Twins(paths, records);
     this.identifiers = new Identifiers(settings.serverId, records.lastSecond(settings.serverId));
     this.directory = records.checkpoint.directory;
     const open = paths.filter((path) => path.isOpen);
@@ -69,11 +78,12 @@ export class Store {
    * Gives IDs to received files and makes them durable, all or none. When this resolves they survive a power cut.
    * Rejects with a StoreError, and then nothing of them is left.
    */
-  add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
+  async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
     const undo = (added: readonly StoredFile[]) => {
       for (const file of added) this.writer.discard(file);
     };
-    return this.writer.commit({ write: () => this.writeAll(received), undo });
+    const twins = await Promise.all(received.map((file) => this.largeTwin(file)));
+    return this.writer.commit({ write: () => this.writeAll(received, twins), undo });
   }
 
   /**
@@ -188,15 +198,50 @@ export class Store {
   }
 
   /** Writes all files, or none. */
-  private writeAll(received: readonly ReceivedFile[]): StoredFile[] {
+  private writeAll(received: readonly ReceivedFile[], twins: readonly (LargeTwin | undefined)[]): StoredFile[] {
     const stored: StoredFile[] = [];
     try {
-      for (const file of received) stored.push(this.write(file));
+      for (const [number, file] of received.entries()) stored.push(this.link(file, twins[number]) ?? this.write(file));
       return stored;
     } catch (error) {
       for (const file of stored) this.writer.discard(file);
       throw error;
     }
+  }
+
+  /** A file with the content of one that is on the disk already. */
+  private async largeTwin({ content, sha256 }: ReceivedFile): Promise<LargeTwin | undefined> {
+    if (!this.settings.deduplicate || !('storePath' in content)) return undefined;
+    return { last: this.twins.last(sha256), place: await this.twins.large({ sha256 }) };
+  }
+
+  /** Mints an ID for a content that is here already: one more name of the file that has it. */
+  private link(file: ReceivedFile, large: LargeTwin | undefined): StoredFile | undefined {
+    if (!this.settings.deduplicate) return undefined;
+    const { content, sha256, size } = file;
+    for (const twin of 'storePath' in content
+      ? this.largeTwins(sha256, large)
+      : this.twins.small({ sha256, size, content })) {
+      const path = this.paths[twin.storePath];
+      if (!path || !this.mayTake(path.number) || path.space.available === 0) continue;
+      const stored = this.mint(file, path);
+      if (path.link(twin, stored.directory, stored.name)) return { ...stored, linked: true };
+    }
+    return undefined;
+  }
+
+  private largeTwins(sha256: Buffer, large: LargeTwin | undefined): FilePlace[] {
+    const last = this.twins.last(sha256);
+    // Written since the look at the disk, by this process, and so what arrived.
+    return [last === large?.last ? undefined : last, large?.place].filter((place) => place !== undefined);
+  }
+
+  private mint(file: ReceivedFile, path: StorePath): StoredFile {
+    const directory = this.nextDirectory();
+    const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension);
+    const id = fileId.join(this.settings.group, path.number, directory, name);
+    const { size, crc32, sha256 } = file;
+    return { id, key: bytes, storePath: path.number, directory, name, size, crc32, sha256, created, accepted: true };
   }
 
   /** Mints an ID and writes the file under it, on another path when one turns out to be full or gone. */
@@ -205,8 +250,8 @@ export class Store {
     for (let attempt = 0; attempt <= this.paths.length; attempt++) {
       const onDisk = 'storePath' in file.content ? file.content : undefined;
       const path = onDisk?.storePath ?? this.choosePath(file.size);
-      const directory = this.nextDirectory();
-      const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension);
+      const stored = this.mint(file, path);
+      const { directory, name } = stored;
       try {
         if (onDisk) path.adopt(onDisk.path, directory, name);
         else path.create(directory, name, file.content as readonly Buffer[]);
@@ -216,18 +261,8 @@ export class Store {
         if (onDisk || (path.trouble === undefined && path.space.available > 0)) throw error;
         continue;
       }
-      return {
-        id: fileId.join(this.settings.group, path.number, directory, name),
-        key: bytes,
-        storePath: path.number,
-        directory,
-        name,
-        size: file.size,
-        crc32: file.crc32,
-        sha256: file.sha256,
-        created,
-        accepted: true,
-      };
+      if (this.settings.deduplicate) this.twins.wrote(file.sha256, stored);
+      return stored;
     }
     throw failure;
   }

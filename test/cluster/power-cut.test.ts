@@ -54,7 +54,7 @@ t.test(
         [],
         `round ${round}: nothing that was answered is lost`,
       );
-      await left.assertClean(t);
+      await left.assertClean(t, { isKilled: true });
       await left.stop();
       unmount(after);
       rmSync(copy);

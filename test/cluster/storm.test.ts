@@ -58,7 +58,7 @@ t.test(
       const gone = { stored: new Map(), deleted };
       const isGone = async () => (await broken(node, gone, [404, 503])).length === 0;
       await node.until(isGone, 'rid of what was deleted', 60);
-      await node.assertClean(t);
+      await node.assertClean(t, { isKilled: true });
     }
     await lost.start();
     await ready(lost);
@@ -88,7 +88,7 @@ t.test(
     t.ok(readers.count > 100, `${readers.count} reads`);
     for (const node of nodes) {
       t.strictSame(await broken(node, promisedBy(loads)), []);
-      await node.assertClean(t);
+      await node.assertClean(t, { isKilled: true });
     }
   },
 );

@@ -10,6 +10,7 @@ import type { SyncMode } from '../../daemon/store/file-system.js';
 import { copyTemporary, filePath, temporaryFile } from '../../daemon/store/layout.js';
 import { recover } from '../../daemon/store/recovery.js';
 import { StorePath } from '../../daemon/store/store-path.js';
+import { Twins } from '../../daemon/store/twins.js';
 import fileId from '../../file-id/file-id.js';
 
 const SERVER_ID = 1;
@@ -21,10 +22,17 @@ function openStore(t: Test, mode: SyncMode = 'batch') {
   t.teardown(() => index.close());
   const path = new StorePath(0, join(directory, 'path'), { bytes: 0 });
   path.open(undefined);
+  const settings = { group: 'group1', deduplicate: true };
+  const paths = [path];
   const frontier = () => ({ second: 0, directory: 0 });
   const fail = (message: string) => t.fail(message);
   const writer = new DurableWriter([path], index, mode, frontier, fail);
-  return { index, path, writer, copies: new Copies('group1', [path], index, writer) };
+  return {
+    index,
+    path,
+    writer,
+    copies: new Copies(settings, { paths, writer, twins: new Twins(paths, index) }, index),
+  };
 }
 
 let counter = 0;
@@ -134,7 +142,7 @@ t.test('what two peers send at once is taken over once', async (t) => {
   t.strictSame(failures, []);
   t.ok(existsSync(finalOf(path, copy)));
   t.strictSame(readdirSync(join(path.root, 'tmp')), []);
-  t.strictSame(index.totals, { files: 1, bytes: copy.content.length });
+  t.strictSame(index.totals, { files: 1, bytes: copy.content.length, saved: 0 });
 });
 
 // Seen to fail (the record stays) without withdraw().

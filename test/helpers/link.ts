@@ -23,6 +23,8 @@ const SLOW_MILLISECONDS = 50;
 /** The way from one node to another, which a test can spoil. */
 export class Link {
   state: LinkState = 'up';
+  /** Bytes of answers that have passed. */
+  bytes = 0;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -69,6 +71,9 @@ export class Link {
     const onward = connect(this.target(), '127.0.0.1');
     this.keep(onward);
     socket.pipe(onward);
+    onward.on('data', (chunk: Buffer) => {
+      this.bytes += chunk.length;
+    });
     onward.on('close', () => socket.destroy());
     socket.on('close', () => onward.destroy());
     if (this.state === 'slow') void trickle(onward, socket);

@@ -23,8 +23,12 @@ export interface LoadOptions {
   deletions?: number;
   /** Bytes of the largest file. */
   largest?: number;
+  /** Of 100 uploads, how many are of a content that was uploaded before. */
+  duplicates?: number;
 }
 
+/** Contents of which duplicates are made. */
+const RECENT = 30;
 const POOL_SIZE = 4 * 2 ** 20;
 /** A client that got an error waits so long, as a polite one does. */
 const PAUSE_MILLISECONDS = 20;
@@ -37,6 +41,7 @@ export class Load {
   /** Deletions that were asked for and not (yet) answered with 204. */
   private readonly doubtful = new Set<string>();
   private readonly pool: Buffer;
+  private readonly recent: Buffer[] = [];
   private running: Promise<unknown> | undefined;
   private stopping = false;
   /** How often each status came; 0 when the connection broke. */
@@ -139,8 +144,18 @@ export class Load {
     return 201;
   }
 
-  /** Mostly small, some empty, some that go to disk as they come. */
   private content(): Buffer {
+    const { duplicates = 50 } = this.options;
+    if (this.recent.length > 0 && this.random.below(100) < duplicates)
+      return this.recent[this.random.below(this.recent.length)] as Buffer;
+    const content = this.newContent();
+    this.recent.push(content);
+    if (this.recent.length > RECENT) this.recent.shift();
+    return content;
+  }
+
+  /** Mostly small, some empty, some that go to disk as they come. */
+  private newContent(): Buffer {
     const { largest = 2 * 2 ** 20 } = this.options;
     const kind = this.random.below(100);
     const limit = kind < 5 ? 1 : kind < 80 ? 4096 : kind < 97 ? 100_000 : largest;

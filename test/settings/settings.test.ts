@@ -38,6 +38,7 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   repairRate: ['1MiB/s', 2 ** 20, '500/s', 500],
   scrubDays: [0, 0, '0.5', 0.5],
   alertUrl: ['https://a.example/x?y', 'https://a.example/x?y', 'http://b.example', 'http://b.example'],
+  deduplicate: [false, false, 'false', false],
 };
 
 const DEFAULTS = {
@@ -45,6 +46,7 @@ const DEFAULTS = {
   ...{ listen: { host: '127.0.0.1', port: 8080 }, daemonListen: { host: '127.0.0.1', port: 8081 } },
   ...{ uploads: 'key', activeTypes: 'attachment', workers: 'auto', metricsFrom: [] },
   ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch', peers: [], copies: 1 },
+  deduplicate: true,
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
 };
 
@@ -87,6 +89,7 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   repairRate: [['100MiB', '0/s', 'x/s', 5], '100MiB/s'],
   scrubDays: [['x', -1, true], 'days'],
   alertUrl: [['ftp://x', 'x', 5], 'http://'],
+  deduplicate: [['yes', 1, [], ''], 'true or false'],
 };
 
 t.test('every setting can be given in the file and in the environment, which wins', async (t) => {
