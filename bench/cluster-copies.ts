@@ -27,7 +27,9 @@ export async function benchCopies(directory: string, rounds: number): Promise<st
   try {
     const [first] = pair.nodes;
     const load = (node: BenchServer, name: string, pids: number[]): Load => {
-      const script = postScript(directory, name, node.key, 'image/jpeg', randomBytes(BYTES));
+      const script = postScript(directory, name, {
+        ...{ key: node.key, type: 'image/jpeg', body: randomBytes(BYTES), newAt: 0 },
+      });
       return { origin: node.origin, script, connections: 64, seconds: 3, pids };
     };
     const runs = await interleave(

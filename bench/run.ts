@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { version } from '../daemon/version.js';
 import { measureCluster } from './cluster.js';
+import { measureDeduplication } from './deduplication.js';
 import { benchDownloads } from './downloads.js';
 import { measureIndex } from './index-size.js';
 import { benchLarge } from './large.js';
@@ -88,6 +89,7 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   index: measureIndexes,
   traffic: measureTraffic,
   cluster: measureCluster,
+  deduplication: measureDeduplication,
 };
 
 function installPrograms(parts: readonly string[]): void {

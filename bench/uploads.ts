@@ -3,14 +3,15 @@ import type { BenchServer } from './server.js';
 import { short, withSpread } from './table.js';
 import { davScript, interleave, type Load, postScript, type Run, ratio } from './wrk.js';
 
-function multipart(content: Buffer): { type: string; body: Buffer } {
+function multipart(content: Buffer): { type: string; body: Buffer; newAt: number } {
   const boundary = '------------------------d74496d66958873e';
   const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head), content, Buffer.from(`\r\n--${boundary}--\r\n`)]);
-  return { type: `multipart/form-data; boundary=${boundary}`, body };
+  return { type: `multipart/form-data; boundary=${boundary}`, body, newAt: Buffer.byteLength(head) };
 }
 
-function row(work: string, against: string, subject: Run[], reference: Run[]): string[] {
+/** A table row of two runs. */
+export function row(work: string, against: string, subject: Run[], reference: Run[]): string[] {
   const columns = [subject, reference].flatMap((runs) => [
     withSpread(runs.map((run) => run.rate)),
     withSpread(runs.map((run) => run.cpu)),
@@ -28,14 +29,15 @@ export async function benchUploads(server: BenchServer, directory: string, round
     const content = randomBytes(bytes);
     const form = multipart(content);
     const own = [server.daemonPid, server.workerPid];
+    const { key } = server;
     const load = (script: string, pids: number[]): Load => ({
       ...{ origin: server.origin, script, connections, seconds: 3, pids },
     });
     const runs = await interleave(
       {
-        raw: load(postScript(directory, `raw-${bytes}`, server.key, 'image/jpeg', content), own),
+        raw: load(postScript(directory, `raw-${bytes}`, { key, type: 'image/jpeg', body: content, newAt: 0 }), own),
         dav: load(davScript(directory, `dav-${bytes}`, content), [server.workerPid]),
-        multipart: load(postScript(directory, `multipart-${bytes}`, server.key, form.type, form.body), own),
+        multipart: load(postScript(directory, `multipart-${bytes}`, { key, ...form }), own),
       },
       rounds,
     );

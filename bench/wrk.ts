@@ -91,15 +91,26 @@ end`,
   );
 }
 
-/** A script that sends one body again and again. */
-export function postScript(directory: string, name: string, key: string, type: string, body: Buffer): string {
-  return sendScript(
-    directory,
-    name,
-    body,
-    `wrk.method = "POST"; wrk.path = "/upload"
-wrk.headers["Authorization"] = "Bearer ${key}"; wrk.headers["Content-Type"] = "${type}"`,
-  );
+export interface PostOptions {
+  key: string;
+  /** The media type. */
+  type: string;
+  body: Buffer;
+  /** Where the 24 bytes are that are others in each body, so that each is a new content; undefined: all are the same. */
+  newAt?: number | undefined;
+}
+
+/** A script that sends body after body. */
+export function postScript(directory: string, name: string, { key, type, body, newAt }: PostOptions): string {
+  const head = `wrk.method = "POST"; wrk.path = "/upload"
+wrk.headers["Authorization"] = "Bearer ${key}"; wrk.headers["Content-Type"] = "${type}"`;
+  const renew = `local n, start = 0, os.time()
+local before, after = wrk.body:sub(1, ${newAt}), wrk.body:sub(${Number(newAt) + 25})
+function request()
+  n = n + 1
+  return wrk.format(nil, nil, nil, before .. string.format("%d-%013d", start, n) .. after)
+end`;
+  return sendScript(directory, name, body, newAt === undefined ? head : `${head}\n${renew}`);
 }
 
 /** A script that puts one body under a new name each time, a hundred in a directory. */

@@ -151,9 +151,9 @@ export class Index implements Records {
       'SELECT key FROM tombstone WHERE key BETWEEN ? AND ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
-    this.selectContent = database.prepare<[number, number], FileRow>(
-      `SELECT file.* FROM content JOIN file ON file.key = content.key
-       WHERE prefix = ? ORDER BY content.key DESC LIMIT ?`,
+    // Without the file's row: to open a join that finds nothing takes ten times as long.
+    this.selectContent = database.prepare<[number, number], { key: Buffer }>(
+      'SELECT key FROM content WHERE prefix = ? ORDER BY key DESC LIMIT ?',
     );
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
     this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
@@ -222,10 +222,8 @@ export class Index implements Records {
   }
 
   findByContent(sha256: Buffer, limit: number): FileRecord[] {
-    return this.selectContent
-      .all(prefixOf(sha256), limit)
-      .filter((row) => row.sha256.equals(sha256))
-      .map(toRecord);
+    const keys = this.selectContent.all(prefixOf(sha256), limit);
+    return keys.flatMap(({ key }) => this.find(key) ?? []).filter((record) => record.sha256.equals(sha256));
   }
 
   createdSince(serverId: number, second: number): FileRecord[] {

@@ -149,7 +149,9 @@ export class DurableWriter {
 
   private async commitBatch(gathered: Change[]): Promise<void> {
     const before = this.tombstoneCounts();
-    const recorded = this.appendTombstones(gathered.filter(writeFiles), before);
+    // What they look up, they look up in one transaction.
+    const written = this.records.reading(() => gathered.filter(writeFiles));
+    const recorded = this.appendTombstones(written, before);
     try {
       this.recordsFileSystem.assertSound();
       this.record(recorded);

@@ -82,7 +82,8 @@ export class Store {
     const undo = (added: readonly StoredFile[]) => {
       for (const file of added) this.writer.discard(file);
     };
-    const twins = await Promise.all(received.map((file) => this.largeTwin(file)));
+    const hasLarge = received.some(({ content }) => 'storePath' in content);
+    const twins = hasLarge ? await Promise.all(received.map((file) => this.largeTwin(file))) : [];
     return this.writer.commit({ write: () => this.writeAll(received, twins), undo });
   }
 
