@@ -1,12 +1,14 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
+import { request } from 'undici';
 import { pidsOf } from './pair.js';
 import { type BenchServer, startServer } from './server.js';
-import { markdownTable } from './table.js';
+import { markdownTable, median, short, withSpread } from './table.js';
 import { row } from './uploads.js';
 import { interleave, type Load, postScript } from './wrk.js';
 
 const ROUNDS = 7;
+const LARGE = 100_000_000;
 
 /** 1 KB uploads that are all duplicates, all new, and all new to a node that does not look. Returns a table. */
 export async function measureDeduplication(directory: string): Promise<string> {
@@ -26,8 +28,39 @@ export async function measureDeduplication(directory: string): Promise<string> {
       ['1 KB uploads, c64', 'reference', 'ops/s', 'CPU us/op', 'reference, ops/s', 'CPU us/op', 'ratio'],
       row('all duplicates', 'all new', runs.duplicates, runs.fresh),
       row('all new, `deduplicate` on', 'the same, off', runs.fresh, runs.without),
+      await benchKnown(on),
     ]);
   } finally {
     await Promise.all([on.stop(), off.stop()]);
   }
+}
+
+/** Proving that a large file is there, against sending it; each with its hash known before. Returns a table row. */
+async function benchKnown({ origin, key }: BenchServer): Promise<string[]> {
+  const content = Buffer.concat(Array.from({ length: LARGE / 1e6 }, () => randomBytes(1e6)));
+  const headers = { authorization: `Bearer ${key}` };
+  const send = async (path: string, body: Buffer | string): Promise<unknown> => {
+    const answer = await request(origin + path, { method: 'POST', headers, body });
+    if (answer.statusCode > 201) throw new Error(`${path}: ${answer.statusCode} ${await answer.body.text()}`);
+    return answer.body.json();
+  };
+  const sent: number[] = [];
+  const proven: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    content.writeUInt32BE(round, 0);
+    const sha256 = createHash('sha256').update(content).digest('hex');
+    let started = performance.now();
+    await send('/upload?ext=bin', content);
+    sent.push(performance.now() - started);
+    started = performance.now();
+    const claim = JSON.stringify({ sha256, size: content.length, ext: 'bin' });
+    const { nonce, ranges } = (await send('/upload/known', claim)) as { nonce: string; ranges: [number, number][] };
+    const proof = createHash('sha256').update(nonce);
+    for (const [offset, length] of ranges) proof.update(content.subarray(offset, offset + length));
+    await send('/upload/known', JSON.stringify({ nonce, proof: proof.digest('hex') }));
+    proven.push(performance.now() - started);
+  }
+  const faster = median(sent.map((time, round) => time / (proven[round] ?? Number.NaN)));
+  const columns = [withSpread(proven, ' ms'), '', withSpread(sent, ' ms'), '', `${short(faster)} times faster`];
+  return ['100 MB, `POST /upload/known` and its answer', 'sending it', ...columns];
 }

@@ -201,6 +201,10 @@ location = /upload {
   ${BODY}
   ${PROXY}
 }
+location = /upload/known {
+  client_max_body_size 64k;
+  ${PROXY}
+}
 location @fidfs_upload_stream {
   proxy_request_buffering off;
   ${BODY}

@@ -81,10 +81,13 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
     .send(Buffer.from(`${JSON.stringify(problemDocument(problem, message))}\n`));
 }
 
+const METHODS: Record<string, string> = { '/upload': 'POST, PUT', '/upload/known': 'POST' };
+
 /** Answers a request for which there is no route. */
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
   const path = request.url.split('?', 1)[0] as string;
-  const allowed = path === '/upload' ? 'POST, PUT' : decodeId(path.slice(1)) ? 'GET, HEAD, DELETE' : undefined;
+  const id = decodeId(path.slice(1));
+  const allowed = METHODS[path] ?? (id ? 'GET, HEAD, DELETE' : undefined);
   if (allowed === undefined) {
     sendProblem(reply, new Problem('not-found', 'Nothing is here.'));
     return;

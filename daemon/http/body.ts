@@ -15,6 +15,18 @@ export class ClientGone extends Error {
   override name = 'ClientGone';
 }
 
+/** A whole body that is to be short. Rejects with a Problem when it is longer than `limit` bytes. */
+export async function readSmallBody(body: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > limit) throw new Problem('too-large', 'The body is larger than is taken here.');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
 /** Where bytes go. A promise means: no more until it has resolved. */
 export interface ByteSink {
   write(chunk: Buffer): Promise<void> | undefined;

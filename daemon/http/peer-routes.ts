@@ -8,6 +8,7 @@ import { questionSchema } from '../replication/acknowledgements.js';
 import { namesIn } from '../replication/comparison.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
+import { readSmallBody } from './body.js';
 import { deleteHere } from './deletion.js';
 import { Problem } from './problems.js';
 
@@ -116,14 +117,7 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 
 /** A whole body, which the signed query has the digest of. */
 async function readJson(request: FastifyRequest): Promise<unknown> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request.raw as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > BODY_LIMIT) throw new Problem('too-large', 'The body is larger than is taken here.');
-    chunks.push(chunk);
-  }
-  const body = Buffer.concat(chunks);
+  const body = await readSmallBody(request.raw, BODY_LIMIT);
   const { digest } = request.query as { digest?: unknown };
   if (createHash('sha256').update(body).digest('base64url') !== digest) {
     throw new Problem('not-a-peer', 'The body is not the one that was signed.');

@@ -5,7 +5,9 @@ import { describeAll, type Node } from '../status.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
 import { authorization } from './authorization.js';
 import { restOfBody } from './body.js';
+import { Challenges } from './challenges.js';
 import { deleteAnywhere } from './deletion.js';
+import { known } from './known.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
@@ -30,6 +32,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   const metrics = createMetrics(node);
   const authorize = authorization(settings.uploads === 'open' ? undefined : key);
   const authorizeAlways = authorization(key);
+  const challenges = new Challenges(store);
   let stopping = false;
   // Hooks with a callback: an async one costs each upload a few microseconds more.
   const stoppingProblem = () =>
@@ -98,6 +101,15 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     url: '/upload',
     onRequest: [available, authorize],
     handler: (request, reply) => takeUpload(request, reply, false),
+  });
+
+  server.post('/upload/known', { onRequest: [available, authorize] }, async (request, reply) => {
+    const taken = await known(request, reply, node, challenges);
+    if (!taken) return reply;
+    metrics.uploads.inc({ result: 'known' });
+    const ids = { id: taken.files[0]?.id };
+    log.info({ requestId: request.id, ...ids, bytes: taken.bytes }, 'stored what was known');
+    return reply;
   });
 
   server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {

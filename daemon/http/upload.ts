@@ -41,7 +41,7 @@ export async function upload(
   node: Node,
   isPassedOn: boolean,
 ): Promise<Upload | undefined> {
-  const { settings, store, replication } = node;
+  const { settings, store } = node;
   const { headers } = request;
   const parameters = readParameters(request.query);
   const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
@@ -54,9 +54,7 @@ export async function upload(
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
   const isMultipart = /^multipart\/form-data\b/i.test(headers['content-type'] ?? '');
-  if (replication.trouble !== undefined) {
-    throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
-  }
+  assertCopiesCanBeMade(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
     : [await receiveRaw(request, announced, store, limit, parameters)];
@@ -67,12 +65,29 @@ export async function upload(
   } finally {
     for (const file of received) file.release();
   }
+  return conclude(request, reply, files, origin, node);
+}
+
+/** Waits for the copies of files that are durable here, and answers 201; or undoes them. */
+export async function conclude(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  files: StoredFile[],
+  origin: string,
+  { replication }: Pick<Node, 'replication'>,
+): Promise<Upload> {
   if (!(await replication.wait(files))) {
     await replication.undo(files);
     throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
   }
   answer(request, reply, files, origin, (file) => replication.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+/** Throws a Problem when an upload could not get its copies now. */
+export function assertCopiesCanBeMade({ replication }: Pick<Node, 'replication'>): void {
+  if (replication.trouble === undefined) return;
+  throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
 }
 
 /** The node of another group that an upload goes to; undefined when it stays here. */
@@ -150,7 +165,7 @@ async function receiveRaw(
 }
 
 /** What the files' URLs begin with. Throws a Problem when the request's own Host would make them none. */
-function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl' | 'listen'>): string {
+export function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl' | 'listen'>): string {
   if (settings.publicUrl !== undefined) return settings.publicUrl;
   const scheme = request.headers['x-fidfs-scheme'] === 'https' ? 'https' : 'http';
   const host = request.headers.host ?? formatAddress(settings.listen);

@@ -16,6 +16,9 @@ const DIRECTORIES = 65536;
 
 export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync' | 'deduplicate'>;
 
+/** What an ID is made of, and its record. */
+type Content = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension'>;
+
 /** What was known of a large file's content before its batch: the file written last, and one that was read and found right. */
 interface LargeTwin {
   last: FilePlace | undefined;
@@ -85,6 +88,19 @@ export class Store {
     const hasLarge = received.some(({ content }) => 'storePath' in content);
     const twins = hasLarge ? await Promise.all(received.map((file) => this.largeTwin(file))) : [];
     return this.writer.commit({ write: () => this.writeAll(received, twins), undo });
+  }
+
+  /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
+  async addName(content: Content, twin: FilePlace): Promise<StoredFile | undefined> {
+    const undo = (added: readonly StoredFile[]) => {
+      for (const file of added) this.writer.discard(file);
+    };
+    const write = () => {
+      const stored = this.linkTo(content, twin);
+      return stored ? [stored] : [];
+    };
+    const [stored] = await this.writer.commit({ write, undo });
+    return stored;
   }
 
   /**
@@ -223,12 +239,18 @@ export class Store {
     for (const twin of 'storePath' in content
       ? this.largeTwins(sha256, large)
       : this.twins.small({ sha256, size, content })) {
-      const path = this.paths[twin.storePath];
-      if (!path || !this.mayTake(path.number) || path.space.available === 0) continue;
-      const stored = this.mint(file, path);
-      if (path.link(twin, stored.directory, stored.name)) return { ...stored, linked: true };
+      const stored = this.linkTo(file, twin);
+      if (stored) return stored;
     }
     return undefined;
+  }
+
+  private linkTo(content: Content, twin: FilePlace): StoredFile | undefined {
+    const path = this.paths[twin.storePath];
+    if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.space.available === 0)
+      return undefined;
+    const stored = this.mint(content, path);
+    return path.link(twin, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
   }
 
   private largeTwins(sha256: Buffer, large: LargeTwin | undefined): FilePlace[] {
@@ -237,7 +259,7 @@ export class Store {
     return [last === large?.last ? undefined : last, large?.place].filter((place) => place !== undefined);
   }
 
-  private mint(file: ReceivedFile, path: StorePath): StoredFile {
+  private mint(file: Content, path: StorePath): StoredFile {
     const directory = this.nextDirectory();
     const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension);
     const id = fileId.join(this.settings.group, path.number, directory, name);

@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { readContent } from './inspect.js';
+import { createHash, hash } from 'node:crypto';
+import { createReadStream, readFileSync } from 'node:fs';
 import { filePath } from './layout.js';
 import type { FilePlace, Records } from './records.js';
 import type { StorePath } from './store-path.js';
@@ -61,8 +60,8 @@ export class Twins {
   /** A file with this content, read and found right; undefined when there is none. */
   async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<FilePlace | undefined> {
     for (const place of this.candidates(sought)) {
-      const content = await readContent(this.pathOf(place), { sha256: true }).catch(() => undefined); // as in hasBytes
-      if (content?.sha256?.equals(sought.sha256)) return place;
+      const found = await sha256Of(this.pathOf(place)).catch(() => undefined); // as in hasBytes
+      if (found?.equals(sought.sha256)) return place;
     }
     return undefined;
   }
@@ -97,4 +96,11 @@ export class Twins {
   private pathOf({ storePath, directory, name }: FilePlace): string {
     return filePath((this.paths[storePath] as StorePath).root, directory, name);
   }
+}
+
+/** Without the CRC32, which would take as long again. */
+async function sha256Of(path: string): Promise<Buffer> {
+  const sha256 = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) sha256.update(chunk as Buffer);
+  return sha256.digest();
 }

@@ -180,7 +180,7 @@ export class TestNode {
 
   /** The process id of the daemon. */
   daemonPid(): number {
-    return this.children().find((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('daemon/main.js')) ?? 0;
+    return this.children().find((pid) => commandLine(pid).includes('daemon/main.js')) ?? 0;
   }
 
   /** Every process of the node: supervisor, daemon, nginx's master and workers. */
@@ -264,6 +264,15 @@ export class TestNode {
       const path = join(this.storePath, directory);
       t.strictSame(existsSync(path) ? readdirSync(path) : [], [], `nothing is left in ${directory}`);
     }
+  }
+}
+
+/** What a process was started as; empty when it has ended. */
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return ''; // no such process any more
   }
 }
 

@@ -1,19 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { TestNode } from '../helpers/node.js';
+import { commandLine, TestNode } from '../helpers/node.js';
 
 /** The process ids of a node's nginx, master first. */
 function nginxPids(node: TestNode): number[] {
   return node.pids().filter((pid) => commandLine(pid).includes('nginx'));
-}
-
-function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return '';
-  }
 }
 
 t.test('a daemon that dies is started again while downloads and /info go on', async (t) => {

@@ -1,0 +1,63 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { Node } from '../status.js';
+import { readSmallBody } from './body.js';
+import type { Challenges, Claim } from './challenges.js';
+import { extensionFromParameter } from './extension.js';
+import { Problem } from './problems.js';
+import { assertCopiesCanBeMade, conclude, originOf, type Upload } from './upload.js';
+
+/** The longest body, in bytes. */
+const BODY_LIMIT = 4096;
+const WORDS =
+  'Send {"sha256":"<64 hex digits>","size":<bytes>,"ext":"jpg"}, then {"nonce":"…","proof":"<64 hex digits>"}.';
+
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-fA-F]{64}$/)
+  .transform((hex) => Buffer.from(hex, 'hex'));
+const claimSchema = z.strictObject({
+  sha256,
+  size: z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER),
+  ext: z.string().max(100).default(''),
+});
+const proofSchema = z.strictObject({ nonce: z.string().regex(/^[0-9a-f]{32}$/), proof: sha256 });
+const bodySchema = z.union([claimSchema, proofSchema]);
+
+/**
+ * `POST /upload/known`: a client that proves that it holds a file which is here gets an ID for it without sending it.
+ * Answers a claim with a challenge, and a right proof as an upload, whose files it returns.
+ */
+export async function known(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  node: Node,
+  challenges: Challenges,
+): Promise<Upload | undefined> {
+  const origin = originOf(request, node.settings);
+  const body = parse(await readSmallBody(request.raw, BODY_LIMIT));
+  assertCopiesCanBeMade(node);
+  if ('nonce' in body) {
+    const proven = await challenges.answer(body.nonce, body.proof);
+    if (proven === false) throw new Problem('wrong-proof', 'These are not the bytes of that file. Send the file.');
+    const content = proven && { ...proven.claim, crc32: proven.crc32 };
+    const file = content && (await node.store.addName(content, proven.place));
+    if (!file) throw new Problem('not-known', 'There is no such challenge, or not any more. Send the file.');
+    return conclude(request, reply, [file], origin, node);
+  }
+  const claim: Claim = { sha256: body.sha256, size: body.size, extension: extensionFromParameter(body.ext) };
+  const challenge = node.settings.deduplicate ? await challenges.begin(claim) : undefined;
+  if (!challenge) throw new Problem('not-known', 'This content is not to be had without its bytes. Send the file.');
+  const { nonce, ranges, expires } = challenge;
+  const text = `${JSON.stringify({ nonce, ranges, expires: new Date(expires).toISOString() })}\n`;
+  reply.type('application/json').send(Buffer.from(text));
+  return undefined;
+}
+
+function parse(body: Buffer) {
+  try {
+    return bodySchema.parse(JSON.parse(body.toString()));
+  } catch (error) {
+    throw new Problem('bad-request', WORDS, { cause: error });
+  }
+}
