@@ -20,7 +20,7 @@ export async function readContent(
   const sha256 = wanted ? createHash('sha256') : undefined;
   let size = 0;
   let crc = 0;
-  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 18 })) {
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) {
     size += chunk.length;
     crc = crc32(chunk, crc);
     sha256?.update(chunk);
