@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
 import { Checkpointer } from './checkpointer.js';
+import { Contents } from './contents.js';
 import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
 import { Missing } from './missing.js';
 import { Operations } from './operations.js';
@@ -36,10 +37,6 @@ export interface ScrubState {
 function toRecord(row: FileRow): FileRecord {
   const name = row.key.toString('base64url') + row.tail;
   return { key: row.key, name, storePath: row.place >>> 16, directory: row.place & 0xffff, sha256: row.sha256 };
-}
-
-function prefixOf(sha256: Buffer): number {
-  return sha256.readUIntBE(0, 6);
 }
 
 /** The smallest key of a server id and a second. */
@@ -80,6 +77,7 @@ export class Index implements Records {
   readonly journalDescriptor: number;
   /** What clients asked of this node, for its peers. */
   readonly operations: Operations;
+  private readonly contents: Contents;
   /** What should be here and is not. */
   readonly missing: Missing;
   private current: Checkpoint;
@@ -88,19 +86,14 @@ export class Index implements Records {
   private readonly checkpointer: Checkpointer;
   private readonly insertFile;
   private readonly insertCopy;
-  private readonly insertContent;
   private readonly insertTombstone;
   private readonly deleteFile;
-  private readonly deleteContent;
-  private readonly selectLinked;
-  private readonly updateLinked;
   private readonly updateState;
   private readonly selectFile;
   private readonly selectTombstone;
   private readonly selectAfter;
   private readonly selectTombstones;
   private readonly selectSince;
-  private readonly selectContent;
   private readonly recordInTransaction: (batch: Batch) => void;
   private readonly withdrawInTransaction: (added: StoredFile[]) => void;
 
@@ -120,6 +113,7 @@ export class Index implements Records {
     prepareSchema(database, file);
     this.operations = new Operations(database);
     this.missing = new Missing(database);
+    this.contents = new Contents(database);
     this.journalDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
@@ -127,18 +121,8 @@ export class Index implements Records {
     this.insertCopy = database.prepare<[Buffer, number, string, Buffer]>(
       'INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?)',
     );
-    this.insertContent = database.prepare<[number, Buffer, number]>('INSERT INTO content VALUES (?, ?, ?)');
     this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
     this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
-    this.deleteContent = database.prepare<[number, Buffer], { linked: number }>(
-      'DELETE FROM content WHERE prefix = ? AND key = ? RETURNING linked',
-    );
-    this.selectLinked = database.prepare<[number], FileRow>(
-      'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ? AND linked = 1',
-    );
-    this.updateLinked = database.prepare<[number, Buffer]>(
-      'UPDATE content SET linked = 0 WHERE prefix = ? AND key = ?',
-    );
     this.updateState = database.prepare<[number, number, number, string]>(
       'UPDATE state SET files = ?, bytes = ?, saved = ?, checkpoint = ?',
     );
@@ -151,10 +135,6 @@ export class Index implements Records {
       'SELECT key FROM tombstone WHERE key BETWEEN ? AND ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
-    // Without the file's row: to open a join that finds nothing takes ten times as long.
-    this.selectContent = database.prepare<[number, number], { key: Buffer }>(
-      'SELECT key FROM content WHERE prefix = ? ORDER BY key DESC LIMIT ?',
-    );
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
     this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
 
@@ -222,8 +202,8 @@ export class Index implements Records {
   }
 
   findByContent(sha256: Buffer, limit: number): FileRecord[] {
-    const keys = this.selectContent.all(prefixOf(sha256), limit);
-    return keys.flatMap(({ key }) => this.find(key) ?? []).filter((record) => record.sha256.equals(sha256));
+    const records = this.contents.keysOf(sha256, limit).flatMap((key) => this.find(key) ?? []);
+    return records.filter((record) => record.sha256.equals(sha256));
   }
 
   createdSince(serverId: number, second: number): FileRecord[] {
@@ -301,7 +281,7 @@ export class Index implements Records {
       const place = (file.storePath << 16) | file.directory;
       const insert = file.accepted ? this.insertFile : this.insertCopy;
       if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
-      this.insertContent.run(prefixOf(file.sha256), file.key, file.linked ? 1 : 0);
+      this.contents.add(file);
       if (file.accepted) file.operation = this.operations.append(file.key, { linked: file.linked });
       came.files++;
       came.bytes += file.size;
@@ -333,19 +313,10 @@ export class Index implements Records {
       const row = this.selectFile.get(key);
       if (!row) continue;
       this.deleteFile.run(key);
-      const wasLink = this.deleteContent.get(prefixOf(row.sha256), key)?.linked === 1;
       gone.files++;
       gone.bytes += size;
-      if (wasLink || this.promoteLink(row)) gone.saved += size;
+      if (this.contents.remove(row)) gone.saved += size;
     }
     return gone;
-  }
-
-  /** Of a file whose first name is gone, another one counts as the first now. False when there is none. */
-  private promoteLink({ sha256, place }: FileRow): boolean {
-    const isTwin = (row: FileRow) => row.sha256.equals(sha256) && row.place >>> 16 === place >>> 16;
-    const heir = this.selectLinked.all(prefixOf(sha256)).find(isTwin);
-    if (heir) this.updateLinked.run(prefixOf(sha256), heir.key);
-    return heir !== undefined;
   }
 }
