@@ -79,7 +79,7 @@ export function describeAll(node: Node) {
       reason: reason === '' ? null : reason,
       since: new Date(since).toISOString(),
       /** Entries of this node's log that it has not got. */
-      backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id).entries : 0,
+      backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id) : 0,
       hello: hello ?? null,
     })),
     aside: index.missing.setAside().map(({ name, tries, reason }) => ({ name, tries, reason })),

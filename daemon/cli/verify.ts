@@ -86,7 +86,8 @@ async function problemOf(
     if (report) {
       report.files++;
       report.bytes += content.size;
-      if (!file.ours) report.foreign++;
+      // The files of a node that has left the group have their rows.
+      if (!file.ours && !index?.find(fileId.keyOf(file.name))) report.foreign++;
       if (!tellsContent(file)) report.unchecked++;
     }
     const difference = tellsContent(file) ? differenceFromName(file.name, content) : undefined;

@@ -93,11 +93,10 @@ export class Acknowledgements {
     return count;
   }
 
-  /** What a follower has not got of the log: how many entries, and the first of them. */
-  backlogOf(id: number): { entries: number; after: number } {
-    const follower = this.followers.get(id);
-    const after = follower?.after ?? 0;
-    return { entries: this.operations.published - after + (follower?.without.size ?? 0), after };
+  /** How many entries of the log a follower has not got. */
+  backlogOf(id: number): number {
+    const { after = 0, without } = this.followers.get(id) ?? {};
+    return this.operations.published - after + (without?.size ?? 0);
   }
 
   /** How many entries of the log fewer than so many nodes hold, this one included. */
