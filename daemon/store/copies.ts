@@ -182,6 +182,9 @@ export class Copies {
       this.fresh.delete(contentKey(file));
       try {
         (this.paths[storePath] as StorePath).replace(temporary, directory, name);
+        // A link to the file that had the name already is left.
+        if (file.linked) rmSync(temporary, { force: true });
+        else this.twins.wrote(file.sha256, file);
       } catch (error) {
         unnamed.push({ copy, reason: (error as Error).message });
       }

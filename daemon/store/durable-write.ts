@@ -149,9 +149,7 @@ export class DurableWriter {
 
   private async commitBatch(gathered: Change[]): Promise<void> {
     const before = this.tombstoneCounts();
-    // What they look up, they look up in one transaction.
-    const written = this.records.reading(() => gathered.filter(writeFiles));
-    const recorded = this.appendTombstones(written, before);
+    const recorded = this.appendTombstones(this.write(gathered), before);
     try {
       this.recordsFileSystem.assertSound();
       this.record(recorded);
@@ -182,6 +180,17 @@ export class DurableWriter {
     // Names before deletions, which may be of the same file.
     for (const change of durable) change.finish?.();
     for (const change of durable) this.complete(change);
+  }
+
+  /** Returns the changes whose files could be written; the others have been told. */
+  private write(gathered: Change[]): Change[] {
+    try {
+      // What they look up, they look up in one transaction.
+      return this.records.reading(() => gathered.filter(writeFiles));
+    } catch (error) {
+      for (const change of gathered) this.undo(change, storeError('look up in', this.records.directory, error));
+      return [];
+    }
   }
 
   private tombstoneCounts(): number[] {
