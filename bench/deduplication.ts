@@ -13,6 +13,8 @@ const LARGE = 100_000_000;
 /** 1 KB uploads that are all duplicates, all new, and all new to a node that does not look. Returns a table. */
 export async function measureDeduplication(directory: string): Promise<string> {
   const on = await startServer(join(directory, 'on'));
+  // A node of its own: their records would make the index of the other one larger.
+  const same = await startServer(join(directory, 'same'));
   const off = await startServer(join(directory, 'off'), { FIDFS_DEDUPLICATE: 'false' });
   try {
     const load = (node: BenchServer, name: string, newAt?: number): Load => {
@@ -21,7 +23,7 @@ export async function measureDeduplication(directory: string): Promise<string> {
       return { origin: node.origin, script, connections: 64, seconds: 3, pids: pidsOf(node) };
     };
     const runs = await interleave(
-      { duplicates: load(on, 'duplicates'), fresh: load(on, 'fresh', 0), without: load(off, 'without', 0) },
+      { duplicates: load(same, 'duplicates'), fresh: load(on, 'fresh', 0), without: load(off, 'without', 0) },
       ROUNDS,
     );
     return markdownTable([
@@ -31,7 +33,7 @@ export async function measureDeduplication(directory: string): Promise<string> {
       await benchKnown(on),
     ]);
   } finally {
-    await Promise.all([on.stop(), off.stop()]);
+    await Promise.all([on, same, off].map((node) => node.stop()));
   }
 }
 
