@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
@@ -10,6 +10,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
+import { extensionOf } from '../http/extension.js';
 import type { Status } from '../status.js';
 import { CommandFailed } from './errors.js';
 import { reachable } from './processes.js';
@@ -63,7 +64,8 @@ export class Client {
     const handle = await openFile(file);
     try {
       const { size } = await handle.stat();
-      const known = size > PROVEN_FILE ? await this.prove(handle, size, extname(file).slice(1)) : undefined;
+      const known =
+        size > PROVEN_FILE ? await this.prove(handle, size, extensionOf(basename(file), undefined)) : undefined;
       if (known) return known;
       const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
       const answer = await this.send(url, {
@@ -91,8 +93,7 @@ export class Client {
     };
     const sha256 = createHash('sha256');
     for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) sha256.update(chunk as Buffer);
-    const extension = /^[A-Za-z0-9]{1,6}$/.test(ext) ? { ext } : {};
-    const challenge = challengeSchema.safeParse(await ask({ sha256: sha256.digest('hex'), size, ...extension }));
+    const challenge = challengeSchema.safeParse(await ask({ sha256: sha256.digest('hex'), size, ext }));
     if (!challenge.success) return undefined;
     const { nonce, ranges } = challenge.data;
     const proof = createHash('sha256').update(nonce);

@@ -17,6 +17,12 @@ const MOST_OPEN = 10_000;
 const MOST_WRONG = 5;
 const WRONG_MILLISECONDS = 3_600_000;
 
+/** What is asked of the store. */
+interface Files {
+  twins: Pick<Store['twins'], 'large'>;
+  paths: readonly Pick<Store['paths'][number], 'isOpen' | 'root'>[];
+}
+
 /** What a client says it has. */
 export interface Claim {
   sha256: Buffer;
@@ -49,7 +55,7 @@ export class Challenges {
   private readonly challenges = new Map<string, Challenge>();
   private readonly wrong = new Map<string, { count: number; until: number }>();
 
-  constructor(private readonly store: Store) {}
+  constructor(private readonly store: Files) {}
 
   /** Undefined when the content is not here (its file is read for that), or is to be sent all the same. */
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {

@@ -107,8 +107,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     const taken = await known(request, reply, node, challenges);
     if (!taken) return reply;
     metrics.uploads.inc({ result: 'known' });
-    const ids = { id: taken.files[0]?.id };
-    log.info({ requestId: request.id, ...ids, bytes: taken.bytes }, 'stored what was known');
+    log.info({ requestId: request.id, id: taken.files[0]?.id, bytes: taken.bytes }, 'stored what was known');
     return reply;
   });
 

@@ -82,24 +82,18 @@ export class Store {
    * Rejects with a StoreError, and then nothing of them is left.
    */
   async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
-    const undo = (added: readonly StoredFile[]) => {
-      for (const file of added) this.writer.discard(file);
-    };
     const hasLarge = received.some(({ content }) => 'storePath' in content);
     const twins = hasLarge ? await Promise.all(received.map((file) => this.largeTwin(file))) : [];
-    return this.writer.commit({ write: () => this.writeAll(received, twins), undo });
+    return this.writer.commit({ write: () => this.writeAll(received, twins), undo: this.discardAll });
   }
 
   /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
   async addName(content: Content, twin: FilePlace): Promise<StoredFile | undefined> {
-    const undo = (added: readonly StoredFile[]) => {
-      for (const file of added) this.writer.discard(file);
-    };
     const write = () => {
       const stored = this.linkTo(content, twin);
       return stored ? [stored] : [];
     };
-    const [stored] = await this.writer.commit({ write, undo });
+    const [stored] = await this.writer.commit({ write, undo: this.discardAll });
     return stored;
   }
 
@@ -214,6 +208,10 @@ export class Store {
     throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
   }
 
+  private readonly discardAll = (added: readonly StoredFile[]): void => {
+    for (const file of added) this.writer.discard(file);
+  };
+
   /** Writes all files, or none. */
   private writeAll(received: readonly ReceivedFile[], twins: readonly (LargeTwin | undefined)[]): StoredFile[] {
     const stored: StoredFile[] = [];
@@ -221,7 +219,7 @@ export class Store {
       for (const [number, file] of received.entries()) stored.push(this.link(file, twins[number]) ?? this.write(file));
       return stored;
     } catch (error) {
-      for (const file of stored) this.writer.discard(file);
+      this.discardAll(stored);
       throw error;
     }
   }
