@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const SOURCES = ['file-id', 'njs', 'nginx', 'daemon', 'bench', 'test'];
+const SOURCES = ['file-id', 'njs', 'nginx', 'daemon', 'console', 'bench', 'test'];
 
 function say(text) {
   process.stderr.write(`fidfs: ${text}\n`);
@@ -49,6 +49,9 @@ export function build() {
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, tsc);
   run(process.execPath, tsc, '-p', 'njs');
+  run(process.execPath, tsc, '-p', 'console');
+  const vite = join(root, 'node_modules/vite/bin/vite.js');
+  run(process.execPath, vite, 'build', join(root, 'console'), '--config', join(root, 'console/vite.config.ts'));
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, '');
 }

@@ -1,0 +1,72 @@
+import { computed } from '@preact/signals';
+import type { Failure } from './http/failure';
+import { texts } from './i18n';
+import { language } from './preferences';
+
+/*
+ * Numbers, sizes and times as the chosen language writes them.
+ */
+
+const BYTE_UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte', 'petabyte'] as const;
+const TIME_UNITS = [
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+] as const;
+
+const formats = computed(() => {
+  const locale = language.value;
+  const unit = (unit: string, digits: number) =>
+    new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits });
+  return {
+    number: new Intl.NumberFormat(locale),
+    fraction: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
+    percent: new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }),
+    bytes: BYTE_UNITS.map((one, power) => unit(one, power === 0 ? 0 : 1)),
+    times: TIME_UNITS.map(([one]) => unit(one, 0)),
+    dateTime: new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
+    time: new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
+  };
+});
+
+export function count(value: number): string {
+  return formats.value.number.format(value);
+}
+
+/** With one digit after the point at most. */
+export function rate(value: number): string {
+  return formats.value.fraction.format(value);
+}
+
+export function percent(share: number): string {
+  return formats.value.percent.format(share);
+}
+
+/** Bytes in steps of a thousand, as disks are sold. */
+export function size(bytes: number): string {
+  const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), BYTE_UNITS.length - 1);
+  return formats.value.bytes[power]?.format(bytes / 1000 ** power) ?? '';
+}
+
+/** A span of time in its largest whole unit. */
+export function duration(seconds: number): string {
+  const index = TIME_UNITS.findIndex(([, length]) => seconds >= length);
+  const known = index < 0 ? TIME_UNITS.length - 1 : index;
+  const [, length] = TIME_UNITS[known] ?? ['second', 1];
+  return formats.value.times[known]?.format(Math.round(seconds / length)) ?? '';
+}
+
+export function dateTime(when: string | number): string {
+  return formats.value.dateTime.format(new Date(when));
+}
+
+export function time(when: string | number): string {
+  return formats.value.time.format(new Date(when));
+}
+
+/** A failure in the reader's language; the server's own words are its `detail`. */
+export function explanation({ problem, status }: Failure): string {
+  const known: Record<string, string> = texts.value.problems;
+  return known[problem] ?? texts.value.unknownProblem(count(status));
+}

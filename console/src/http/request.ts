@@ -1,0 +1,31 @@
+import { authorization, key, refuseKey } from '../key';
+import { Failure, failureOf, networkFailure } from './failure';
+
+/** A request with the key, if there is one. Throws a Failure for anything but a good answer. */
+export async function request(path: string, init: RequestInit = {}): Promise<Response> {
+  const used = key.peek();
+  const headers = { ...authorization(), ...(init.headers as Record<string, string> | undefined) };
+  const answer = await fetch(path, { ...init, headers, cache: 'no-store' }).catch((error: unknown) => {
+    if (init.signal?.aborted) throw error;
+    throw networkFailure();
+  });
+  if (answer.ok) return answer;
+  if (answer.status === 401) refuseKey(used);
+  const text = await answer.text().catch(() => '');
+  throw failureOf(answer.status, text, answer.headers.get('Retry-After'));
+}
+
+/** As `request`, for JSON both ways. The shape is the server's promise. */
+export async function requestJson<T>(path: string, init: RequestInit & { json?: unknown } = {}): Promise<T> {
+  const { json, ...rest } = init;
+  const body =
+    json === undefined
+      ? {}
+      : { method: 'POST', body: JSON.stringify(json), headers: { 'Content-Type': 'application/json' } };
+  const answer = await request(path, { ...body, ...rest });
+  try {
+    return (await answer.json()) as T;
+  } catch {
+    throw new Failure('unknown', answer.status, '');
+  }
+}

@@ -1,0 +1,9 @@
+import { computed } from '@preact/signals';
+import { type Language, language } from '../preferences';
+import { en, type Texts } from './en';
+import { zh } from './zh';
+
+const CATALOGUES: Record<Language, Texts> = { en, 'zh-CN': zh };
+
+/** The texts in the language that is chosen. A component that reads them is drawn anew when it changes. */
+export const texts = computed(() => CATALOGUES[language.value]);

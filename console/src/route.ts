@@ -1,0 +1,29 @@
+import { signal } from '@preact/signals';
+
+/** Where in the page we are; kept in the address behind the #. */
+export type Route = { view: 'upload' } | { view: 'file'; id: string } | { view: 'cluster' };
+
+function parse(hash: string): Route {
+  const path = hash.replace(/^#\/?/, '');
+  if (path === 'cluster') return { view: 'cluster' };
+  if (path === 'file' || path.startsWith('file/')) return { view: 'file', id: decoded(path.slice(5)) };
+  return { view: 'upload' };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // somebody's own address; the server says what is wrong with it
+  }
+}
+
+export const route = signal<Route>(parse(location.hash));
+window.addEventListener('hashchange', () => {
+  route.value = parse(location.hash);
+});
+
+/** The address of a file's view. */
+export function fileRoute(id: string): string {
+  return `#/file/${id.split('/').map(encodeURIComponent).join('/')}`;
+}

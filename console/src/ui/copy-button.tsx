@@ -1,0 +1,48 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { texts } from '../i18n';
+import { announce } from './announce';
+import { Icon } from './icons';
+
+const SHOWN_MILLISECONDS = 2000;
+
+/** Puts a text on the clipboard; false when the browser does not let us. */
+async function copy(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copyBySelection(text); // there is no navigator.clipboard on pages that came without TLS
+  }
+}
+
+function copyBySelection(text: string): boolean {
+  const field = document.createElement('textarea');
+  field.value = text;
+  field.className = 'unseen';
+  // Within an open dialog nothing outside of it can be selected.
+  const before = document.activeElement;
+  (before?.closest('dialog') ?? document.body).append(field);
+  field.select();
+  const done = document.execCommand('copy');
+  field.remove();
+  if (before instanceof HTMLElement) before.focus();
+  return done;
+}
+
+export function CopyButton({ text, label, of }: { text: string; label: string; of: string }): JSX.Element {
+  const isCopied = useSignal(false);
+  const press = async () => {
+    isCopied.value = await copy(text);
+    announce(isCopied.value ? texts.value.copy.copied : texts.value.copy.failed);
+    setTimeout(() => {
+      isCopied.value = false;
+    }, SHOWN_MILLISECONDS);
+  };
+  return (
+    <button type="button" class="small" aria-label={texts.value.upload.of(label, of)} onClick={() => void press()}>
+      <Icon name={isCopied.value ? 'check' : 'copy'} />
+      {isCopied.value ? texts.value.copy.copied : label}
+    </button>
+  );
+}

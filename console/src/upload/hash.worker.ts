@@ -1,0 +1,63 @@
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type { HashAnswer, HashRequest } from './hashing';
+
+/*
+ * Hashes beside the page. What a paused file has come to is kept, so that it goes on from there.
+ */
+
+const SLICE_BYTES = 4 * 2 ** 20;
+
+interface Hashing {
+  hash: ReturnType<typeof sha256.create>;
+  offset: number;
+  /** Counts starts and pauses: a run that is not the latest one ends. */
+  run: number;
+}
+
+const hashings = new Map<string, Hashing>();
+
+function answer(message: HashAnswer): void {
+  postMessage(message);
+}
+
+async function hash(key: string, file: File): Promise<void> {
+  const hashing = hashings.get(key) ?? { hash: sha256.create(), offset: 0, run: 0 };
+  const run = ++hashing.run;
+  hashings.set(key, hashing);
+  while (hashing.offset < file.size) {
+    const slice = await file.slice(hashing.offset, hashing.offset + SLICE_BYTES).arrayBuffer();
+    if (hashing.run !== run) return;
+    hashing.hash.update(new Uint8Array(slice));
+    hashing.offset += slice.byteLength;
+    answer({ kind: 'progress', key, bytes: hashing.offset });
+  }
+  hashings.delete(key);
+  answer({ kind: 'digest', key, hex: bytesToHex(hashing.hash.digest()) });
+}
+
+async function prove(key: string, file: File, nonce: string, ranges: readonly [number, number][]): Promise<void> {
+  const proof = sha256.create().update(new TextEncoder().encode(nonce));
+  for (const [offset, length] of ranges) {
+    proof.update(new Uint8Array(await file.slice(offset, offset + length).arrayBuffer()));
+  }
+  answer({ kind: 'digest', key, hex: bytesToHex(proof.digest()) });
+}
+
+async function take(request: HashRequest): Promise<void> {
+  const { key } = request;
+  try {
+    if (request.kind === 'hash') await hash(key, request.file);
+    else if (request.kind === 'prove') await prove(key, request.file, request.nonce, request.ranges);
+    else {
+      const hashing = hashings.get(key);
+      if (hashing) hashing.run++;
+      if (request.kind === 'forget') hashings.delete(key);
+    }
+  } catch (error) {
+    hashings.delete(key);
+    answer({ kind: 'error', key, words: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+addEventListener('message', ({ data }: MessageEvent<HashRequest>) => void take(data));

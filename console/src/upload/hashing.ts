@@ -1,0 +1,69 @@
+import { Failure } from '../http/failure';
+
+/** What the worker is asked. A paused file goes on where it was when it is asked for again. */
+export type HashRequest =
+  | { kind: 'hash'; key: string; file: File }
+  | { kind: 'prove'; key: string; file: File; nonce: string; ranges: readonly [number, number][] }
+  | { kind: 'pause' | 'forget'; key: string };
+
+/** What it says. */
+export type HashAnswer =
+  | { kind: 'progress'; key: string; bytes: number }
+  | { kind: 'digest'; key: string; hex: string }
+  | { kind: 'error'; key: string; words: string };
+
+type Listener = (answer: HashAnswer) => void;
+
+const listeners = new Map<string, Listener>();
+let worker: Worker | undefined;
+
+function tell(request: HashRequest): void {
+  if (!worker) {
+    worker = new Worker(new URL('./hash.worker.ts', import.meta.url), { type: 'module' });
+    worker.addEventListener('message', ({ data }: MessageEvent<HashAnswer>) => listeners.get(data.key)?.(data));
+  }
+  worker.postMessage(request);
+}
+
+function ask(request: HashRequest, abort: AbortSignal, progress: (bytes: number) => void): Promise<string> {
+  const { key } = request;
+  return new Promise<string>((resolve, reject) => {
+    const stop = () => {
+      tell({ kind: 'pause', key });
+      reject(abort.reason);
+    };
+    abort.addEventListener('abort', stop, { once: true });
+    listeners.set(key, (answer) => {
+      if (answer.kind === 'progress') return progress(answer.bytes);
+      abort.removeEventListener('abort', stop);
+      if (answer.kind === 'digest') resolve(answer.hex);
+      else reject(new Failure('unreadable', 0, answer.words));
+    });
+    tell(request);
+  }).finally(() => listeners.delete(key));
+}
+
+/** The SHA-256 of a file, in hex. Stopped by the signal, it keeps what it has for the next call with the same key. */
+export function hashFile(
+  key: string,
+  file: File,
+  abort: AbortSignal,
+  progress: (bytes: number) => void,
+): Promise<string> {
+  return ask({ kind: 'hash', key, file }, abort, progress);
+}
+
+/** The SHA-256 of a nonce and then of some ranges of a file, in hex. */
+export function proveFile(
+  key: string,
+  file: File,
+  challenge: { nonce: string; ranges: readonly [number, number][] },
+  abort: AbortSignal,
+): Promise<string> {
+  return ask({ kind: 'prove', key: `${key} proof`, file, ...challenge }, abort, () => {});
+}
+
+/** Lets go of a paused hash. */
+export function forgetHash(key: string): void {
+  if (worker) tell({ kind: 'forget', key });
+}

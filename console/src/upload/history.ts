@@ -1,0 +1,63 @@
+import type { Description, Stored } from './item';
+
+/*
+ * The list, kept in this browser's IndexedDB so that it survives a reload: names and addresses, never the files. A
+ * browser that keeps nothing (private windows) loses the list, and that is all.
+ */
+
+/** A row as it is kept. */
+export interface Entry {
+  key: string;
+  added: number;
+  description: Description;
+  tusUrl?: string;
+  stored?: Stored;
+}
+
+const STORE = 'uploads';
+
+let database: Promise<IDBDatabase> | undefined;
+
+function open(): Promise<IDBDatabase> {
+  database ??= new Promise((resolve, reject) => {
+    const opening = indexedDB.open('fidfs', 1);
+    opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'key' });
+    opening.onsuccess = () => resolve(opening.result);
+    opening.onerror = () => reject(opening.error);
+  });
+  return database;
+}
+
+async function write(change: (store: IDBObjectStore) => void): Promise<void> {
+  try {
+    change((await open()).transaction(STORE, 'readwrite').objectStore(STORE));
+  } catch {
+    // this browser keeps nothing
+  }
+}
+
+/** All rows, in the order in which they came. */
+export async function loadEntries(): Promise<Entry[]> {
+  try {
+    const all = (await open()).transaction(STORE).objectStore(STORE).getAll();
+    const entries = await new Promise<Entry[]>((resolve, reject) => {
+      all.onsuccess = () => resolve(all.result);
+      all.onerror = () => reject(all.error);
+    });
+    return entries.sort((one, other) => one.added - other.added);
+  } catch {
+    return [];
+  }
+}
+
+export function saveEntries(entries: readonly Entry[]): Promise<void> {
+  return write((store) => {
+    for (const entry of entries) store.put(entry);
+  });
+}
+
+export function removeEntries(keys: readonly string[]): Promise<void> {
+  return write((store) => {
+    for (const key of keys) store.delete(key);
+  });
+}

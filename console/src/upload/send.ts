@@ -1,0 +1,161 @@
+import { DefaultHttpStack, DetailedError, type HttpRequest, type HttpResponse, Upload } from 'tus-js-client';
+import { asFailure, Failure, failureOf, networkFailure } from '../http/failure';
+import { requestJson } from '../http/request';
+import { authorization, key, refuseKey } from '../key';
+import { extensionOf } from './extension';
+import { proveFile } from './hashing';
+import type { Item, Stored } from './item';
+
+/*
+ * The three ways in which a file gets to the server. Each is one attempt and throws a Failure; `persist` repeats them.
+ */
+
+const CHUNK_BYTES = 8 * 2 ** 20;
+/** An upload that has not moved for so long when the network comes back is on a dead connection. */
+const STALLED_MILLISECONDS = 3000;
+
+interface UploadAnswer {
+  files: { id: string; url: string }[];
+}
+
+function storedOf({ files }: UploadAnswer, already: boolean): Stored {
+  const file = files[0];
+  if (!file) throw new Failure('unknown', 201, '');
+  return { id: file.id, url: file.url, already };
+}
+
+/** Offers a file by its hash; undefined when the server wants its bytes. */
+export async function offer(item: Item, file: File, sha256: string, abort: AbortSignal): Promise<Stored | undefined> {
+  const ask = <T>(json: unknown): Promise<T> => requestJson<T>('/upload/known', { json, signal: abort });
+  try {
+    const claim = { sha256, size: file.size, ext: extensionOf(item.description.name) };
+    const challenge = await ask<{ nonce: string; ranges: [number, number][] }>(claim);
+    const proof = await proveFile(item.key, file, challenge, abort);
+    return storedOf(await ask<UploadAnswer>({ nonce: challenge.nonce, proof }), true);
+  } catch (error) {
+    const { status } = asFailure(error);
+    if (status === 400 || status === 403 || status === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Rejects when the signal is aborted, and when the network came back to an upload that does not move. */
+function untilStopped(abort: AbortSignal, lastMove: () => number): { stopped: Promise<never>; end: () => void } {
+  const listening = new AbortController();
+  const stopped = new Promise<never>((_, reject) => {
+    abort.addEventListener('abort', () => reject(abort.reason), { signal: listening.signal });
+    const check = () => {
+      if (performance.now() - lastMove() > STALLED_MILLISECONDS) reject(networkFailure());
+    };
+    window.addEventListener('online', check, { signal: listening.signal });
+  });
+  return { stopped, end: () => listening.abort() };
+}
+
+/** Sends a small file in one request. */
+export async function sendWhole(item: Item, file: File, abort: AbortSignal): Promise<Stored> {
+  const used = key.peek();
+  let moved = performance.now();
+  const path = `/upload?filename=${encodeURIComponent(file.name)}`;
+  const request = new DefaultHttpStack({}).createRequest('POST', path);
+  for (const [name, value] of Object.entries(authorization())) request.setHeader(name, value);
+  if (file.type) request.setHeader('Content-Type', file.type);
+  request.setProgressHandler((bytes) => {
+    moved = performance.now();
+    item.sent.report(bytes);
+  });
+  const { stopped, end } = untilStopped(abort, () => moved);
+  try {
+    const sent = request.send(file).catch(() => {
+      throw networkFailure();
+    });
+    const answer = await Promise.race([sent, stopped]);
+    if (answer.getStatus() !== 201) throw failureOfAnswer(answer, used);
+    return storedOf(JSON.parse(answer.getBody()), false);
+  } finally {
+    end();
+    void request.abort();
+  }
+}
+
+/** Sends a file by tus, from where the server has it; `begun` is called when the upload has its address. */
+export async function sendByTus(item: Item, file: File, abort: AbortSignal, begun: () => void): Promise<Stored> {
+  const used = key.peek();
+  let moved = 0;
+  let upload: Upload | undefined;
+  const { stopped, end } = untilStopped(abort, () => moved);
+  const sent = new Promise<HttpResponse>((resolve, reject) => {
+    upload = new Upload(file, {
+      endpoint: `${location.origin}/tus/`,
+      uploadUrl: item.tusUrl ?? null,
+      headers: authorization(),
+      metadata: { filename: file.name, filetype: file.type },
+      chunkSize: CHUNK_BYTES,
+      // `persist` does both: it also knows about keys, and waits for a network for ever.
+      retryDelays: null,
+      storeFingerprintForResuming: false,
+      onAfterResponse: keepUploadOnTrouble,
+      onUploadUrlAvailable: () => {
+        item.tusUrl = upload?.url ?? undefined;
+        begun();
+      },
+      onProgress: (bytes) => {
+        if (moved === 0) item.sent.begin(bytes);
+        else item.sent.report(bytes);
+        moved = performance.now();
+      },
+      onSuccess: ({ lastResponse }) => resolve(lastResponse),
+      onError: (error) => reject(failureOfTus(error, used)),
+    });
+    upload.start();
+  });
+  try {
+    const answer = await Promise.race([sent, stopped]);
+    const id = answer.getHeader('Fidfs-Id');
+    if (!id) throw new Failure('unknown', answer.getStatus(), '');
+    return { id, url: answer.getHeader('Fidfs-Url') ?? `${location.origin}/${id}`, already: false };
+  } catch (error) {
+    const { status } = asFailure(error);
+    // The server has forgotten the upload: the next attempt begins a new one.
+    if (item.tusUrl && (status === 404 || status === 410)) {
+      item.tusUrl = undefined;
+      throw new Failure('unavailable', 503, '');
+    }
+    throw error;
+  } finally {
+    end();
+    void upload?.abort();
+  }
+}
+
+/** An answer that says nothing of the upload itself. */
+class Trouble extends Error {
+  constructor(readonly answer: HttpResponse) {
+    super('trouble');
+  }
+}
+
+/** Left alone, tus-js-client begins a new upload when the question for the offset of the old one fails, whatever the reason. */
+function keepUploadOnTrouble(request: HttpRequest, answer: HttpResponse): void {
+  const status = answer.getStatus();
+  if (request.getMethod() === 'HEAD' && (status === 401 || status === 423 || status >= 500)) throw new Trouble(answer);
+}
+
+function failureOfTus(error: Error, used: string | undefined): Failure {
+  if (!(error instanceof DetailedError)) return asFailure(error);
+  if (error.causingError instanceof Trouble) return failureOfAnswer(error.causingError.answer, used);
+  if (error.originalResponse) return failureOfAnswer(error.originalResponse, used);
+  if (error.causingError instanceof DOMException) return asFailure(error.causingError);
+  return networkFailure();
+}
+
+function failureOfAnswer(answer: HttpResponse, used: string | undefined): Failure {
+  const status = answer.getStatus();
+  if (status === 401) refuseKey(used);
+  return failureOf(status, answer.getBody(), answer.getHeader('Retry-After'));
+}
+
+/** Tells the server that an upload will not go on. Nothing depends on it: it forgets uploads by itself. */
+export function giveUp(tusUrl: string): void {
+  Upload.terminate(tusUrl, { headers: authorization(), retryDelays: null }).catch(() => {});
+}

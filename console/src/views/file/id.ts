@@ -1,0 +1,11 @@
+/** The ID in what somebody pasted: a bare one, or an address that ends in one; else what was pasted, trimmed. */
+export function idIn(text: string): string {
+  const trimmed = text.trim();
+  const found = /[^/?#\s]+\/M[0-9A-Fa-f]{2}\/[^?#\s]+/.exec(trimmed);
+  return found ? found[0] : trimmed;
+}
+
+/** The path of a file on this server; nothing in an ID can lead elsewhere. */
+export function pathOf(id: string): string {
+  return `/${id.split('/').map(encodeURIComponent).join('/')}`;
+}

@@ -1,0 +1,83 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { asFailure, type Failure } from '../../http/failure';
+import { requestJson } from '../../http/request';
+import { texts } from '../../i18n';
+import { fileRoute } from '../../route';
+import { FailureNotice } from '../../ui/failure';
+import { Details } from './details';
+import { idIn, pathOf } from './id';
+
+/** What an ID says, as `/info/<id>` answers. */
+export interface Information {
+  id: string;
+  group: string;
+  storePath: number;
+  kind: 'normal' | 'appender' | 'slave' | 'trunk';
+  source: { serverId: number } | { ip: string };
+  created: string;
+  size: number | null;
+  crc32: string | null;
+}
+
+/** Looks at one file. It begins anew with each ID. */
+export function FileView({ id }: { id: string }): JSX.Element {
+  const information = useSignal<Information | undefined>(undefined);
+  const failure = useSignal<Failure | undefined>(undefined);
+  useEffect(() => {
+    if (id === '') return undefined;
+    const end = new AbortController();
+    requestJson<Information>(`/info${pathOf(id)}`, { signal: end.signal }).then(
+      (answer) => {
+        information.value = answer;
+      },
+      (error: unknown) => {
+        if (!end.signal.aborted) failure.value = asFailure(error);
+      },
+    );
+    return () => end.abort();
+  }, [id, information, failure]);
+  return (
+    <>
+      <h1>{texts.value.file.title}</h1>
+      <Question id={id} />
+      {id === '' && <p class="empty">{texts.value.file.empty}</p>}
+      {failure.value && <FailureNotice failure={failure.value} />}
+      {information.value && <Details information={information.value} />}
+    </>
+  );
+}
+
+function Question({ id }: { id: string }): JSX.Element {
+  const text = texts.value.file;
+  const field = useRef<HTMLInputElement>(null);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const asked = idIn(field.current?.value ?? '');
+    if (asked !== '') location.hash = fileRoute(asked);
+  };
+  return (
+    <form class="question" onSubmit={submit}>
+      <label class="field">
+        {text.field}
+        <input
+          ref={field}
+          type="text"
+          defaultValue={id}
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          required
+          aria-describedby="id-hint"
+        />
+      </label>
+      <button type="submit" class="primary">
+        {text.show}
+      </button>
+      <p class="hint" id="id-hint">
+        {text.hint}
+      </p>
+    </form>
+  );
+}

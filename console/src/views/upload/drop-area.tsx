@@ -1,0 +1,47 @@
+import type { JSX, TargetedEvent } from 'preact';
+import { useRef } from 'preact/hooks';
+import { size } from '../../format';
+import { texts } from '../../i18n';
+import { serverSettings } from '../../settings';
+import { Icon } from '../../ui/icons';
+import { type Chosen, fromInput } from '../../upload/chosen';
+
+/** Understood by all browsers, though not by Preact's types. */
+const WHOLE_FOLDERS = { webkitdirectory: true };
+
+/** Where files are dropped or chosen. */
+export function DropArea({ take }: { take: (chosen: Chosen[]) => void }): JSX.Element {
+  const files = useRef<HTMLInputElement>(null);
+  const folder = useRef<HTMLInputElement>(null);
+  const text = texts.value.upload;
+  const limit = serverSettings.value?.maxFileSize;
+  const chosen = ({ currentTarget }: TargetedEvent<HTMLInputElement>) => {
+    take(fromInput(currentTarget.files ?? new DataTransfer().files));
+    currentTarget.value = ''; // so that the same file can be chosen again
+  };
+  return (
+    <div class="drop">
+      <span class="drop-icon">
+        <Icon name="upload" />
+      </span>
+      <p class="drop-title">
+        <span class="when-idle">{text.drop}</span>
+        <span class="when-dropping">{text.dropNow}</span>
+      </p>
+      <p class="hint">{text.paste}</p>
+      <div class="buttons">
+        <button type="button" class="primary" onClick={() => files.current?.click()}>
+          <Icon name="file" />
+          {text.files}
+        </button>
+        <button type="button" onClick={() => folder.current?.click()}>
+          <Icon name="folder" />
+          {text.folder}
+        </button>
+      </div>
+      {limit !== undefined && <p class="hint">{text.limit(size(limit))}</p>}
+      <input ref={files} class="choose-files" type="file" multiple hidden onChange={chosen} />
+      <input ref={folder} class="choose-folder" type="file" {...WHOLE_FOLDERS} multiple hidden onChange={chosen} />
+    </div>
+  );
+}

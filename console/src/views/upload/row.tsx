@@ -1,0 +1,146 @@
+import type { JSX } from 'preact';
+import { duration, explanation, percent, size } from '../../format';
+import { texts } from '../../i18n';
+import { fileRoute } from '../../route';
+import { CopyButton } from '../../ui/copy-button';
+import { Icon, type IconName } from '../../ui/icons';
+import type { Item, Phase, Stored } from '../../upload/item';
+import type { Progress } from '../../upload/progress';
+import { pause, remove, start } from '../../upload/queue';
+import { Thumbnail } from './thumbnail';
+
+/** One file of the list. As it reads signals, it is drawn anew when its own state changes, and at no other time. */
+export function Row({ item }: { item: Item }): JSX.Element {
+  const phase = item.phase.value;
+  const { name, folder } = item.description;
+  return (
+    <li class={`row ${phase.name}`} data-phase={phase.name}>
+      <Thumbnail item={item} />
+      <div class="row-name">
+        <strong title={name}>{name}</strong>
+        <span class="hint">
+          {size(item.size)}
+          {folder !== '' && <> · {folder}</>}
+        </span>
+      </div>
+      <PhaseWords phase={phase} />
+      <Actions item={item} phase={phase} />
+      {(phase.name === 'hashing' || phase.name === 'sending') && <Bars item={item} phase={phase} />}
+      {phase.name === 'done' && <Result stored={phase.stored} name={name} />}
+      {phase.name === 'failed' && <Reason phase={phase} />}
+    </li>
+  );
+}
+
+function PhaseWords({ phase }: { phase: Phase }): JSX.Element {
+  const icons: Partial<Record<Phase['name'], IconName>> = { done: 'check', failed: 'warning', paused: 'pause' };
+  const icon = icons[phase.name];
+  return (
+    <p class="row-phase">
+      {icon && <Icon name={icon} />}
+      {wordsOf(phase)}
+    </p>
+  );
+}
+
+function wordsOf(phase: Phase): string {
+  const text = texts.value.phase;
+  if (phase.name === 'done') return phase.stored.already ? text.already : text.done;
+  if (phase.name !== 'waiting') return text[phase.name];
+  if (phase.again === undefined) return text.needsKey;
+  return phase.failure.problem === 'network' ? text.offline : `${explanation(phase.failure)} ${text.again}`;
+}
+
+function Reason({ phase: { failure } }: { phase: Extract<Phase, { name: 'failed' }> }): JSX.Element {
+  return (
+    <p class="row-reason">
+      {explanation(failure)} {failure.detail && <small lang="en">{failure.detail}</small>}
+    </p>
+  );
+}
+
+function Bars({ item, phase }: { item: Item; phase: Phase }): JSX.Element {
+  const text = texts.value.upload;
+  const isHashing = phase.name === 'hashing';
+  return (
+    <div class="row-bars">
+      {item.hashed.bytes.value > 0 && <Bar kind="hash" label={text.hashing} item={item} progress={item.hashed} />}
+      {!isHashing && <Bar kind="send" label={text.sending} item={item} progress={item.sent} />}
+    </div>
+  );
+}
+
+interface BarProperties {
+  kind: 'hash' | 'send';
+  label: string;
+  item: Item;
+  progress: Progress;
+}
+
+function Bar({ kind, label, item, progress }: BarProperties): JSX.Element {
+  const bytes = progress.bytes.value;
+  const speed = progress.speed.value;
+  const all = Math.max(item.size, 1);
+  return (
+    <div class="row-bar">
+      <span>{label}</span>
+      <progress class={kind} aria-label={texts.value.upload.of(label, item.description.name)} max={all} value={bytes} />
+      <span class="figures hint">
+        {percent(Math.floor((bytes / all) * 1000) / 1000)}
+        {speed > 0 && bytes < item.size && (
+          <>
+            {' · '}
+            {texts.value.cluster.perSecond(size(speed))}
+            {' · '}
+            {texts.value.upload.left(duration((item.size - bytes) / speed))}
+          </>
+        )}
+      </span>
+    </div>
+  );
+}
+
+function Result({ stored, name }: { stored: Stored; name: string }): JSX.Element {
+  const text = texts.value;
+  return (
+    <div class="row-result">
+      <code title={stored.id}>{stored.id}</code>
+      <div class="buttons">
+        <CopyButton text={stored.id} label={text.copy.id} of={name} />
+        <CopyButton text={stored.url} label={text.copy.url} of={name} />
+        <a class="button small" href={fileRoute(stored.id)} aria-label={text.upload.of(text.upload.details, name)}>
+          {text.upload.details}
+        </a>
+      </div>
+    </div>
+  );
+}
+
+function Actions({ item, phase }: { item: Item; phase: Phase }): JSX.Element {
+  const text = texts.value.upload;
+  const canPause = item.isActive;
+  const isOver = ['done', 'failed', 'interrupted'].includes(phase.name);
+  return (
+    <div class="row-actions">
+      {canPause && <Action icon="pause" label={text.pause} item={item} act={() => pause(item)} />}
+      {phase.name === 'paused' && <Action icon="play" label={text.resume} item={item} act={() => start(item)} />}
+      {phase.name === 'failed' && <Action icon="retry" label={text.retry} item={item} act={() => start(item)} />}
+      <Action icon="cross" label={isOver ? text.removeRow : text.cancel} item={item} act={() => remove([item])} />
+    </div>
+  );
+}
+
+function Action(properties: { icon: IconName; label: string; item: Item; act: () => void }): JSX.Element {
+  const { icon, label, item, act } = properties;
+  return (
+    <button
+      type="button"
+      class="round"
+      title={label}
+      aria-label={texts.value.upload.of(label, item.description.name)}
+      onClick={act}
+    >
+      <Icon name={icon} />
+    </button>
+  );
+}

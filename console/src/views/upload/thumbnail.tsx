@@ -1,0 +1,44 @@
+import { useSignal } from '@preact/signals';
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { Icon } from '../../ui/icons';
+import { isPicture } from '../../upload/extension';
+import type { Item } from '../../upload/item';
+
+/** Larger pictures are not decoded for the sake of a thumbnail. */
+const LARGEST_BYTES = 30e6;
+
+/** A small picture of a picture that is stored: from the file itself, or, after a reload, from the server. */
+export function Thumbnail({ item }: { item: Item }): JSX.Element {
+  const phase = item.phase.value;
+  const address = useSignal<string | undefined>(undefined);
+  const id = phase.name === 'done' && item.size <= LARGEST_BYTES && isPicture(phase.stored.id) ? phase.stored.id : '';
+  const { file } = item;
+  useEffect(() => {
+    if (id === '') return undefined;
+    if (!file) {
+      address.value = `/${id}`;
+      return undefined;
+    }
+    const own = URL.createObjectURL(file);
+    address.value = own;
+    return () => URL.revokeObjectURL(own);
+  }, [id, file, address]);
+  return (
+    <span class="thumbnail">
+      {address.value === undefined ? (
+        <Icon name="file" />
+      ) : (
+        <img
+          src={address.value}
+          alt=""
+          loading="lazy"
+          decoding="async"
+          onError={() => {
+            address.value = undefined;
+          }}
+        />
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vite';
+
+/** The page under /console/, as files that nginx serves; the address of each but index.html changes with its content. */
+export default defineConfig({
+  base: '/console/',
+  logLevel: 'warn',
+  build: {
+    outDir: '../dist/console',
+    emptyOutDir: true,
+    // The page's own rules (Content-Security-Policy) allow no scripts in the markup, and all browsers that run it preload.
+    modulePreload: { polyfill: false },
+    assetsInlineLimit: 0,
+  },
+  worker: { format: 'es' },
+});
