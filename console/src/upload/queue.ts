@@ -59,22 +59,29 @@ function save(...some: Item[]): void {
 }
 
 /** Brings back the list of before a reload. */
-export async function restore(): Promise<void> {
-  const restored = (await loadEntries()).map(({ key, added, description, tusUrl, stored }) => {
+async function restore(): Promise<void> {
+  items.value = (await loadEntries()).map(({ key, added, description, tusUrl, stored }) => {
     const item = new Item(key, added, description, changed);
     item.tusUrl = tusUrl;
     item.phase.value = stored ? { name: 'done', stored } : { name: 'interrupted' };
     return item;
   });
-  items.value = [...restored, ...items.peek()];
   changed();
 }
+
+const restored = restore();
+
+/** To leave the page stops what is going on: the browser asks first. */
+window.addEventListener('beforeunload', (event) => {
+  if (items.peek().some((item) => item.isActive)) event.preventDefault();
+});
 
 /**
  * Adds files to the list and sends them. Those that a reload or a failure left behind go on in their own rows, and
  * those that are being sent already are passed over. Returns how many were passed over.
  */
 export async function add(chosen: readonly Chosen[]): Promise<number> {
+  await restored;
   const rows = new Rows(items.peek());
   let passed = 0;
   const fresh: Item[] = [];

@@ -48,8 +48,8 @@ function Content(): JSX.Element {
     <>
       <Sums report={report.value} />
       {[...groups].map(([group, nodes]) => (
-        <section key={group} aria-label={text.group(group)}>
-          <h2>{text.group(group)}</h2>
+        <section key={group} class="group" aria-label={text.group(group)}>
+          <h2>{group}</h2>
           <ul class="nodes">
             {nodes.map((node) => (
               <NodeCard

@@ -24,9 +24,11 @@ export function NodeCard({ node, isSelf, rates }: Properties): JSX.Element {
         <StateBadge state={node.state} />
       </div>
       {node.state !== 'up' && (
-        <p class="hint">
-          {node.since && text.since(dateTime(node.since))} {node.reason} {isKnown ? text.lastKnown : text.never}
-        </p>
+        <div class="hint">
+          {node.reason && <p lang="en">{node.reason}</p>}
+          {node.since && <p>{text.since(dateTime(node.since))}</p>}
+          <p>{isKnown ? text.lastKnown : text.never}</p>
+        </div>
       )}
       <Warnings node={node} />
       {isKnown && <Space node={node} />}

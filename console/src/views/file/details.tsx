@@ -45,8 +45,8 @@ export function Details({ information }: { information: Information }): JSX.Elem
         <h2 id="says-title">{text.says}</h2>
         <Facts information={information} />
       </section>
-      <section class="card" aria-labelledby="preview-title">
-        <h2 id="preview-title">{text.preview}</h2>
+      <section class="card" aria-labelledby="itself-title">
+        <h2 id="itself-title">{text.itself}</h2>
         <PresenceWords presence={presence.value} />
         {presence.value === 'unclear' && failure.value && <FailureNotice failure={failure.value} />}
         {presence.value === 'there' && <Preview id={id} />}

@@ -9,8 +9,14 @@ import { type Chosen, fromInput } from '../../upload/chosen';
 /** Understood by all browsers, though not by Preact's types. */
 const WHOLE_FOLDERS = { webkitdirectory: true };
 
+interface Properties {
+  /** Whether there are other things to look at. */
+  isSmall: boolean;
+  take: (chosen: Chosen[]) => void;
+}
+
 /** Where files are dropped or chosen. */
-export function DropArea({ take }: { take: (chosen: Chosen[]) => void }): JSX.Element {
+export function DropArea({ isSmall, take }: Properties): JSX.Element {
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
   const text = texts.value.upload;
@@ -20,15 +26,17 @@ export function DropArea({ take }: { take: (chosen: Chosen[]) => void }): JSX.El
     currentTarget.value = ''; // so that the same file can be chosen again
   };
   return (
-    <div class="drop">
+    <div class={isSmall ? 'drop small' : 'drop'}>
       <span class="drop-icon">
         <Icon name="upload" />
       </span>
-      <p class="drop-title">
-        <span class="when-idle">{text.drop}</span>
-        <span class="when-dropping">{text.dropNow}</span>
-      </p>
-      <p class="hint">{text.paste}</p>
+      <div class="drop-words">
+        <p class="drop-title">
+          <span class="when-idle">{text.drop}</span>
+          <span class="when-dropping">{text.dropNow}</span>
+        </p>
+        <p class="hint">{text.paste}</p>
+      </div>
       <div class="buttons">
         <button type="button" class="primary" onClick={() => files.current?.click()}>
           <Icon name="file" />

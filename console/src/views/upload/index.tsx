@@ -12,7 +12,7 @@ import { DropArea } from './drop-area';
 import { Row } from './row';
 import { Summary } from './summary';
 
-export async function take(chosen: readonly Chosen[]): Promise<void> {
+async function take(chosen: readonly Chosen[]): Promise<void> {
   const passed = await add(chosen);
   if (passed > 0) announce(texts.peek().upload.passed(count(passed)));
 }
@@ -62,7 +62,7 @@ export function UploadView(): JSX.Element {
     <>
       <h1>{text.title}</h1>
       {serverSettings.value?.uploads === 'key' && key.value === undefined && <KeyNeeded />}
-      <DropArea take={(chosen) => void take(chosen)} />
+      <DropArea isSmall={items.value.length > 0} take={(chosen) => void take(chosen)} />
       <section aria-labelledby="list-title">
         <h2 id="list-title" class="unseen">
           {text.list}
