@@ -47,7 +47,7 @@ export function DropArea({ isSmall, take }: Properties): JSX.Element {
           {text.folder}
         </button>
       </div>
-      {limit !== undefined && <p class="hint">{text.limit(size(limit))}</p>}
+      {limit !== undefined && <p class="hint drop-limit">{text.limit(size(limit))}</p>}
       <input ref={files} class="choose-files" type="file" multiple hidden onChange={chosen} />
       <input ref={folder} class="choose-folder" type="file" {...WHOLE_FOLDERS} multiple hidden onChange={chosen} />
     </div>
