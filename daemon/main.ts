@@ -11,6 +11,7 @@ import { Index } from './index/index.js';
 import { lockDataDirectory } from './index/lock.js';
 import { createLog } from './log.js';
 import { Replication } from './replication/replication.js';
+import { Requests } from './requests.js';
 import type { Node } from './status.js';
 import { WrongStorePath } from './store/errors.js';
 import { canSyncFileSystems } from './store/file-system.js';
@@ -82,7 +83,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const store = new Store(settings, paths, index, warn);
   await store.writer.settle();
   const node = createNode(settings, store, index, log, warn);
-  const { cluster, replication, alarms } = node;
+  const { cluster, replication, alarms, requests } = node;
   const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
@@ -97,6 +98,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const stop = async () => {
     await server.close();
     endWatch();
+    requests.stop();
     await replication.stop();
     await cluster.stop();
     alarms.stop();
@@ -120,7 +122,7 @@ function createNode(settings: Settings, store: Store, index: Index, log: Logger,
   });
   const info = (progress: object, message: string) => log.info(progress, message);
   const replication: Replication = new Replication({ settings, cluster, store, index, alarms, info, warn });
-  return { settings, store, index, cluster, replication, alarms };
+  return { settings, store, index, cluster, replication, alarms, requests: new Requests(settings) };
 }
 
 async function main(): Promise<void> {

@@ -4,6 +4,7 @@ import { type Hello, PROTOCOL } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import type { Replication } from './replication/replication.js';
+import type { Requests } from './requests.js';
 import type { Store } from './store/store.js';
 import { version } from './version.js';
 
@@ -15,6 +16,7 @@ export interface Node {
   cluster: Cluster;
   replication: Replication;
   alarms: Alarms;
+  requests: Requests;
 }
 
 /** Why this node takes no uploads now, for people; undefined when it does. */
@@ -28,7 +30,7 @@ export function uploadTrouble({
 
 /** What this node says of itself to peers and to people. */
 export function describeNode(node: Node): Hello {
-  const { settings, store, index, replication, alarms } = node;
+  const { settings, store, index, replication, alarms, requests } = node;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   const missing = index.missing.totals;
   return {
@@ -42,6 +44,9 @@ export function describeNode(node: Node): Hello {
     incarnation: index.operations.incarnation,
     end: index.operations.published,
     ...index.totals,
+    uploads: store.accepted.files,
+    uploadedBytes: store.accepted.bytes,
+    downloads: requests.downloads ?? null,
     capacity: sum(store.paths.map(({ space }) => space.capacity)),
     available: sum(store.paths.map(({ space, trouble }) => (trouble === undefined ? space.available : 0))),
     backlog: replication.followers.map(({ backlog }) => backlog),

@@ -1,8 +1,11 @@
+import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
+import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import fileId from '../file-id/file-id.js';
-import { asksOwnGroup, elsewhereHttp, elsewhereServer } from './elsewhere.js';
+import { consolePage } from './console.js';
+import { asksOwnGroup, elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemLocations } from './problem-pages.js';
 
 /*
@@ -205,6 +208,13 @@ location = /upload/known {
   client_max_body_size 64k;
   ${PROXY}
 }
+location ^~ /tus {
+  proxy_request_buffering off;
+  ${BODY}
+  ${PROXY}
+  ${tusElsewhere(settings)}
+}
+${consolePage(settings, PROXY, READ_ONLY)}
 location @fidfs_upload_stream {
   proxy_request_buffering off;
   ${BODY}
@@ -252,13 +262,28 @@ export interface Standalone {
   accessLog: string;
   /** The njs module to load; undefined when nginx has it built in. */
   module: string | undefined;
+  /** Whether this nginx can say how many requests it has answered. */
+  counts: boolean;
   /** The user and the group that the workers run as; undefined to keep the starting user. */
   user: string | undefined;
 }
 
+/** How many requests were answered, for the daemon: those that never reach it are downloads. */
+function requestCount({ listen }: Settings): string {
+  return `
+    location = ${REQUEST_COUNT_PATH} {
+      stub_status;
+      access_log off;
+      allow 127.0.0.0/8;
+      allow ::1;${isIP(listen.host) === 0 ? '' : `\n      allow ${listen.host};`}
+      deny all;
+      error_page 403 @fidfs_403;
+    }`;
+}
+
 /** A whole configuration for an nginx that does nothing else. */
 export function standaloneConfiguration(settings: Settings, standalone: Standalone): string {
-  const { directory, accessLog, module, user } = standalone;
+  const { directory, accessLog, module, counts, user } = standalone;
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
     .map((kind) => `  ${kind}_temp_path "${directory}/tmp/${kind}";`)
     .join('\n');
@@ -283,7 +308,7 @@ ${temporary}
     listen ${formatAddress(settings.listen)} backlog=4096;
     ${earlyProblems()}
     ${errorPages(404, 500)}
-    include "${directory}/fidfs-server.conf";
+    include "${directory}/fidfs-server.conf";${counts ? requestCount(settings) : ''}
     location / {
       return 404;
     }

@@ -35,13 +35,24 @@ export function asksOwnGroup({ peers, group }: Settings): boolean {
 }
 
 /** For `http`: connections to peers that are kept, and the count of misses. */
-export function elsewhereHttp({ peers }: Settings): string {
+export function elsewhereHttp({ peers, publicUrl }: Settings): string {
   if (peers.length === 0) return '';
   const upstreams = peers
     .map(upstreamOf)
     .filter((upstream) => upstream !== undefined)
     .map(({ name, address }) => `upstream ${name} {\n  server ${address} max_fails=0;\n  keepalive 64;\n}\n`);
-  return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;\n`;
+  return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;
+js_set $fidfs_tus_origin fidfs.tusOrigin;
+js_set $fidfs_tus_host fidfs.tusHost;
+map $fidfs_tus_host $fidfs_tus_name {
+  "~^(?<fidfs_tus_bare>.*?)(?::[0-9]+)?$" $fidfs_tus_bare;
+}
+# Where the client found the upload, it finds the file.
+map $upstream_http_fidfs_id $fidfs_tus_url {
+  default "";
+  "~." "${publicUrl ?? '$scheme://$http_host'}/$upstream_http_fidfs_id";
+}
+`;
 }
 
 /** What njs/elsewhere.ts must know. js_var, because nothing logs its value and hits never touch it. */
@@ -64,17 +75,22 @@ function quoted(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
-/** How a peer is asked, whatever for. `name` is what its certificate must say. */
-function toPeer({ serverId, peers }: Settings, host: string, name: string, hmac: string): string {
-  const isHttps = peers.some(({ url }) => url.startsWith('https:'));
+/** How the certificates of peers are checked; empty where none has one. `name` is what it must say. */
+function peerTls({ peers }: Settings, name: string): string {
+  if (!peers.some(({ url }) => url.startsWith('https:'))) return '';
   const trusted = trustedCertificates() ?? '/etc/ssl/certs/ca-certificates.crt';
-  const tls = `
+  return `
   proxy_ssl_verify on;
   proxy_ssl_verify_depth 5;
   proxy_ssl_server_name on;
   proxy_ssl_name ${name};
   proxy_ssl_protocols TLSv1.2 TLSv1.3;
   proxy_ssl_trusted_certificate ${quoted(trusted)};`;
+}
+
+/** How a peer is asked, whatever for. `name` is what its certificate must say. */
+function toPeer(settings: Settings, host: string, name: string, hmac: string): string {
+  const { serverId } = settings;
   return `proxy_http_version 1.1;
   # Nothing of the client's but what is named here: no Authorization, no Cookie, no mark of its own.
   proxy_pass_request_headers off;
@@ -87,7 +103,33 @@ function toPeer({ serverId, peers }: Settings, host: string, name: string, hmac:
   proxy_connect_timeout 500ms;
   # A kept connection that turns out to be closed is opened again; there is nobody else to turn to.
   proxy_next_upstream error;
-  proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;${isHttps ? tls : ''}`;
+  proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;${peerTls(settings, name)}`;
+}
+
+/** Uploads in pieces that other nodes began: their ids say which. To be put into the location of those of this node. */
+export function tusElsewhere(settings: Settings): string {
+  if (settings.peers.length === 0) return '';
+  return `location ~ "^/tus/(?<fidfs_tus>${settings.peers.map(({ id }) => id).join('|')})-" {
+  js_import fidfs from njs/elsewhere.js;
+  # Passed on once already: a url in somebody's peers is wrong.
+  if ($http_x_fidfs_tus) { return 503; }
+  if ($fidfs_tus_origin = "") { return 503; }
+  proxy_pass $fidfs_tus_origin$request_uri;
+  proxy_http_version 1.1;
+  proxy_set_header Host $fidfs_tus_host;
+  proxy_set_header Connection "";
+  proxy_set_header X-Fidfs-Tus ${settings.serverId};
+  proxy_connect_timeout 2s;
+  proxy_read_timeout 300s;
+  proxy_send_timeout 300s;
+  proxy_next_upstream off;
+  proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
+  proxy_hide_header Fidfs-Url;
+  add_header Fidfs-Url $fidfs_tus_url;${peerTls(settings, '$fidfs_tus_name')}
+  recursive_error_pages on;
+  ${errorPages(400, 413, 500)}
+  error_page 502 503 504 =503 @fidfs_unreached_upload;
+  }`;
 }
 
 /** Passes the request to the node that njs chose; `otherwise` is where it goes when that has no file for it. */
@@ -174,6 +216,10 @@ location @fidfs_holder {
 location @fidfs_unreached {
   add_header Retry-After ${RETRY_AFTER} always;
   ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be asked; try again in a few seconds.')}
+}
+location @fidfs_unreached_upload {
+  add_header Retry-After ${RETRY_AFTER} always;
+  ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
 }
 location @fidfs_crowded {
   add_header Retry-After ${RETRY_AFTER} always;

@@ -7,6 +7,8 @@ export interface NginxPrograms {
   nginx: string;
   /** Undefined when njs is built in. */
   module: string | undefined;
+  /** Whether it can say how many requests it has answered. */
+  counts: boolean;
 }
 
 /** Finds nginx and its njs module; undefined with what is missing when one is not there. */
@@ -26,5 +28,5 @@ export function findNginx(): NginxPrograms | undefined {
   const modules = candidates.filter((one) => one !== undefined).map((one) => join(one, 'ngx_http_js_module.so'));
   const module = modules.find((file) => existsSync(file));
   if (!module && !/--add-module=\S*njs/.test(build)) return undefined;
-  return { nginx, module };
+  return { nginx, module, counts: build.includes('--with-http_stub_status_module') };
 }

@@ -2,6 +2,7 @@ import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration, typesInclude } from './configuration.js';
+import type { NginxPrograms } from './programs.js';
 
 /** Where nginx's configuration and run files lie. */
 export function nginxDirectory(settings: Settings): string {
@@ -32,7 +33,11 @@ export function writeIncludes(settings: Settings): void {
 }
 
 /** Writes the includes and a whole configuration around them; returns its path. */
-export function writeStandalone(settings: Settings, module: string | undefined, user: string | undefined): string {
+export function writeStandalone(
+  settings: Settings,
+  { module, counts }: Pick<NginxPrograms, 'module' | 'counts'>,
+  user: string | undefined,
+): string {
   const directory = nginxDirectory(settings);
   mkdirSync(join(directory, 'tmp'), { recursive: true });
   mkdirSync(join(settings.data, 'log'), { recursive: true });
@@ -41,6 +46,6 @@ export function writeStandalone(settings: Settings, module: string | undefined, 
   const accessLog = join(settings.data, 'log', 'access.log');
   // nginx makes it as root where root starts it, and the owner could not write there later.
   closeSync(openSync(accessLog, 'a'));
-  writeFileSync(configuration, standaloneConfiguration(settings, { directory, accessLog, module, user }));
+  writeFileSync(configuration, standaloneConfiguration(settings, { directory, accessLog, module, counts, user }));
   return configuration;
 }

@@ -167,4 +167,21 @@ function askOthers(r: NginxHTTPRequest): void {
   });
 }
 
-export default { ask: ask, askOthers: askOthers };
+/** The node that began the upload in pieces which a request is for; undefined when it cannot be asked now. */
+function beginner(r: NginxHTTPRequest): ClusterNode | undefined {
+  const node = readCluster(r, here(r).cluster)[r.variables.fidfs_tus as string];
+  return node?.up === true && typeof node.origin === 'string' && typeof node.host === 'string' ? node : undefined;
+}
+
+/** `$fidfs_tus_origin`: where that node is; empty when it cannot be asked now. */
+function tusOrigin(r: NginxHTTPRequest): string {
+  const node = beginner(r);
+  return node ? here(r).peers[r.variables.fidfs_tus as string]?.upstream || node.origin : '';
+}
+
+/** `$fidfs_tus_host`: what it is called. */
+function tusHost(r: NginxHTTPRequest): string {
+  return beginner(r)?.host || '';
+}
+
+export default { ask: ask, askOthers: askOthers, tusOrigin: tusOrigin, tusHost: tusHost };

@@ -84,9 +84,13 @@ class Rebuilder {
     for (const path of this.paths) {
       this.readTombstones(path);
       // Copies that were acknowledged and had not got their names yet.
-      await sweepTemporaries(path, ({ directory, name, content }) => {
-        const isNew = !this.index.isDeleted(fileId.keyOf(name)) && path.sizeOf(directory, name) === undefined;
-        return isNew && differenceFromName(name, content) === undefined;
+      await sweepTemporaries(path, {
+        isCopy: ({ directory, name, content }) => {
+          const isNew = !this.index.isDeleted(fileId.keyOf(name)) && path.sizeOf(directory, name) === undefined;
+          return isNew && differenceFromName(name, content) === undefined;
+        },
+        // What was known of them went with the old index.
+        isResumable: () => false,
       });
     }
     const directories = this.paths.flatMap((path) =>

@@ -111,7 +111,7 @@ class Supervisor {
     if (this.stopping) return;
     // Left to itself, nginx started by root serves as nobody, who may not read root's files.
     const runAs = process.getuid?.() === 0 && !this.owner ? 'root root' : undefined;
-    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs.module, runAs));
+    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs, runAs));
     const nginx = spawnNginx(this.programs.nginx, configuration, this.settings, this.owner);
     this.nginx = nginx;
     const started = Date.now();

@@ -28,6 +28,10 @@ const helloSchema = z.object({
   bytes: count,
   /** Of those, bytes that are stored once with others; a node of an earlier version does not say. */
   saved: count.default(0),
+  /** What clients have uploaded there since it began, and what its nginx answered alone; null where that is not known. */
+  uploads: count.default(0),
+  uploadedBytes: count.default(0),
+  downloads: count.nullable().default(null),
   capacity: count,
   /** Bytes that new files may take. */
   available: count,

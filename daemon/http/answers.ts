@@ -6,6 +6,7 @@ import fileId, { type FileId } from '../../file-id/file-id.js';
 import { errorCode, StoreError } from '../store/errors.js';
 import { ClientGone } from './body.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
+import { TUS_PATH } from './tus.js';
 
 /*
  * How errors are answered, whatever route they come from.
@@ -81,13 +82,18 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
     .send(Buffer.from(`${JSON.stringify(problemDocument(problem, message))}\n`));
 }
 
-const METHODS: Record<string, string> = { '/upload': 'POST, PUT', '/upload/known': 'POST' };
+/** What an address takes; undefined when it is none. */
+function methodsOf(path: string): string | undefined {
+  if (path === '/upload') return 'POST, PUT';
+  if (path === '/upload/known') return 'POST';
+  if (path === TUS_PATH || path === `${TUS_PATH}/`) return 'POST, OPTIONS';
+  if (path.startsWith(`${TUS_PATH}/`)) return 'HEAD, PATCH, DELETE, OPTIONS';
+  return decodeId(path.slice(1)) ? 'GET, HEAD, DELETE' : undefined;
+}
 
 /** Answers a request for which there is no route. */
 export function answerNotFound(request: FastifyRequest, reply: FastifyReply): void {
-  const path = request.url.split('?', 1)[0] as string;
-  const id = decodeId(path.slice(1));
-  const allowed = METHODS[path] ?? (id ? 'GET, HEAD, DELETE' : undefined);
+  const allowed = methodsOf(request.url.split('?', 1)[0] as string);
   if (allowed === undefined) {
     sendProblem(reply, new Problem('not-found', 'Nothing is here.'));
     return;

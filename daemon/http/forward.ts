@@ -11,9 +11,15 @@ const ANSWER_MILLISECONDS = 300_000;
 const HELLO_MILLISECONDS = 1000;
 
 /** What of an upload's head the node that takes it has to know. */
-const PASSED_HEADERS = ['content-type', 'content-length', 'repr-digest', 'content-digest', 'accept'];
+const PASSED_HEADERS = [
+  ...['content-type', 'content-length', 'repr-digest', 'content-digest', 'accept'],
+  ...['tus-resumable', 'upload-length', 'upload-metadata', 'upload-checksum', 'upload-concat', 'upload-defer-length'],
+];
 /** What of its answer the client has to know. */
-const ANSWERED_HEADERS = ['content-type', 'location', 'retry-after'];
+const ANSWERED_HEADERS = [
+  ...['content-type', 'location', 'retry-after'],
+  ...['tus-resumable', 'tus-version', 'upload-offset', 'upload-expires', 'fidfs-id', 'fidfs-url'],
+];
 
 /** Where in the query of a passed-on upload stands what its URLs begin with. */
 export const ORIGIN_PARAMETER = 'origin';
@@ -31,17 +37,18 @@ export async function firstToTake(members: readonly Member[]): Promise<Member | 
   return undefined;
 }
 
-/** Passes an upload on to a node of another group, as its body comes. */
+/** Passes an upload, or the beginning of one in pieces, on to a node of another group, as its body comes. */
 export async function forwardUpload(
   request: FastifyRequest,
   reply: FastifyReply,
   member: Member,
   origin: string,
+  path: '/upload' | '/tus',
 ): Promise<FastifyReply> {
   const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   query.delete('group');
   query.set(ORIGIN_PARAMETER, origin);
-  const target = `${PEER_PREFIX}/upload?${query}`;
+  const target = `${PEER_PREFIX}${path}?${query}`;
   const headers: Record<string, string> = { authorization: member.client.authorization('POST', target) };
   for (const name of PASSED_HEADERS) {
     const value = request.headers[name];

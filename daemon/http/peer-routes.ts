@@ -11,6 +11,7 @@ import { decodeId } from './answers.js';
 import { readSmallBody } from './body.js';
 import { deleteHere } from './deletion.js';
 import { Problem } from './problems.js';
+import { TUS_PATH, type Tus } from './tus.js';
 
 /** The longest body of a question, in bytes; uploads have no such limit. */
 const BODY_LIMIT = 2 ** 20;
@@ -24,6 +25,7 @@ const senders = new WeakMap<IncomingMessage, number>();
 export function addPeerRoutes(
   server: FastifyInstance,
   node: Node,
+  tus: Tus,
   upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
   available: () => void,
 ): void {
@@ -99,6 +101,11 @@ export function addPeerRoutes(
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {
     available();
     return upload(request, reply);
+  });
+
+  server.post(PEER_PREFIX + TUS_PATH, hooks, async (request, reply) => {
+    available();
+    return tus.answer(request, reply, (request.query as { origin?: string }).origin);
   });
 }
 

@@ -6,12 +6,15 @@ import { answerError, answerNotFound, answerUnreadable, decodeId } from './answe
 import { authorization } from './authorization.js';
 import { restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
+import { addConsoleRoutes } from './console-routes.js';
 import { deleteAnywhere } from './deletion.js';
 import { known } from './known.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
 import { Problem } from './problems.js';
+import { Tus } from './tus.js';
+import { addTusRoutes } from './tus-routes.js';
 import { upload } from './upload.js';
 
 /** A media type, as fastify takes it; what is only meant to be multipart is left to it to refuse. */
@@ -33,6 +36,15 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   const authorize = authorization(settings.uploads === 'open' ? undefined : key);
   const authorizeAlways = authorization(key);
   const challenges = new Challenges(store);
+  const tus = new Tus(
+    node,
+    ({ id: requestId }, { id, size }) => {
+      metrics.uploads.inc({ result: 'stored' });
+      metrics.uploadedBytes.inc(size);
+      log.info({ requestId, id, bytes: size }, 'stored what came in pieces');
+    },
+    (message, error) => log.error({ err: error }, message),
+  );
   let stopping = false;
   // Hooks with a callback: an async one costs each upload a few microseconds more.
   const stoppingProblem = () =>
@@ -57,6 +69,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   const nginxSocket = createNginxSocket((request, response) => server.routing(request, response), answerUnreadable);
   // No route wants a parsed body; uploads read the stream themselves. A type that is none says nothing.
   server.addHook('onRequest', ({ raw }, _reply, done) => {
+    node.requests.passed();
     const type = raw.headers['content-type'];
     if (type !== undefined && !MEDIA_TYPE.test(type)) delete raw.headers['content-type'];
     done();
@@ -111,6 +124,10 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     return reply;
   });
 
+  addConsoleRoutes(server, node, authorizeAlways);
+
+  addTusRoutes(server, node, tus, { available, authorize });
+
   server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
@@ -131,7 +148,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
       const problem = stoppingProblem();
       if (problem) throw problem;
     };
-    addPeerRoutes(server, node, (request, reply) => takeUpload(request, reply, true), refuseWhenStopping);
+    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true), refuseWhenStopping);
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
@@ -156,6 +173,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
 
   const drain = async () => {
     stopping = true;
+    tus.stop();
     await replication.drain();
   };
 

@@ -47,7 +47,7 @@ export async function upload(
   const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
   const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
   if (elsewhere) {
-    await forwardUpload(request, reply, elsewhere, origin);
+    await forwardUpload(request, reply, elsewhere, origin, '/upload');
     return undefined;
   }
   const expected = expectedContent(headers, parameters.crc32);
@@ -76,12 +76,16 @@ export async function conclude(
   origin: string,
   { replication }: Pick<Node, 'replication'>,
 ): Promise<Upload> {
-  if (!(await replication.wait(files))) {
-    await replication.undo(files);
-    throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
-  }
+  await waitForCopies(files, replication);
   answer(request, reply, files, origin, (file) => replication.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+/** Resolves when files that are durable here have their copies. Undoes them where those are not made in time, and rejects. */
+export async function waitForCopies(files: StoredFile[], replication: Node['replication']): Promise<void> {
+  if (await replication.wait(files)) return;
+  await replication.undo(files);
+  throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }
 
 /** Throws a Problem when an upload could not get its copies now. */
@@ -90,8 +94,8 @@ export function assertCopiesCanBeMade({ replication }: Pick<Node, 'replication'>
   throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
 }
 
-/** The node of another group that an upload goes to; undefined when it stays here. */
-async function otherPlace(node: Node, wanted: string | undefined): Promise<Member | undefined> {
+/** The node of another group that an upload goes to; undefined when it stays here. Rejects with a Problem when none takes it. */
+export async function otherPlace(node: Node, wanted: string | undefined): Promise<Member | undefined> {
   const { cluster, store, replication } = node;
   // A node whose cluster is one group has no choice, but may be asked for it.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;

@@ -7,6 +7,7 @@ import { Contents } from './contents.js';
 import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
 import { Missing } from './missing.js';
 import { Operations } from './operations.js';
+import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
 
 interface FileRow {
@@ -80,6 +81,8 @@ export class Index implements Records {
   private readonly contents: Contents;
   /** What should be here and is not. */
   readonly missing: Missing;
+  /** What has come of uploads in pieces. */
+  readonly resumable: Resumable;
   private current: Checkpoint;
   private counts: Totals;
   private readonly database: Database.Database;
@@ -114,6 +117,7 @@ export class Index implements Records {
     this.operations = new Operations(database);
     this.missing = new Missing(database);
     this.contents = new Contents(database);
+    this.resumable = new Resumable(database);
     this.journalDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
@@ -199,6 +203,10 @@ export class Index implements Records {
 
   isDeleted(key: Buffer): boolean {
     return this.selectTombstone.get(key) !== undefined;
+  }
+
+  isResumable(id: string): boolean {
+    return this.resumable.find(id)?.file === null;
   }
 
   findByContent(sha256: Buffer, limit: number): FileRecord[] {

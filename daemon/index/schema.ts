@@ -13,6 +13,7 @@ import type Database from 'better-sqlite3';
  *   log         one row: the incarnation of the operation log, a random id made with it, and up to where it was cut off
  *   operation   what clients asked of this node, in order; removed is null for an upload, and says what else was deleted
  *   cursor      how far this node has followed the logs of its peers
+ *   upload      by its id: what has come of uploads in pieces; file is the ID, once there is one
  *   scrub       one row: the last key that was checked, when this round began, and the one before it
  *               (a new index counts as checked)
  *   missing     files that should be here and are not (yet): why, and when they are tried again
@@ -38,6 +39,9 @@ const STEPS = [
   `ALTER TABLE content ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE operation ADD COLUMN linked INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE state ADD COLUMN saved INTEGER NOT NULL DEFAULT 0;`,
+  `CREATE TABLE upload (id TEXT PRIMARY KEY, size INTEGER NOT NULL, offset INTEGER NOT NULL, crc32 INTEGER NOT NULL,
+    storePath INTEGER NOT NULL, extension TEXT NOT NULL, metadata TEXT NOT NULL, touched INTEGER NOT NULL, file TEXT) WITHOUT ROWID;
+  CREATE INDEX upload_touched ON upload (touched);`,
 ];
 
 /** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */

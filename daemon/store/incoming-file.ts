@@ -1,8 +1,9 @@
-import { createHash, type Hash, hash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { close, fdatasync, futimesSync, rmSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { FILE_TIME } from './layout.js';
+import { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
 import { writeAll } from './write-all.js';
 
@@ -16,6 +17,8 @@ const MEMORY_FOR_ALL = 64 * 2 ** 20;
 const WRITE_SIZE = 2 ** 20;
 /** A growing file is flushed in steps of this many bytes, so that no batch has to wait for much of it. */
 const FLUSH_SIZE = 32 * 2 ** 20;
+/** More often where each step is one that a broken upload need not repeat. */
+const RESUMABLE_FLUSH_SIZE = 4 * 2 ** 20;
 
 let memoryInUse = 0;
 
@@ -31,12 +34,16 @@ export interface ReceivedFile {
   release(): void;
 }
 
-interface Temporary {
+/** A file that is taken in piece by piece: its temporary file, and the digest of what is there. */
+export interface PartialFile {
   path: string;
+  /** Open for writing behind what is there. */
   descriptor: number;
   storePath: StorePath;
-  sha256: Hash;
+  digest: RunningDigest;
 }
+
+type OnStable = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => void;
 
 /**
  * Takes a file's bytes as they come. Begins in memory; what grows beyond a small file moves to a temporary file, hashed
@@ -46,11 +53,12 @@ export class IncomingFile {
   private size = 0;
   private chunks: Buffer[] = [];
   private held = 0;
-  private temporary: Temporary | undefined;
-  private crc = 0;
+  private temporary: PartialFile | undefined;
   private writing: Promise<void> | undefined;
   private flushing: Promise<void> | undefined;
   private unflushed = 0;
+  private flushSize = FLUSH_SIZE;
+  private onStable: OnStable = () => {};
   private failure: unknown;
 
   /**
@@ -64,6 +72,19 @@ export class IncomingFile {
     private readonly flushes: boolean,
   ) {}
 
+  /**
+   * Goes on with a file of which a part is there; to be ended by `suspend`.
+   * @param onStable is told how much of the file is on stable storage, as it grows
+   */
+  static resume(partial: PartialFile, flushes: boolean, onStable: OnStable): IncomingFile {
+    const file = new IncomingFile(() => partial.storePath, undefined, flushes);
+    file.temporary = partial;
+    file.size = partial.digest.size;
+    file.flushSize = RESUMABLE_FLUSH_SIZE;
+    file.onStable = onStable;
+    return file;
+  }
+
   /** Takes the next bytes. When it returns a promise, no more should come before that has resolved. */
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.failure) throw this.failure;
@@ -76,7 +97,7 @@ export class IncomingFile {
       this.moveToDisk();
       return this.writeOut();
     }
-    this.digest(chunk);
+    this.temporary.digest.update(chunk);
     if (this.held < WRITE_SIZE) return undefined;
     // One write under way while the next megabyte arrives; beyond that the sender waits.
     return this.writing ? this.writing.then(() => void this.writeOut()) : void this.writeOut();
@@ -89,27 +110,27 @@ export class IncomingFile {
       const release = () => this.releaseMemory();
       return { size, ...digestOf(chunks), content: chunks, extension, release };
     }
-    const { path, descriptor, storePath, sha256 } = this.temporary;
-    await this.writing;
-    await this.writeOut();
-    await this.flushing;
-    if (this.failure) throw this.failure;
+    const { path, storePath, digest } = this.temporary;
+    await this.suspend();
+    const release = () => rmSync(path, { force: true });
+    return { ...digest.finish(), content: { path, storePath }, extension, release };
+  }
+
+  /** Ends for now: all that came is on stable storage. */
+  async suspend(): Promise<void> {
+    const { path, descriptor, storePath } = this.temporary as PartialFile;
     try {
+      await this.writing;
+      await this.writeOut();
+      await this.flushing;
+      if (this.failure) throw this.failure;
       futimesSync(descriptor, FILE_TIME, FILE_TIME);
       if (this.flushes) await fdatasyncAsync(descriptor);
     } catch (error) {
-      throw storePath.temporaryFailed(path, error);
+      throw error === this.failure ? error : storePath.temporaryFailed(path, error);
+    } finally {
+      await this.closeTemporary();
     }
-    await this.closeTemporary();
-    const release = () => rmSync(path, { force: true });
-    return {
-      size: this.size,
-      crc32: this.crc,
-      sha256: sha256.digest(),
-      content: { path, storePath },
-      extension,
-      release,
-    };
   }
 
   /** The bytes are not wanted any more: nothing of them stays. */
@@ -131,19 +152,16 @@ export class IncomingFile {
 
   private moveToDisk(): void {
     const storePath = this.choosePath(Math.max(this.size, this.announced ?? 0));
-    this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, sha256: createHash('sha256') };
+    const digest = new RunningDigest();
+    this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, digest };
     memoryInUse -= this.held;
-    for (const chunk of this.chunks) this.digest(chunk);
-  }
-
-  private digest(chunk: Buffer): void {
-    this.temporary?.sha256.update(chunk);
-    this.crc = crc32(chunk, this.crc);
+    for (const chunk of this.chunks) digest.update(chunk);
   }
 
   /** Starts to write what has been collected. The promise never rejects: a failure is kept for the next call. */
   private writeOut(): Promise<void> {
-    const { descriptor, path, storePath } = this.temporary as Temporary;
+    const { descriptor, path, storePath, digest } = this.temporary as PartialFile;
+    const { size, crc32 } = digest; // of all that is written with this
     const bytes = this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks);
     this.chunks = [];
     this.held = 0;
@@ -153,10 +171,10 @@ export class IncomingFile {
     this.writing = writeAll(descriptor, bytes).then(() => {
       this.writing = undefined;
       this.unflushed += bytes.length;
-      if (!this.flushes || this.unflushed < FLUSH_SIZE) return undefined;
+      if (!this.flushes || this.unflushed < this.flushSize) return undefined;
       this.unflushed = 0;
       const earlier = this.flushing;
-      this.flushing = fdatasyncAsync(descriptor).catch(fail);
+      this.flushing = fdatasyncAsync(descriptor).then(() => this.onStable({ size, crc32 }), fail);
       return earlier;
     }, fail);
     return this.writing;
@@ -176,11 +194,7 @@ function digestOf(chunks: readonly Buffer[]): { crc32: number; sha256: Buffer } 
   // The quickest way there is for one piece.
   if (chunks.length === 1 && only)
     return { crc32: crc32(only), sha256: Buffer.from(hash('sha256', only, 'hex'), 'hex') };
-  const sha256 = createHash('sha256');
-  let crc = 0;
-  for (const chunk of chunks) {
-    sha256.update(chunk);
-    crc = crc32(chunk, crc);
-  }
-  return { crc32: crc, sha256: sha256.digest() };
+  const digest = new RunningDigest();
+  for (const chunk of chunks) digest.update(chunk);
+  return digest.finish();
 }

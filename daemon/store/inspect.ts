@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import type { FileRecord } from './records.js';
+import { RunningDigest } from './running-digest.js';
 
 /** What a file's bytes are. */
 export interface Content {
@@ -27,6 +28,14 @@ export async function readContent(
     progress(chunk.length);
   }
   return { size, crc32: crc, sha256: sha256?.digest() };
+}
+
+/** The digest of a file's first bytes: of fewer when there are not so many. */
+export async function readPrefix(path: string, size: number): Promise<RunningDigest> {
+  const digest = new RunningDigest();
+  if (size === 0 || !existsSync(path)) return digest;
+  for await (const chunk of createReadStream(path, { end: size - 1, highWaterMark: 2 ** 20 })) digest.update(chunk);
+  return digest;
 }
 
 /** So many files with several names are remembered. */

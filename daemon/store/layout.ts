@@ -6,7 +6,8 @@ import type { FilePlace } from './records.js';
  * What a store path holds:
  *
  *   data/AB/CD/<name>   files with IDs, nothing else of ours
- *   tmp/                uploads under way, swept at every start; copies of peers' files that get their names
+ *   tmp/                uploads under way, swept at every start but for those that come in pieces; copies of peers' files
+ *                       that get their names
  *   quarantine/         files that did not match their names
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
  *   fidfs-store-path    which store path of which node this is
@@ -44,6 +45,16 @@ export function copyTemporary({ directory, name }: Omit<FilePlace, 'storePath'>)
 export function placeOfCopy(temporary: string): Omit<FilePlace, 'storePath'> | undefined {
   const [, directory, name] = /^copy-([0-9A-F]{4})-(.+)$/.exec(temporary) ?? [];
   return directory && name ? { directory: Number.parseInt(directory, 16), name } : undefined;
+}
+
+/** What the temporary file of an upload that comes in pieces is called. */
+export function resumableTemporary(id: string): string {
+  return `upload-${id}`;
+}
+
+/** The upload that a temporary file is of; undefined when it is none that comes in pieces. */
+export function uploadOfTemporary(temporary: string): string | undefined {
+  return /^upload-(.+)$/.exec(temporary)?.[1];
 }
 
 export function quarantineDirectory(root: string): string {

@@ -91,6 +91,8 @@ export interface Records {
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
+  /** Whether an upload that comes in pieces is still to be gone on with. */
+  isResumable(id: string): boolean;
   /** The newest of the files with this content. */
   findByContent(sha256: Buffer, limit: number): FileRecord[];
   /** The records of files that this server id created in this second or later, in order. */

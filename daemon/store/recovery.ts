@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { type Content, differenceFrom, differenceFromName, readContent } from './inspect.js';
-import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile } from './layout.js';
+import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
 import type { FilePlace, FileRecord, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
@@ -42,7 +42,7 @@ export async function recover(
   const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0, lacking: 0 };
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.deleted += repeatDeletions(path, records);
-  for (const path of open) report.temporaries += await sweepTemporaries(path, (file) => isRecorded(file, records));
+  for (const path of open) report.temporaries += await sweepTemporaries(path, wishesOf(records));
   report.lacking = lackCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
@@ -50,25 +50,34 @@ export async function recover(
   return report;
 }
 
-/**
- * Removes the uploads that a crash interrupted, and gives copies their names. Returns how many there were.
- * @param isWanted whether a file, which may be torn, is what the copy was to be
- */
-export async function sweepTemporaries(
-  path: StorePath,
-  isWanted: (file: FilePlace & { content: Content }) => boolean,
-): Promise<number> {
-  const names = readdirSync(temporaryDirectory(path.root));
-  for (const temporary of names) {
+/** Which temporary files are not to be removed. */
+interface Wishes {
+  /** Whether a file, which may be torn, is what the copy was to be. */
+  isCopy(file: FilePlace & { content: Content }): boolean;
+  /** Whether an upload may go on. */
+  isResumable(id: string): boolean;
+}
+
+function wishesOf(records: Records): Wishes {
+  return { isCopy: (file) => isRecorded(file, records), isResumable: (id) => records.isResumable(id) };
+}
+
+/** Removes the uploads that a crash interrupted, and gives copies their names. Returns how many there were. */
+export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }: Wishes): Promise<number> {
+  let swept = 0;
+  for (const temporary of readdirSync(temporaryDirectory(path.root))) {
+    const upload = uploadOfTemporary(temporary);
+    if (upload !== undefined && isResumable(upload)) continue;
     const location = temporaryFile(path.root, temporary);
     const place = placeOfCopy(temporary);
     if (place) {
       const content = await readContent(location, { sha256: true });
-      if (isWanted({ ...place, storePath: path.number, content })) path.replace(location, place.directory, place.name);
+      if (isCopy({ ...place, storePath: path.number, content })) path.replace(location, place.directory, place.name);
     }
     rmSync(location, { force: true });
+    swept++;
   }
-  return names.length;
+  return swept;
 }
 
 function isRecorded({ storePath, directory, name, content }: FilePlace & { content: Content }, records: Records) {

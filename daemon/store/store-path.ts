@@ -1,6 +1,7 @@
 import {
   closeSync,
   existsSync,
+  ftruncateSync,
   futimesSync,
   linkSync,
   lstatSync,
@@ -200,7 +201,7 @@ export class StorePath {
     }
   }
 
-  /** Gives a finished temporary file its final name; never replaces a file. Leaves the temporary one when it throws. */
+  /** Gives a finished temporary file its final name, one more; never replaces a file. */
   adopt(temporary: string, directory: number, name: string): void {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
@@ -209,7 +210,6 @@ export class StorePath {
     } catch (error) {
       throw this.blame('link', path, error);
     }
-    rmSync(temporary, { force: true });
   }
 
   /** Writes a whole temporary file. Leaves nothing when it throws. */
@@ -326,6 +326,23 @@ export class StorePath {
       return { path, descriptor: openSync(path, 'wx', 0o644) };
     } catch (error) {
       throw this.blame('create', path, error);
+    }
+  }
+
+  /**
+   * Opens a temporary file to go on writing behind its first `size` bytes, and makes it when that is none. Undefined when
+   * it has not got so many.
+   */
+  reopenTemporary(name: string, size: number): { path: string; descriptor: number } | undefined {
+    this.fileSystem.assertSound();
+    const path = temporaryFile(this.root, name);
+    try {
+      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < size) return undefined;
+      const descriptor = openSync(path, 'a', 0o644);
+      ftruncateSync(descriptor, size);
+      return { path, descriptor };
+    } catch (error) {
+      throw this.blame('open', path, error);
     }
   }
 

@@ -32,6 +32,8 @@ export type Warn = (message: string, error: unknown) => void;
 export class Store {
   readonly writer: DurableWriter;
   readonly twins: Twins;
+  /** What was added since the start. */
+  readonly accepted = { files: 0, bytes: 0 };
   private readonly identifiers: Identifiers;
   private directory: number;
   private filesInDirectory: number;
@@ -84,7 +86,7 @@ export class Store {
   async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
     const hasLarge = received.some(({ content }) => 'storePath' in content);
     const twins = hasLarge ? await Promise.all(received.map((file) => this.largeTwin(file))) : [];
-    return this.writer.commit({ write: () => this.writeAll(received, twins), undo: this.discardAll });
+    return this.count(await this.writer.commit({ write: () => this.writeAll(received, twins), undo: this.discardAll }));
   }
 
   /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
@@ -93,7 +95,7 @@ export class Store {
       const stored = this.linkTo(content, twin);
       return stored ? [stored] : [];
     };
-    const [stored] = await this.writer.commit({ write, undo: this.discardAll });
+    const [stored] = this.count(await this.writer.commit({ write, undo: this.discardAll }));
     return stored;
   }
 
@@ -184,8 +186,10 @@ export class Store {
     return removed;
   }
 
-  /** The path with the most free space among those that can take so many bytes. */
-  private choosePath(size: number): StorePath {
+  /**
+   * The path with the most free space among those that can take so many bytes. Throws a StoreError when there is none.
+   */
+  choosePath(size: number): StorePath {
     let best: StorePath | undefined;
     for (const path of this.paths) {
       const { available } = path.space;
@@ -206,6 +210,12 @@ export class Store {
       throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
     }
     throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+  }
+
+  private count(files: StoredFile[]): StoredFile[] {
+    this.accepted.files += files.length;
+    for (const { size } of files) this.accepted.bytes += size;
+    return files;
   }
 
   private readonly discardAll = (added: readonly StoredFile[]): void => {

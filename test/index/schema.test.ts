@@ -27,6 +27,7 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
     ['state', 'saved'],
   ])
     database.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`);
+  database.exec('DROP TABLE upload');
   database.pragma('user_version = 2');
   database.close();
 

@@ -1,0 +1,44 @@
+import { createHash } from 'node:crypto';
+import type { ByteSink } from './body.js';
+import { Problem } from './problems.js';
+
+/** What a piece's `Upload-Checksum` may be made with. */
+export const CHECKSUM_ALGORITHMS = ['sha1', 'sha256', 'md5'];
+
+/** What a client says a piece is (tus, checksum extension). */
+export class ExpectedChecksum {
+  private readonly hash;
+
+  private constructor(
+    algorithm: string,
+    private readonly wanted: Buffer,
+  ) {
+    this.hash = createHash(algorithm);
+  }
+
+  /** Reads `Upload-Checksum`; undefined when there is none. Throws a Problem when it is malformed. */
+  static of(header: string | string[] | undefined): ExpectedChecksum | undefined {
+    if (header === undefined) return undefined;
+    const [, algorithm = '', base64 = ''] = /^([a-z0-9]+) ([A-Za-z0-9+/]+={0,2})$/.exec(String(header)) ?? [];
+    if (!CHECKSUM_ALGORITHMS.includes(algorithm)) {
+      throw new Problem('bad-digest', `Upload-Checksum must be <${CHECKSUM_ALGORITHMS.join('|')}> <base64>.`);
+    }
+    return new ExpectedChecksum(algorithm, Buffer.from(base64, 'base64'));
+  }
+
+  /** Takes what comes, and passes it on. */
+  before(sink: ByteSink): ByteSink {
+    return {
+      write: (chunk) => {
+        this.hash.update(chunk);
+        return sink.write(chunk);
+      },
+    };
+  }
+
+  /** Throws a Problem unless what came is what it should be. */
+  check(): void {
+    if (this.hash.digest().equals(this.wanted)) return;
+    throw new Problem('checksum-mismatch', 'The piece is not what its Upload-Checksum says; send it again.');
+  }
+}

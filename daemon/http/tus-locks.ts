@@ -1,0 +1,42 @@
+import type { Lock, Locker } from '@tus/server';
+
+/** One request at a time for each upload. A new one ends the body of the one before: its client has come back. */
+export class Locks implements Locker {
+  private readonly held = new Map<string, { interrupt(): void; released: Promise<void> }>();
+
+  newLock(id: string): Lock {
+    let release = () => {};
+    const lock = async () => {
+      for (let before = this.held.get(id); before; before = this.held.get(id)) {
+        before.interrupt();
+        await before.released;
+      }
+      const released = new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      this.held.set(id, { interrupt: () => {}, released });
+    };
+    const unlock = async () => {
+      this.held.delete(id);
+      release();
+    };
+    return { lock, unlock };
+  }
+
+  /** While its body is read, the holder of a lock can be made to stop. */
+  async interruptible(id: string, interrupt: () => void, read: () => Promise<void>): Promise<void> {
+    const holder = this.held.get(id);
+    if (!holder) throw new Error(`the upload ${id} is not locked`);
+    holder.interrupt = interrupt;
+    try {
+      await read();
+    } finally {
+      holder.interrupt = () => {};
+    }
+  }
+
+  /** Ends the bodies of all. */
+  interruptAll(): void {
+    for (const { interrupt } of this.held.values()) interrupt();
+  }
+}

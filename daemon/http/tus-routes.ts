@@ -1,0 +1,28 @@
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import type { Node } from '../status.js';
+import { forwardUpload } from './forward.js';
+import { TUS_PATH, type Tus } from './tus.js';
+import { originOf, otherPlace } from './upload.js';
+
+/** Uploads in pieces: where they begin, and where each goes on. */
+export function addTusRoutes(
+  server: FastifyInstance,
+  node: Node,
+  tus: Tus,
+  { available, authorize }: Record<'available' | 'authorize', onRequestHookHandler>,
+): void {
+  const onRequest = [available, authorize];
+  for (const url of [TUS_PATH, `${TUS_PATH}/`]) {
+    server.post(url, { onRequest }, async (request, reply) => {
+      const { group } = request.query as { group?: unknown };
+      const elsewhere = await otherPlace(node, group === undefined ? undefined : String(group));
+      if (!elsewhere) return tus.answer(request, reply);
+      return forwardUpload(request, reply, elsewhere, originOf(request, node.settings), TUS_PATH);
+    });
+    server.options(url, { onRequest: available }, (request, reply) => tus.answer(request, reply));
+  }
+  const url = `${TUS_PATH}/:id`;
+  const method = ['HEAD', 'PATCH', 'DELETE', 'POST'];
+  server.route({ method, url, onRequest, handler: (request, reply) => tus.answer(request, reply) });
+  server.options(url, { onRequest: available }, (request, reply) => tus.answer(request, reply));
+}

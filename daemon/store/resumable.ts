@@ -1,0 +1,215 @@
+import { closeSync, rmSync, utimesSync } from 'node:fs';
+import { StoreError } from './errors.js';
+import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
+import { readPrefix } from './inspect.js';
+import { FILE_TIME, resumableTemporary, temporaryFile } from './layout.js';
+import { RunningDigest } from './running-digest.js';
+import type { Store } from './store.js';
+import type { StorePath } from './store-path.js';
+
+/** An upload without news for so long is given up. */
+export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
+/** Digests of so many uploads are kept between their pieces; those of others are made again from the disk. */
+const DIGESTS = 4096;
+/** Uploads given up in one batch. */
+const SWEPT_AT_ONCE = 500;
+
+/** An upload that comes in pieces, as it is written down. */
+export interface ResumableUpload {
+  id: string;
+  /** Bytes that it is to have. */
+  size: number;
+  /** Bytes that are on stable storage, and their CRC32. */
+  offset: number;
+  crc32: number;
+  /** The number of the store path that its temporary file is on. */
+  storePath: number;
+  /** For the ID's name; may be empty. */
+  extension: string;
+  /** What the client says of it, for the client. */
+  metadata: string;
+  /** When there was news of it, in milliseconds since 1970. */
+  touched: number;
+  /** The ID of the file that it has become; null before. */
+  file: string | null;
+}
+
+/** Where uploads in pieces are written down; the index implements it. */
+export interface ResumableRecords {
+  find(id: string): ResumableUpload | undefined;
+  /** Adds it, or replaces what was written down of it. */
+  save(upload: ResumableUpload): void;
+  remove(id: string): void;
+  /** Those without news since a time in milliseconds, the oldest first. */
+  untouchedSince(time: number, limit: number): ResumableUpload[];
+}
+
+/** There is no such upload, or what was there of it is lost: it has to begin anew. */
+export class NoSuchUpload extends Error {
+  override name = 'NoSuchUpload';
+}
+
+/** One piece of an upload, as it comes. */
+export interface Piece {
+  /** Reads it into the sink. What came before it rejects is kept. */
+  receive(sink: Pick<IncomingFile, 'write'>): Promise<void>;
+  /** Whether it counts only as a whole: then nothing is kept when `receive` rejects. */
+  isWhole: boolean;
+}
+
+/**
+ * Uploads that come in pieces. What came lies in a temporary file, and how much of that is on stable storage is written
+ * down behind it, so that an offset never promises more than a power cut leaves. Once whole, the temporary file is not
+ * written to any more: it may be linked to.
+ *
+ * Of one upload, one call at a time; that is the caller's business.
+ */
+export class ResumableUploads {
+  private readonly digests = new Map<string, RunningDigest>();
+
+  /**
+   * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID
+   * @param flushes whether pieces are flushed (not with `sync: off`)
+   */
+  constructor(
+    private readonly store: Pick<Store, 'writer' | 'paths' | 'choosePath'>,
+    private readonly records: ResumableRecords,
+    private readonly keep: (file: ReceivedFile) => Promise<string>,
+    private readonly flushes: boolean,
+  ) {}
+
+  /** Begins an upload. Rejects with a StoreError when there is no room for it. */
+  async create(wanted: Pick<ResumableUpload, 'id' | 'size' | 'extension' | 'metadata'>): Promise<void> {
+    const storePath = this.store.choosePath(wanted.size).number;
+    const upload = { ...wanted, offset: 0, crc32: 0, storePath, touched: Date.now(), file: null };
+    closeSync((await this.open(upload, new RunningDigest())).descriptor);
+    await this.save(upload);
+  }
+
+  /** How an upload stands; one that is whole, and did not become a file when it came to that, does so now. */
+  async look(id: string): Promise<ResumableUpload> {
+    const upload = this.find(id);
+    return upload.offset === upload.size && upload.file === null ? this.finish(upload) : upload;
+  }
+
+  /** Takes one more piece; resolves when it is on stable storage, and when it was the last, when the file has its ID. */
+  async append(id: string, piece: Piece): Promise<ResumableUpload> {
+    const upload = await this.look(id);
+    if (upload.offset === upload.size) return upload;
+    const before = await this.digestOf(upload);
+    const digest = before.copy();
+    const took = ({ size: offset, crc32 }: Pick<RunningDigest, 'size' | 'crc32'>) =>
+      this.save({ ...upload, offset, crc32, touched: Date.now() });
+    // Where this fails, what comes after it does, too, and says so.
+    const note: typeof took = (stable) => took(stable).catch(() => upload);
+    const file = IncomingFile.resume(await this.open(upload, digest), this.flushes, piece.isWhole ? () => {} : note);
+    const failure = await piece.receive(file).then(
+      () => undefined,
+      (error: unknown) => ({ error }),
+    );
+    await file.suspend();
+    if (failure && piece.isWhole) throw failure.error;
+    const taken = await took(digest);
+    this.remember(id, digest);
+    if (failure) throw failure.error;
+    return taken.offset === taken.size ? this.finish(taken) : taken;
+  }
+
+  /** Ends an upload, whole or not, and forgets it; a file that it has become stays. */
+  async remove(id: string): Promise<void> {
+    await this.discard([this.find(id)]);
+  }
+
+  /** Gives up those that were abandoned. Resolves with how many. */
+  async sweep(now = Date.now()): Promise<number> {
+    let swept = 0;
+    for (;;) {
+      const abandoned = this.records.untouchedSince(now - RESUMABLE_LIFETIME_MILLISECONDS, SWEPT_AT_ONCE);
+      await this.discard(abandoned);
+      swept += abandoned.length;
+      if (abandoned.length < SWEPT_AT_ONCE) return swept;
+    }
+  }
+
+  /** An upload as it stands. Throws NoSuchUpload. */
+  find(id: string): ResumableUpload {
+    const upload = this.records.find(id);
+    if (!upload) throw new NoSuchUpload(`there is no upload ${id}`);
+    return upload;
+  }
+
+  private async finish(upload: ResumableUpload): Promise<ResumableUpload> {
+    const { id, extension } = upload;
+    const digest = await this.digestOf(upload);
+    const storePath = this.storePathOf(upload);
+    const path = pathOf(upload, storePath);
+    utimesSync(path, FILE_TIME, FILE_TIME);
+    const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
+    const finished = await this.save({ ...upload, file: await this.keep(received), touched: Date.now() });
+    this.digests.delete(id);
+    rmSync(path, { force: true });
+    return finished;
+  }
+
+  private async discard(uploads: readonly ResumableUpload[]): Promise<void> {
+    if (uploads.length === 0) return;
+    await this.store.writer.commit({ alongside: () => uploads.forEach(({ id }) => void this.records.remove(id)) });
+    for (const upload of uploads) {
+      this.digests.delete(upload.id);
+      const storePath = this.store.paths[upload.storePath];
+      // On a disk that is away now, the start that finds it again does it.
+      if (storePath) rmSync(pathOf(upload, storePath), { force: true });
+    }
+  }
+
+  private async lose(upload: ResumableUpload, why: string): Promise<never> {
+    await this.discard([upload]);
+    throw new NoSuchUpload(`upload ${upload.id} has to begin anew: ${why}`);
+  }
+
+  private async save(upload: ResumableUpload): Promise<ResumableUpload> {
+    await this.store.writer.commit({ alongside: () => this.records.save(upload) });
+    return upload;
+  }
+
+  private storePathOf({ id, storePath: number }: ResumableUpload): StorePath {
+    const storePath = this.store.paths[number];
+    if (!storePath) throw new StoreError('unavailable', `the store path ${number} of upload ${id} is not in use`);
+    storePath.assertThere();
+    return storePath;
+  }
+
+  /** Opens its temporary file behind what is there of it. */
+  private async open(upload: ResumableUpload, digest: RunningDigest): Promise<PartialFile> {
+    const storePath = this.storePathOf(upload);
+    if (storePath.space.available < upload.size - upload.offset) {
+      throw new StoreError('full', `${storePath.root} has no room for the rest of upload ${upload.id}`);
+    }
+    const temporary = storePath.reopenTemporary(resumableTemporary(upload.id), upload.offset);
+    if (!temporary) return this.lose(upload, 'what came of it is not there any more');
+    return { ...temporary, storePath, digest };
+  }
+
+  /** The digest of what is there; where it is not known any more, what is there is read and compared. */
+  private async digestOf(upload: ResumableUpload): Promise<RunningDigest> {
+    const { id, offset, crc32 } = upload;
+    const known = this.digests.get(id);
+    if (known?.size === offset) return known;
+    const digest = await readPrefix(pathOf(upload, this.storePathOf(upload)), offset);
+    const isRight = digest.size === offset && digest.crc32 === crc32;
+    return isRight ? digest : this.lose(upload, 'what came of it is not what it was');
+  }
+
+  private remember(id: string, digest: RunningDigest): void {
+    this.digests.delete(id);
+    this.digests.set(id, digest);
+    for (const oldest of this.digests.keys()) {
+      if (this.digests.size <= DIGESTS) return;
+      this.digests.delete(oldest);
+    }
+  }
+}
+
+function pathOf({ id }: ResumableUpload, { root }: StorePath): string {
+  return temporaryFile(root, resumableTemporary(id));
+}
