@@ -20,6 +20,7 @@ export function App(): JSX.Element {
   useEffect(() => {
     document.title = `${title} · fidfs`;
   }, [title]);
+  useEffect(() => window.scrollTo(0, 0), [view]);
   return (
     <>
       <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>

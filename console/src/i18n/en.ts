@@ -68,7 +68,7 @@ export const en = {
     full: 'The server’s disks are full. Nothing was kept.',
     unavailable: 'The server is not available right now.',
     'digest-mismatch': 'The bytes changed on their way. Try again.',
-    'bad-digest': 'The bytes changed on their way. Try again.',
+    'checksum-mismatch': 'The bytes changed on their way. Try again.',
     'body-timeout': 'The connection was too slow or broke off.',
     'bad-id': 'This is not a file ID.',
     'not-found': 'There is no such file.',

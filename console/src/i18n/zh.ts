@@ -70,7 +70,7 @@ export const zh: Texts = {
     full: '服务器磁盘已满，没有保存任何内容。',
     unavailable: '服务器暂时不可用。',
     'digest-mismatch': '内容在传输途中被改变，请重试。',
-    'bad-digest': '内容在传输途中被改变，请重试。',
+    'checksum-mismatch': '内容在传输途中被改变，请重试。',
     'body-timeout': '连接太慢或已中断。',
     'bad-id': '这不是文件 ID。',
     'not-found': '没有这个文件。',

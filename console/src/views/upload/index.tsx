@@ -1,62 +1,15 @@
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
-import { count } from '../../format';
 import { texts } from '../../i18n';
 import { asking, key } from '../../key';
 import { serverSettings } from '../../settings';
-import { announce } from '../../ui/announce';
 import { Icon } from '../../ui/icons';
-import { type Chosen, fromDrop, fromPaste } from '../../upload/chosen';
-import { add, items, listTotals } from '../../upload/queue';
+import { items, listTotals } from '../../upload/queue';
 import { DropArea } from './drop-area';
 import { Row } from './row';
 import { Summary } from './summary';
-
-async function take(chosen: readonly Chosen[]): Promise<void> {
-  const passed = await add(chosen);
-  if (passed > 0) announce(texts.peek().upload.passed(count(passed)));
-}
-
-async function takeDropped(data: DataTransfer): Promise<void> {
-  let unreadable = 0;
-  const pieces = fromDrop(data, () => {
-    unreadable++;
-  });
-  for await (const chosen of pieces) await take(chosen);
-  if (unreadable > 0) announce(texts.peek().upload.unreadable(count(unreadable)));
-}
-
-/** Files that are dropped or pasted anywhere on the page are taken. */
-function useWholePage(): void {
-  useEffect(() => {
-    const end = new AbortController();
-    const listen = <E extends Event>(type: string, listener: (event: E) => void, target: EventTarget = document) =>
-      target.addEventListener(type, listener as EventListener, { signal: end.signal });
-    const over = (is: boolean) => document.documentElement.classList.toggle('dropping', is);
-    listen<DragEvent>('dragover', (event) => {
-      event.preventDefault();
-      over(event.dataTransfer?.types.includes('Files') ?? false);
-    });
-    listen<DragEvent>('dragleave', ({ relatedTarget }) => {
-      if (relatedTarget === null) over(false);
-    });
-    listen<DragEvent>('drop', (event) => {
-      event.preventDefault();
-      over(false);
-      if (event.dataTransfer) void takeDropped(event.dataTransfer);
-    });
-    listen<ClipboardEvent>('paste', (event) => {
-      const chosen = event.clipboardData ? fromPaste(event.clipboardData) : [];
-      if (chosen.length === 0) return;
-      event.preventDefault();
-      void take(chosen);
-    });
-    return () => end.abort();
-  }, []);
-}
+import { take } from './take';
 
 export function UploadView(): JSX.Element {
-  useWholePage();
   const text = texts.value.upload;
   return (
     <>

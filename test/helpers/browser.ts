@@ -1,0 +1,114 @@
+import { execFileSync } from 'node:child_process';
+import { type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import type { Test } from 'tap';
+import { missing } from './programs.js';
+
+/** Why a test that needs a browser must be skipped; false when it need not. */
+export const noBrowser = missing('chromium');
+
+/** What an upload of the list is doing, as its row says. */
+export type Phase =
+  | 'queued'
+  | 'hashing'
+  | 'checking'
+  | 'sending'
+  | 'waiting'
+  | 'paused'
+  | 'interrupted'
+  | 'done'
+  | 'failed';
+
+/** The web page in a real browser. */
+export class ConsolePage {
+  constructor(
+    readonly page: Page,
+    readonly origin: string,
+  ) {}
+
+  async open(view = ''): Promise<void> {
+    await this.page.goto(`${this.origin}/console/#/${view}`);
+    await this.page.waitForSelector('h1');
+  }
+
+  /** Answers the question for the key, which must be on the screen. */
+  async enterKey(key: string): Promise<void> {
+    await this.page.fill('dialog input', key);
+    await this.page.click('dialog button.primary');
+  }
+
+  /** Opens a view with the key entered. */
+  async openWithKey(key: string, view = ''): Promise<void> {
+    await this.open(view);
+    await this.page.click('header .chip');
+    await this.enterKey(key);
+    await this.page.waitForSelector('dialog', { state: 'detached' });
+  }
+
+  choose(...files: string[]): Promise<void> {
+    return this.page.setInputFiles('.choose-files', files);
+  }
+
+  chooseFolder(directory: string): Promise<void> {
+    return this.page.setInputFiles('.choose-folder', directory);
+  }
+
+  get rows(): Locator {
+    return this.page.locator('.row');
+  }
+
+  /** Resolves with the row of a file when it is in a phase. */
+  async row(name: string, phase?: Phase): Promise<Locator> {
+    const state = phase ? `[data-phase=${phase}]` : '';
+    const row = this.page.locator(`.row${state}`, { has: this.page.getByText(name, { exact: true }) }).first();
+    await row.waitFor({ timeout: 120_000 });
+    return row;
+  }
+
+  /** Resolves with the ID of a file when it is stored. */
+  async id(name: string): Promise<string> {
+    return (await (await this.row(name, 'done')).locator('code').textContent()) ?? '';
+  }
+
+  /** Presses a button of a row, by what it says. */
+  async press(name: string, button: string): Promise<void> {
+    await (await this.row(name)).getByRole('button', { name: `${button}: ${name}` }).click();
+  }
+}
+
+/**
+ * Opens a browser on a node's web page for a test. At the end there must have been no errors in the page, nothing that
+ * its Content-Security-Policy forbids, and no request to another origin; what the page said is printed when the test fails.
+ */
+export async function withConsole(
+  t: Test,
+  origin: string,
+  use: (console: ConsolePage) => Promise<void>,
+  options: BrowserContextOptions = {},
+): Promise<void> {
+  const executablePath = execFileSync('sh', ['-c', 'command -v chromium']).toString().trim();
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const said: string[] = [];
+  const wrong: string[] = [];
+  try {
+    const context = await browser.newContext({ locale: 'en-GB', ...options });
+    const page = await context.newPage();
+    page.on('console', (message) => {
+      said.push(`${message.type()}: ${message.text()}`);
+      if (/content security policy/i.test(message.text())) wrong.push(message.text());
+    });
+    page.on('pageerror', (error) => wrong.push(String(error.stack)));
+    page.on('request', (request) => {
+      if (!request.url().startsWith(origin) && !request.url().startsWith('blob:')) wrong.push(request.url());
+    });
+    try {
+      await use(new ConsolePage(page, origin));
+    } catch (error) {
+      t.comment(`the page shows:\n${await page.innerText('body').catch(() => 'nothing')}`);
+      throw error;
+    }
+    t.strictSame(wrong, [], 'no errors in the page, and no request to another origin');
+  } finally {
+    if (!t.passing() || wrong.length > 0) t.comment(`the page said:\n${said.join('\n')}`);
+    await browser.close();
+  }
+}
