@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef } from 'preact/hooks';
 
 interface Properties {
   title: string;
@@ -10,12 +10,10 @@ interface Properties {
 /** A question that must be answered first; Escape closes it. In the page for as long as it is open. */
 export function Dialog({ title, close, children }: Properties): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    const before = document.activeElement;
-    dialog.current?.showModal();
-    return () => {
-      if (before instanceof HTMLElement) before.focus();
-    };
+  useLayoutEffect(() => {
+    const opened = dialog.current;
+    opened?.showModal();
+    return () => opened?.close(); // the focus goes back to where it was
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby="dialog-title" onClose={close}>

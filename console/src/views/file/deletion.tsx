@@ -36,7 +36,8 @@ export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
       if (reason.status === 404) result.value = 'removedBefore';
       else failure.value = reason;
     }
-    if (result.value) announce(text[result.value]);
+    if (!result.value) return;
+    announce(text[result.value]);
     deleted();
   };
   return (

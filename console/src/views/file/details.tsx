@@ -22,9 +22,8 @@ export function Details({ information }: { information: Information }): JSX.Elem
   const text = texts.value.file;
   const presence = useSignal<Presence>('looking');
   const failure = useSignal<Failure | undefined>(undefined);
-  /** Counts deletions, after which everything is looked at again. */
+  /** Counts deletions, after which the nodes are asked again. */
   const deletions = useSignal(0);
-  const turn = deletions.value;
   useEffect(() => {
     const end = new AbortController();
     request(pathOf(id), { method: 'HEAD', signal: end.signal }).then(
@@ -38,7 +37,7 @@ export function Details({ information }: { information: Information }): JSX.Elem
       },
     );
     return () => end.abort();
-  }, [id, turn, presence, failure]);
+  }, [id, presence, failure]);
   return (
     <div class="file">
       <section class="card" aria-labelledby="says-title">
@@ -55,13 +54,15 @@ export function Details({ information }: { information: Information }): JSX.Elem
           id={id}
           isThere={presence.value !== 'gone'}
           deleted={() => {
+            // nginx itself may believe for a second that it is there
+            presence.value = 'gone';
             deletions.value++;
           }}
         />
       </section>
       <section class="card wide" aria-labelledby="copies-title">
         <h2 id="copies-title">{text.copies}</h2>
-        <Copies id={id} turn={turn} />
+        <Copies id={id} turn={deletions.value} />
       </section>
     </div>
   );
