@@ -91,7 +91,7 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     await page.getByText('The file is not there').waitFor();
     await page.getByText('This file was deleted.').waitFor();
     await page.locator('.copies li[data-holds=none]').nth(1).waitFor();
-    t.equal((await node.get(id)).status, 404);
+    await node.until(async () => (await node.get(id)).status === 404, 'gone');
   });
 });
 
@@ -109,6 +109,6 @@ t.test('a deletion with a wrong key asks for the right one', { skip }, async (t)
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('button', { name: 'Delete for good' }).click();
     await page.waitForSelector('[data-result=removed]');
-    t.equal((await node.get(id)).status, 404);
+    await node.until(async () => (await node.get(id)).status === 404, 'gone');
   });
 });

@@ -14,11 +14,11 @@ function offsetOf(request: Request): number {
   return request.method() === 'PATCH' ? Number(request.headers()['upload-offset']) : -1;
 }
 
-/** Lets no piece of an upload through from an offset on; resolves when one is waiting. Returns what lets them go. */
+/** Lets no piece of an upload through from an offset on; resolves when one is waiting. Returns what lets them go, on or to nowhere. */
 async function holdFrom(
   console: ConsolePage,
   offset: number,
-): Promise<{ held: Promise<void>; letGo: () => Promise<void> }> {
+): Promise<{ held: Promise<void>; letGo: (goesOn?: boolean) => Promise<void> }> {
   const address = '**/tus/*';
   const waiting: Route[] = [];
   let tell = () => {};
@@ -30,9 +30,10 @@ async function holdFrom(
     waiting.push(route);
     tell();
   });
-  const letGo = async () => {
+  const letGo = async (goesOn = false) => {
     await console.page.unroute(address);
-    for (const route of waiting) await route.continue().catch(() => {}); // given up by the page meanwhile
+    // The page may have given them up meanwhile.
+    for (const route of waiting) await (goesOn ? route.continue() : route.abort()).catch(() => {});
   };
   return { held, letGo };
 }
@@ -207,7 +208,7 @@ t.test('an upload that the server has forgotten begins anew', { skip }, async (t
     const { pathname } = new URL((await begun).url());
     const headers = node.authorized({ 'tus-resumable': '1.0.0' });
     t.equal((await node.request(pathname, { method: 'DELETE', headers })).status, 204);
-    await letGo();
+    await letGo(true);
     t.ok((await node.get(await console.id('a.bin'))).body.equals(content));
   });
 });

@@ -5,7 +5,12 @@ export function idIn(text: string): string {
   return found ? found[0] : trimmed;
 }
 
-/** The path of a file on this server; nothing in an ID can lead elsewhere. */
+/** Whether its path is below wherever it is appended. What was pasted may be anything, and is sent with the key. */
+export function isPathSafe(id: string): boolean {
+  return id.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
+}
+
+/** The path of a file on this server. */
 export function pathOf(id: string): string {
   return `/${id.split('/').map(encodeURIComponent).join('/')}`;
 }

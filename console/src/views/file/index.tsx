@@ -1,13 +1,13 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { asFailure, type Failure } from '../../http/failure';
+import { asFailure, Failure } from '../../http/failure';
 import { requestJson } from '../../http/request';
 import { texts } from '../../i18n';
 import { fileRoute } from '../../route';
 import { FailureNotice } from '../../ui/failure';
 import { Details } from './details';
-import { idIn, pathOf } from './id';
+import { idIn, isPathSafe, pathOf } from './id';
 
 /** What an ID says, as `/info/<id>` answers. */
 export interface Information {
@@ -27,6 +27,10 @@ export function FileView({ id }: { id: string }): JSX.Element {
   const failure = useSignal<Failure | undefined>(undefined);
   useEffect(() => {
     if (id === '') return undefined;
+    if (!isPathSafe(id)) {
+      failure.value = new Failure('bad-id', 400, '');
+      return undefined;
+    }
     const end = new AbortController();
     requestJson<Information>(`/info${pathOf(id)}`, { signal: end.signal }).then(
       (answer) => {
