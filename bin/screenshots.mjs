@@ -131,13 +131,16 @@ async function takeAll(browser, key, scratch, directory) {
     for (const colorScheme of ['light', 'dark']) {
       const context = await browser.newContext({ viewport, colorScheme, locale: size === 'phone' ? 'zh-CN' : 'en-GB' });
       const page = await context.newPage();
-      const take = (name) =>
-        page.screenshot({ path: join(directory, `${name}-${colorScheme}-${size}.png`), fullPage: size === 'phone' });
+      const take = (name, isDialog = false) =>
+        page.screenshot({
+          path: join(directory, `${name}-${colorScheme}-${size}.png`),
+          fullPage: size === 'phone' && !isDialog,
+        });
       await page.goto(`${ORIGIN}/console/`);
       await page.waitForSelector('.empty');
       await take('empty');
       await page.click('header .chip');
-      await take('key');
+      await take('key', true);
       await page.fill('dialog input', key);
       await page.keyboard.press('Enter');
       const id = await fillUploads(page, makeFiles(scratch));
@@ -147,7 +150,7 @@ async function takeAll(browser, key, scratch, directory) {
       await page.waitForFunction(() => document.querySelector('.preview')?.complete);
       await take('file');
       await page.click('.danger');
-      await take('delete');
+      await take('delete', true);
       await page.goto(`${ORIGIN}/console/#/cluster`);
       await page.waitForFunction(() => /[1-9]/.test([...document.querySelectorAll('.sum-value')].at(-1)?.textContent));
       await take('cluster');

@@ -25,9 +25,13 @@ async function hash(key: string, file: File): Promise<void> {
   const hashing = hashings.get(key) ?? { hash: sha256.create(), offset: 0, run: 0 };
   const run = ++hashing.run;
   hashings.set(key, hashing);
+  const read = (offset: number) => file.slice(offset, offset + SLICE_BYTES).arrayBuffer();
+  let next = read(hashing.offset);
   while (hashing.offset < file.size) {
-    const slice = await file.slice(hashing.offset, hashing.offset + SLICE_BYTES).arrayBuffer();
+    const slice = await next;
     if (hashing.run !== run) return;
+    // The next slice is read while this one is hashed.
+    next = read(hashing.offset + slice.byteLength);
     hashing.hash.update(new Uint8Array(slice));
     hashing.offset += slice.byteLength;
     answer({ kind: 'progress', key, bytes: hashing.offset });

@@ -101,7 +101,7 @@ function Sums({ report }: { report: ClusterReport }): JSX.Element {
   const saved = most('saved');
   return (
     <dl class="sums">
-      <Sum name={text.nodesUp} value={`${count(up)} / ${count(report.nodes.length)}`} isBad={!isWell}>
+      <Sum name={text.nodesUp} value={`${count(up)} / ${count(report.nodes.length)}`} kind={isWell ? 'well' : 'bad'}>
         {isWell ? text.allWell : text.attention}
       </Sum>
       <Sum name={text.files} value={count(most('files'))} />
@@ -120,13 +120,13 @@ function Sums({ report }: { report: ClusterReport }): JSX.Element {
 interface SumProperties {
   name: string;
   value: string;
-  isBad?: boolean;
+  kind?: 'well' | 'bad';
   children?: string | false;
 }
 
-function Sum({ name, value, isBad = false, children }: SumProperties): JSX.Element {
+function Sum({ name, value, kind, children }: SumProperties): JSX.Element {
   return (
-    <div class={isBad ? 'sum bad' : 'sum'}>
+    <div class={kind ? `sum ${kind}` : 'sum'}>
       <dt>{name}</dt>
       <dd>
         <span class="sum-value figures">{value}</span>

@@ -81,6 +81,7 @@ function Figures({ node, rates }: { node: NodeReport; rates: Rates | undefined }
   const text = texts.value.cluster;
   const { bytes, saved, missing, setAside, oldestScrub } = node;
   const share = bytes ? ` (${percent((saved ?? 0) / bytes)})` : '';
+  const behind = node.behind.filter(({ entries }) => entries > 0);
   const perSecond = (value: number | undefined) => text.perSecond(rate(value ?? 0));
   return (
     <dl class="figures node-figures">
@@ -94,10 +95,10 @@ function Figures({ node, rates }: { node: NodeReport; rates: Rates | undefined }
         name={text.upRate}
       >{`${perSecond(rates?.uploads)}, ${text.perSecond(size(rates?.uploadedBytes ?? 0))}`}</Figure>
       <Figure name={text.downRate}>{node.downloads === null ? '–' : perSecond(rates?.downloads)}</Figure>
-      <Figure name={text.behind} isBad={node.behind.length > 0}>
-        {node.behind.length === 0
+      <Figure name={text.behind} isBad={behind.length > 0}>
+        {behind.length === 0
           ? text.behindNone
-          : node.behind.map(({ peer, entries, seconds }) => (
+          : behind.map(({ peer, entries, seconds }) => (
               <span key={peer}>{text.behindEntry(count(entries), count(peer), duration(seconds))}</span>
             ))}
       </Figure>

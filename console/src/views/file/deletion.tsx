@@ -70,11 +70,11 @@ export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
             <code>{id}</code>
           </p>
           <div class="buttons">
-            <button type="button" class="danger" onClick={() => void remove()}>
-              {text.confirm}
-            </button>
             <button type="button" onClick={close}>
               {text.keep}
+            </button>
+            <button type="button" class="danger" onClick={() => void remove()}>
+              {text.confirm}
             </button>
           </div>
         </Dialog>

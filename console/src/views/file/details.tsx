@@ -9,6 +9,7 @@ import { CopyButton } from '../../ui/copy-button';
 import { FailureNotice } from '../../ui/failure';
 import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
+import { items } from '../../upload/queue';
 import type { Information } from '.';
 import { Copies } from './copies';
 import { Deletion } from './deletion';
@@ -134,7 +135,11 @@ function Preview({ id }: { id: string }): JSX.Element {
 
 function Download({ id }: { id: string }): JSX.Element {
   const text = texts.value.file;
-  const name = useSignal(id.slice(id.lastIndexOf('/') + 1));
+  const uploaded = items.peek().find(({ phase }) => {
+    const current = phase.peek();
+    return current.name === 'done' && current.stored.id === id;
+  });
+  const name = useSignal(uploaded?.description.name ?? id.slice(id.lastIndexOf('/') + 1));
   const query = name.value.trim() === '' ? '' : `?download=${encodeURIComponent(name.value.trim())}`;
   return (
     <div class="question">

@@ -35,7 +35,7 @@ export function DropArea({ isSmall, take }: Properties): JSX.Element {
           <span class="when-idle">{text.drop}</span>
           <span class="when-dropping">{text.dropNow}</span>
         </p>
-        <p class="hint">{text.paste}</p>
+        <p class="hint drop-paste">{text.paste}</p>
       </div>
       <div class="buttons">
         <button type="button" class="primary" onClick={() => files.current?.click()}>
