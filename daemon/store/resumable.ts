@@ -1,4 +1,4 @@
-import { closeSync, rmSync, utimesSync } from 'node:fs';
+import { closeSync, rmSync, truncateSync, utimesSync } from 'node:fs';
 import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
@@ -97,18 +97,28 @@ export class ResumableUploads {
     const upload = await this.look(id);
     if (upload.offset === upload.size) return upload;
     const before = await this.digestOf(upload);
-    const digest = before.copy();
+    const digest = piece.isWhole ? before.copy() : before;
+    this.digests.delete(id); // until it is known how this ends
     const took = ({ size: offset, crc32 }: Pick<RunningDigest, 'size' | 'crc32'>) =>
       this.save({ ...upload, offset, crc32, touched: Date.now() });
     // Where this fails, what comes after it does, too, and says so.
     const note: typeof took = (stable) => took(stable).catch(() => upload);
-    const file = IncomingFile.resume(await this.open(upload, digest), this.flushes, piece.isWhole ? () => {} : note);
+    const partial = await this.open(upload, digest);
+    const file = IncomingFile.resume(partial, this.flushes, piece.isWhole ? () => {} : note);
     const failure = await piece.receive(file).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    await file.suspend();
-    if (failure && piece.isWhole) throw failure.error;
+    await file.suspend().catch(async (error: unknown) => {
+      // A full disk: what came gives its room back. Where that is not written down, digestOf finds it out.
+      truncateSync(partial.path, upload.offset);
+      await this.save(upload).catch(() => undefined);
+      throw error;
+    });
+    if (failure && piece.isWhole) {
+      this.remember(id, before);
+      throw failure.error;
+    }
     const taken = await took(digest);
     this.remember(id, digest);
     if (failure) throw failure.error;
