@@ -15,6 +15,7 @@ import { benchDownloads } from './downloads.js';
 import { measureIndex } from './index-size.js';
 import { benchLarge } from './large.js';
 import { memoryOf } from './processes.js';
+import { measureResumable } from './resumable.js';
 import { startServer } from './server.js';
 import { markdownTable, short } from './table.js';
 import { benchUploads } from './uploads.js';
@@ -90,6 +91,7 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   traffic: measureTraffic,
   cluster: measureCluster,
   deduplication: measureDeduplication,
+  resumable: measureResumable,
 };
 
 function installPrograms(parts: readonly string[]): void {

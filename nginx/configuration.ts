@@ -2,11 +2,12 @@ import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
+import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import fileId from '../file-id/file-id.js';
 import { consolePage } from './console.js';
 import { asksOwnGroup, elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
-import { earlyProblems, errorPages, problemLocations } from './problem-pages.js';
+import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 
 /*
  * nginx's configuration, in two pieces that anybody's nginx can include, and a whole one around them.
@@ -76,8 +77,8 @@ ${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601",
 `;
 }
 
-/** How requests reach the daemon. */
-const PROXY = `proxy_pass http://fidfs_daemon;
+/** How requests reach the daemon; `unavailable` is what is done when it does not answer. */
+const proxy = (unavailable: string) => `proxy_pass http://fidfs_daemon;
   proxy_http_version 1.1;
   proxy_set_header Connection "";
   proxy_set_header Host $http_host;
@@ -89,7 +90,9 @@ const PROXY = `proxy_pass http://fidfs_daemon;
   # Errors on the way to the daemon have their pages even after a redirect to a named location.
   recursive_error_pages on;
   ${errorPages(400, 413, 500)}
-  error_page 502 504 =503 @fidfs_503;`;
+  error_page 502 504 ${unavailable};`;
+
+const PROXY = proxy('=503 @fidfs_503');
 
 /** Bodies: the daemon enforces maxFileSize; a client that stops sending is dropped. */
 const BODY = `client_max_body_size 0;
@@ -211,8 +214,14 @@ location = /upload/known {
 location ^~ /tus {
   proxy_request_buffering off;
   ${BODY}
-  ${PROXY}
+  ${proxy('= @fidfs_tus_unavailable')}
   ${tusElsewhere(settings)}
+}
+location @fidfs_tus_unavailable {
+  add_header Retry-After ${RETRY_AFTER} always;
+  # After any other error its client takes the upload for lost, and begins anew.
+  if ($request_method = HEAD) { return 423; }
+  ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
 }
 ${consolePage(settings, PROXY, READ_ONLY)}
 location @fidfs_upload_stream {

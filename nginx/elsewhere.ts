@@ -128,7 +128,7 @@ export function tusElsewhere(settings: Settings): string {
   add_header Fidfs-Url $fidfs_tus_url;${peerTls(settings, '$fidfs_tus_name')}
   recursive_error_pages on;
   ${errorPages(400, 413, 500)}
-  error_page 502 503 504 =503 @fidfs_unreached_upload;
+  error_page 502 503 504 = @fidfs_tus_unavailable;
   }`;
 }
 
@@ -216,10 +216,6 @@ location @fidfs_holder {
 location @fidfs_unreached {
   add_header Retry-After ${RETRY_AFTER} always;
   ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be asked; try again in a few seconds.')}
-}
-location @fidfs_unreached_upload {
-  add_header Retry-After ${RETRY_AFTER} always;
-  ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
 }
 location @fidfs_crowded {
   add_header Retry-After ${RETRY_AFTER} always;

@@ -156,10 +156,13 @@ class Supervisor {
     this.stopped();
   }
 
-  /** Uploads that wait for their copies hear of them through nginx, so they are let finish before it ends. */
+  /**
+   * Uploads that wait for their copies hear of them through nginx, so they are let finish before it ends; those that can go
+   * on later need not be waited for.
+   */
   private async drainDaemon(): Promise<void> {
     const { daemon, settings } = this;
-    if (settings.peers.length === 0 || !daemon?.connected) return;
+    if (!daemon?.connected) return;
     const drained = new Promise<void>((done) => {
       daemon.on('message', (told) => (told as DaemonMessage).type === 'drained' && done());
       daemon.once('exit', () => done());

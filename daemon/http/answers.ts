@@ -53,6 +53,12 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   if (problem.status >= 500 && (cause || problem.problem === 'internal')) {
     log.error({ ...context, err: cause ?? problem }, problem.message);
   } else log.info({ ...context, status: problem.status }, problem.message);
+  if (problem.status >= 500 && request.method === 'HEAD' && request.url.startsWith(`${TUS_PATH}/`)) {
+    reply.header('retry-after', RETRY_AFTER);
+    // After any other error its client takes the upload for lost, and begins anew.
+    sendProblem(reply, new Problem('upload-busy', problem.message));
+    return;
+  }
   if (problem.status === 503) reply.header('retry-after', RETRY_AFTER);
   // The rest of the body will not be read: the connection is of no more use.
   if (problem.problem === 'body-timeout') reply.header('connection', 'close');

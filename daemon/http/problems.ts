@@ -27,6 +27,7 @@ export const CATALOGUE = {
   'too-large': [413, 'File too large'],
   'uri-too-long': [414, 'Address too long'],
   'range-not-satisfiable': [416, 'Range not satisfiable'],
+  'upload-busy': [423, 'How the upload stands cannot be said now'],
   'headers-too-large': [431, 'Headers too large'],
   'checksum-mismatch': [460, 'The piece is not what the checksum says'],
   internal: [500, 'Internal error'],

@@ -33,7 +33,6 @@ const PROBLEMS: Record<number, ProblemName> = {
   404: 'not-found',
   409: 'offset-conflict',
   410: 'upload-expired',
-  412: 'precondition-failed',
   413: 'too-large',
 };
 const SWEEP_MILLISECONDS = 60_000;
@@ -87,6 +86,7 @@ export class Tus {
       },
     });
     const sweep = () => this.uploads.sweep().catch((error) => warn('abandoned uploads could not be given up', error));
+    void sweep();
     this.sweeping = setInterval(sweep, SWEEP_MILLISECONDS).unref();
   }
 
@@ -100,19 +100,24 @@ export class Tus {
     origin = originOf(request, this.node.settings),
   ): Promise<FastifyReply> {
     reply.header('tus-resumable', VERSION);
+    const method = methodOf(request);
+    if (method !== 'OPTIONS' && request.headers['tus-resumable'] !== VERSION) {
+      reply.header('tus-version', VERSION);
+      throw new Problem('precondition-failed', `Send "Tus-Resumable: ${VERSION}".`);
+    }
     const checksum = ExpectedChecksum.of(request.headers['upload-checksum']);
     const context: Context = { request, checksum, file: null, failure: undefined };
     const asked = new Request(new URL(request.url, 'http://fidfs'), {
-      method: methodOf(request),
+      method,
       headers: request.headers as Record<string, string>,
     });
     const answer = await this.current.run(context, () => this.server.handleWeb(asked));
-    if (answer.status >= 400) await this.refuse(answer, context, reply);
+    if (answer.status >= 400) await this.refuse(answer, context);
     for (const name of ANSWERED_HEADERS) {
       const value = answer.headers.get(name);
       if (value !== null) reply.header(name, value);
     }
-    if (asked.method === 'OPTIONS') reply.header('tus-checksum-algorithm', CHECKSUM_ALGORITHMS.join(','));
+    if (method === 'OPTIONS') reply.header('tus-checksum-algorithm', CHECKSUM_ALGORITHMS.join(','));
     if (context.file !== null) {
       reply.header('fidfs-id', context.file);
       reply.header('fidfs-url', `${origin}/${context.file}`);
@@ -132,10 +137,9 @@ export class Tus {
     return context;
   }
 
-  private async refuse(answer: Response, { failure }: Context, reply: FastifyReply): Promise<never> {
+  private async refuse(answer: Response, { failure }: Context): Promise<never> {
     if (failure instanceof NoSuchUpload) throw new Problem('not-found', 'There is no such upload, or not any more.');
     if (failure instanceof Error) throw failure;
-    if (answer.status === 412) reply.header('tus-version', VERSION);
     const detail = (await answer.text()).trim();
     throw new Problem(PROBLEMS[answer.status] ?? 'bad-request', detail === '' ? 'The request is malformed.' : detail);
   }

@@ -1,6 +1,9 @@
 import type Database from 'better-sqlite3';
 import type { StoredFile } from '../store/records.js';
 
+/** So many files of one content are enough to find one to link to; hardly ever is the first of no use. */
+const NEWEST = 4;
+
 /** A file's row, as far as its content goes. */
 interface ContentOf {
   key: Buffer;
@@ -12,6 +15,7 @@ interface ContentOf {
 export class Contents {
   private readonly insert;
   private readonly delete;
+  private readonly selectNewest;
   private readonly selectKeys;
   private readonly selectLinked;
   private readonly updateLinked;
@@ -22,9 +26,11 @@ export class Contents {
       'DELETE FROM content WHERE prefix = ? AND key = ? RETURNING linked',
     );
     // Without the file's row: to open a join that finds nothing takes ten times as long.
-    this.selectKeys = database.prepare<[number, number], { key: Buffer }>(
-      'SELECT key FROM content WHERE prefix = ? ORDER BY key DESC LIMIT ?',
+    // With the limit as a parameter SQLite plans it anew each time: 3.8 us, not 0.8.
+    this.selectNewest = database.prepare<[number], { key: Buffer }>(
+      `SELECT key FROM content WHERE prefix = ? ORDER BY key DESC LIMIT ${NEWEST}`,
     );
+    this.selectKeys = database.prepare<[number], { key: Buffer }>('SELECT key FROM content WHERE prefix = ?');
     this.selectLinked = database.prepare<[number], ContentOf>(
       'SELECT file.* FROM content JOIN file ON file.key = content.key WHERE prefix = ? AND linked = 1',
     );
@@ -43,9 +49,14 @@ export class Contents {
     return wasLink || this.promoteLink(file);
   }
 
-  /** The newest keys of this content; now and then there is one of another, whose SHA-256 begins alike. */
-  keysOf(sha256: Buffer, limit: number): Buffer[] {
-    return this.selectKeys.all(prefixOf(sha256), limit).map(({ key }) => key);
+  /** The newest few keys of this content; now and then there is one of another, whose SHA-256 begins alike. */
+  newestOf(sha256: Buffer): Buffer[] {
+    return this.selectNewest.all(prefixOf(sha256)).map(({ key }) => key);
+  }
+
+  /** As `newestOf`, all keys. */
+  keysOf(sha256: Buffer): Buffer[] {
+    return this.selectKeys.all(prefixOf(sha256)).map(({ key }) => key);
   }
 
   /** Of a file whose first name is gone, another one counts as the first now. False when there is none. */

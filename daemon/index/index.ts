@@ -209,9 +209,17 @@ export class Index implements Records {
     return this.resumable.find(id)?.file === null;
   }
 
-  findByContent(sha256: Buffer, limit: number): FileRecord[] {
-    const records = this.contents.keysOf(sha256, limit).flatMap((key) => this.find(key) ?? []);
-    return records.filter((record) => record.sha256.equals(sha256));
+  findByContent(sha256: Buffer): FileRecord[] {
+    return this.recordsOf(sha256, this.contents.newestOf(sha256));
+  }
+
+  /** All files with this content. */
+  allOfContent(sha256: Buffer): FileRecord[] {
+    return this.recordsOf(sha256, this.contents.keysOf(sha256));
+  }
+
+  private recordsOf(sha256: Buffer, keys: readonly Buffer[]): FileRecord[] {
+    return keys.flatMap((key) => this.find(key) ?? []).filter((record) => record.sha256.equals(sha256));
   }
 
   createdSince(serverId: number, second: number): FileRecord[] {

@@ -22,8 +22,6 @@ const ROUNDS_BEGIN = 0.5;
 const ROUNDS_TAKE = 0.4;
 /** What finding and opening a file costs, in bytes of reading. */
 const FILE_COST = 16 * 1024;
-/** The names that are looked for of a bad file; more than ext4 gives one. */
-const MAX_NAMES = 100_000;
 /** Records that are read from the index at once; after each of these the position is kept. */
 const RECORDS_AT_ONCE = 100;
 /** However few files there are, they are looked at so often for whether a round is due. */
@@ -180,7 +178,7 @@ export class Scrub {
   private namesOf(record: FileRecord, path: StorePath): FileRecord[] {
     const inode = path.inodeOf(record.directory, record.name);
     if (inode === undefined) return [record];
-    const same = this.parts.index.findByContent(record.sha256, MAX_NAMES).filter((other) => {
+    const same = this.parts.index.allOfContent(record.sha256).filter((other) => {
       return other.storePath === path.number && path.inodeOf(other.directory, other.name) === inode;
     });
     return same.some(({ name }) => name === record.name) ? same : [record, ...same];

@@ -93,8 +93,8 @@ export interface Records {
   isDeleted(key: Buffer): boolean;
   /** Whether an upload that comes in pieces is still to be gone on with. */
   isResumable(id: string): boolean;
-  /** The newest of the files with this content. */
-  findByContent(sha256: Buffer, limit: number): FileRecord[];
+  /** The newest few of the files with this content. */
+  findByContent(sha256: Buffer): FileRecord[];
   /** The records of files that this server id created in this second or later, in order. */
   createdSince(serverId: number, second: number): FileRecord[];
   /** The newest second that this server id used, in a file or a tombstone; 0 when there is none. */

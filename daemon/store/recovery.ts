@@ -179,7 +179,7 @@ async function recoverFile(path: StorePath, file: FilePlace, records: Records, s
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
     ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted: true },
   };
-  stored.linked = statSync(location).nlink > 1 && records.findByContent(stored.sha256, 1).length > 0;
+  stored.linked = statSync(location).nlink > 1 && records.findByContent(stored.sha256).length > 0;
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
 }

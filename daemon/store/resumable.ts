@@ -1,4 +1,4 @@
-import { closeSync, rmSync, utimesSync } from 'node:fs';
+import { closeSync, rmSync, truncateSync, utimesSync } from 'node:fs';
 import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
@@ -11,6 +11,8 @@ import type { StorePath } from './store-path.js';
 export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
 /** Digests of so many uploads are kept between their pieces; those of others are made again from the disk. */
 const DIGESTS = 4096;
+/** Within a piece, how far it has come is written down whenever so many bytes more are on stable storage. */
+const NOTE_SIZE = 16 * 2 ** 20;
 /** Uploads given up in one batch. */
 const SWEPT_AT_ONCE = 500;
 
@@ -97,18 +99,32 @@ export class ResumableUploads {
     const upload = await this.look(id);
     if (upload.offset === upload.size) return upload;
     const before = await this.digestOf(upload);
-    const digest = before.copy();
+    const digest = piece.isWhole ? before.copy() : before;
+    this.digests.delete(id); // until it is known how this ends
     const took = ({ size: offset, crc32 }: Pick<RunningDigest, 'size' | 'crc32'>) =>
       this.save({ ...upload, offset, crc32, touched: Date.now() });
-    // Where this fails, what comes after it does, too, and says so.
-    const note: typeof took = (stable) => took(stable).catch(() => upload);
-    const file = IncomingFile.resume(await this.open(upload, digest), this.flushes, piece.isWhole ? () => {} : note);
+    let noted = upload.offset;
+    const note = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => {
+      if (stable.size < noted + NOTE_SIZE) return;
+      noted = stable.size;
+      took(stable).catch(() => undefined); // what comes after it fails, too, and says so
+    };
+    const partial = await this.open(upload, digest);
+    const file = IncomingFile.resume(partial, this.flushes, piece.isWhole ? () => {} : note);
     const failure = await piece.receive(file).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    await file.suspend();
-    if (failure && piece.isWhole) throw failure.error;
+    await file.suspend().catch(async (error: unknown) => {
+      // A full disk: what came gives its room back. Where that is not written down, digestOf finds it out.
+      truncateSync(partial.path, upload.offset);
+      await this.save(upload).catch(() => undefined);
+      throw error;
+    });
+    if (failure && piece.isWhole) {
+      this.remember(id, before);
+      throw failure.error;
+    }
     const taken = await took(digest);
     this.remember(id, digest);
     if (failure) throw failure.error;

@@ -5,8 +5,6 @@ import { filePath } from './layout.js';
 import type { FilePlace, Records } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** So many files of one content are looked at; the newest come first, and hardly ever is one of no use. */
-const CANDIDATES = 4;
 /** Contents of which it is remembered where they were written last. */
 const REMEMBERED = 1000;
 
@@ -70,7 +68,7 @@ export class Twins {
 
   private candidates({ sha256, storePath: wanted }: Pick<Sought, 'sha256' | 'storePath'>): FilePlace[] {
     const last = this.last(sha256);
-    const recorded = this.records.findByContent(sha256, CANDIDATES);
+    const recorded = this.records.findByContent(sha256);
     return [...(last ? [last] : []), ...recorded].filter(({ storePath }) => {
       const path = this.paths[storePath];
       return path?.isOpen === true && path.trouble === undefined && (wanted ?? storePath) === storePath;

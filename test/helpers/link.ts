@@ -25,6 +25,10 @@ export class Link {
   state: LinkState = 'up';
   /** Bytes of answers that have passed. */
   bytes = 0;
+  /** Bytes of requests that have passed. */
+  sent = 0;
+  /** Called whenever some have. */
+  onSent: () => void = () => {};
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -71,6 +75,10 @@ export class Link {
     const onward = connect(this.target(), '127.0.0.1');
     this.keep(onward);
     socket.pipe(onward);
+    socket.on('data', (chunk: Buffer) => {
+      this.sent += chunk.length;
+      this.onSent();
+    });
     onward.on('data', (chunk: Buffer) => {
       this.bytes += chunk.length;
     });

@@ -1,0 +1,52 @@
+import { request } from 'undici';
+import type { Answer, TestNode } from './node.js';
+
+/** A request as a tus client makes it; `url` is a path or a whole address. */
+export async function tus(
+  node: TestNode,
+  method: 'POST' | 'HEAD' | 'PATCH' | 'DELETE' | 'OPTIONS',
+  url: string,
+  headers: Record<string, string> = {},
+  body?: Buffer,
+): Promise<Answer> {
+  const all = { ...node.authorized({ 'tus-resumable': '1.0.0' }), ...headers };
+  const options = { method, headers: all, body: body ?? null, dispatcher: node.agent };
+  const answer = await request(new URL(url, node.origin), options);
+  return {
+    status: answer.statusCode,
+    headers: answer.headers,
+    body: Buffer.from(await answer.body.arrayBuffer()),
+  };
+}
+
+/** Begins an upload of so many bytes; resolves with its path. */
+export async function begin(node: TestNode, size: number, headers: Record<string, string> = {}): Promise<string> {
+  const answer = await tus(node, 'POST', '/tus/', { 'upload-length': String(size), ...headers });
+  if (answer.status !== 201) throw new Error(`begin: ${answer.status} ${answer.body}`);
+  return String(answer.headers.location);
+}
+
+/** Sends a piece. */
+export function send(
+  node: TestNode,
+  upload: string,
+  offset: number,
+  bytes: Buffer,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  const type = { 'content-type': 'application/offset+octet-stream' };
+  return tus(node, 'PATCH', upload, { ...type, 'upload-offset': String(offset), ...headers }, bytes);
+}
+
+/** How far an upload is, and what it has become. */
+export async function stateOf(node: TestNode, upload: string): Promise<{ offset: number; id: string | undefined }> {
+  const { status, headers } = await tus(node, 'HEAD', upload);
+  if (status !== 200) throw new Error(`HEAD ${upload}: ${status}`);
+  const id = headers['fidfs-id'];
+  return { offset: Number(headers['upload-offset']), id: id === undefined ? undefined : String(id) };
+}
+
+/** `Upload-Metadata` with a file name. */
+export function named(name: string): Record<string, string> {
+  return { 'upload-metadata': `filename ${Buffer.from(name).toString('base64')}` };
+}
