@@ -14,7 +14,14 @@ import {
 import { join } from 'node:path';
 import { Disk } from './disk.js';
 import { errorCode, isMissing, type StoreError, storeError } from './errors.js';
-import { FILE_TIME, fileDirectory, filePath, quarantineDirectory, temporaryFile } from './layout.js';
+import {
+  FILE_TIME,
+  fileDirectory,
+  filePath,
+  quarantineDirectory,
+  temporaryDirectory,
+  temporaryFile,
+} from './layout.js';
 import type { FilePlace } from './records.js';
 import { writeAllSync } from './write-all.js';
 
@@ -185,6 +192,16 @@ export class StorePath extends Disk {
       return { path, descriptor };
     } catch (error) {
       throw this.blame('open', path, error);
+    }
+  }
+
+  /** Brings the names of temporary files to stable storage. */
+  async syncTemporaries(): Promise<void> {
+    const descriptor = openSync(temporaryDirectory(this.root), 'r');
+    try {
+      await this.fileSystem.syncDescriptors([descriptor]);
+    } finally {
+      closeSync(descriptor);
     }
   }
 
