@@ -32,16 +32,16 @@ function tell(message: DaemonMessage): void {
 
 /** Opens the store paths. A known path that is gone is left out of use; one that cannot belong here stops the start. */
 function openStorePaths(settings: Settings, index: Index, log: Logger): StorePath[] {
-  for (const { number, root } of index.storePaths()) {
+  for (const { number, root } of index.storePaths.all()) {
     if (number >= settings.storePaths.length) {
       throw new Error(`store path ${number} (${root}) holds files but is not in storePaths; write it there again`);
     }
   }
   return settings.storePaths.map((root, number) => {
     const path = new StorePath(number, root, settings.reserve);
-    const identity = index.storePathIdentity(number);
+    const identity = index.storePaths.identityOf(number);
     try {
-      index.rememberStorePath(number, path.open(identity), root);
+      index.storePaths.remember(number, path.open(identity), root);
     } catch (error) {
       if (identity === undefined || error instanceof WrongStorePath) throw error;
       log.error({ err: error, storePath: root }, 'a store path is out of use until a restart finds it well');

@@ -11,7 +11,9 @@ export class Requests {
   /** Since the daemon began; undefined where nginx does not say, as somebody's own. */
   downloads: number | undefined;
   private passedOn = 0;
-  private before: { answered: number; passedOn: number } | undefined;
+  /** What had been counted when nginx, or this daemon, began. */
+  private zero = { answered: 0, passedOn: 0, downloads: 0 };
+  private answered = Number.POSITIVE_INFINITY;
   private readonly url: string;
   private readonly timer: NodeJS.Timeout;
 
@@ -33,12 +35,16 @@ export class Requests {
 
   private async look(): Promise<void> {
     const answered = await this.askNginx();
-    const { before, passedOn } = this;
     if (answered === undefined) return;
-    this.before = { answered, passedOn };
-    this.downloads ??= 0;
-    // The look itself is one. After a restart nginx counts from the beginning.
-    if (before) this.downloads += Math.max(0, answered - before.answered - (passedOn - before.passedOn) - 1);
+    // The look itself is one that did not come to the daemon either.
+    this.passedOn++;
+    const { passedOn, downloads = 0 } = this;
+    // After a restart nginx counts from the beginning.
+    if (answered < this.answered) this.zero = { answered, passedOn, downloads };
+    this.answered = answered;
+    const counted = this.zero.downloads + answered - this.zero.answered - (passedOn - this.zero.passedOn);
+    // A moment too early it may be one less than it was: what nginx has begun the daemon has not seen yet.
+    this.downloads = Math.max(downloads, counted);
   }
 
   private async askNginx(): Promise<number | undefined> {

@@ -45,11 +45,14 @@ location ^~ /console/ {
   ${headers('no-cache')}
   # Their names change with their content.
   location ^~ /console/assets/ {
+    ${readOnly}
+    error_page 403 404 @fidfs_404;
     alias "${DIRECTORY}/assets/";
     ${headers('public, max-age=31536000, immutable')}
   }
   # What the page has to know before anybody has given it a key.
   location = /console/settings.json {
+    ${readOnly}
     types { }
     default_type application/json;
     ${headers('no-cache')}

@@ -59,7 +59,7 @@ export async function rebuild(settings: Settings): Promise<RebuildReport> {
 
 function openPath(settings: Settings, index: Index, root: string, number: number): StorePath {
   const path = new StorePath(number, root, settings.reserve);
-  index.rememberStorePath(number, path.open(readMarker(root)), root);
+  index.storePaths.remember(number, path.open(readMarker(root)), root);
   return path;
 }
 

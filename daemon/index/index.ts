@@ -5,10 +5,12 @@ import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../stor
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
+import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
 import { Operations } from './operations.js';
 import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
+import { KnownStorePaths } from './store-paths.js';
 
 interface FileRow {
   key: Buffer;
@@ -40,21 +42,6 @@ function toRecord(row: FileRow): FileRecord {
   return { key: row.key, name, storePath: row.place >>> 16, directory: row.place & 0xffff, sha256: row.sha256 };
 }
 
-/** The smallest key of a server id and a second. */
-function firstKey(serverId: number, second: number): Buffer {
-  const key = Buffer.alloc(20);
-  key.writeUInt32LE(serverId, 0);
-  key.writeUInt32BE(Math.min(second, 0xffffffff), 4);
-  return key;
-}
-
-/** The greatest key of a server id. */
-function lastKey(serverId: number): Buffer {
-  const key = Buffer.alloc(20, 0xff);
-  key.writeUInt32LE(serverId, 0);
-  return key;
-}
-
 function openDatabase(file: string): Database.Database {
   const database = new Database(file);
   try {
@@ -83,6 +70,8 @@ export class Index implements Records {
   readonly missing: Missing;
   /** What has come of uploads in pieces. */
   readonly resumable: Resumable;
+  /** Which disk is which. */
+  readonly storePaths: KnownStorePaths;
   private current: Checkpoint;
   private counts: Totals;
   private readonly database: Database.Database;
@@ -118,6 +107,7 @@ export class Index implements Records {
     this.missing = new Missing(database);
     this.contents = new Contents(database);
     this.resumable = new Resumable(database);
+    this.storePaths = new KnownStorePaths(database);
     this.journalDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
@@ -266,23 +256,6 @@ export class Index implements Records {
         .get(firstKey(serverId, 0), lastKey(serverId)),
     );
     return Math.max(...newest.map((row) => row?.key?.readUInt32BE(4) ?? 0));
-  }
-
-  /** The identity of a store path as the index knows it; undefined when the path is new to it. */
-  storePathIdentity(number: number): string | undefined {
-    const select = this.database.prepare<[number], { identity: string }>('SELECT * FROM store_path WHERE number = ?');
-    return select.get(number)?.identity;
-  }
-
-  /** The store paths that the index knows, by number. */
-  storePaths(): { number: number; root: string }[] {
-    return this.database
-      .prepare<[], { number: number; root: string }>('SELECT * FROM store_path ORDER BY number')
-      .all();
-  }
-
-  rememberStorePath(number: number, identity: string, root: string): void {
-    this.database.prepare('INSERT OR REPLACE INTO store_path VALUES (?, ?, ?)').run(number, identity, root);
   }
 
   async close(): Promise<void> {

@@ -82,9 +82,11 @@ export class ResumableUploads {
 
   /** Begins an upload. Rejects with a StoreError when there is no room for it. */
   async create(wanted: Pick<ResumableUpload, 'id' | 'size' | 'extension' | 'metadata'>): Promise<void> {
-    const storePath = this.store.choosePath(wanted.size).number;
-    const upload = { ...wanted, offset: 0, crc32: 0, storePath, touched: Date.now(), file: null };
+    const storePath = this.store.choosePath(wanted.size);
+    const upload = { ...wanted, offset: 0, crc32: 0, storePath: storePath.number, touched: Date.now(), file: null };
     closeSync((await this.open(upload, new RunningDigest())).descriptor);
+    // The disk of the records, which is synced next, may be another one.
+    if (this.flushes) await storePath.syncTemporaries();
     await this.save(upload);
   }
 

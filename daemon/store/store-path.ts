@@ -9,177 +9,26 @@ import {
   openSync,
   renameSync,
   rmSync,
-  statfsSync,
   statSync,
-  unlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import type { Reserve } from '../config/settings.js';
-import { errorCode, isMissing, StoreError, storeError, WrongStorePath } from './errors.js';
-import { FileSystem } from './file-system.js';
+import { Disk } from './disk.js';
+import { errorCode, isMissing, type StoreError, storeError } from './errors.js';
 import {
-  dataDirectory,
   FILE_TIME,
   fileDirectory,
   filePath,
-  markerFile,
   quarantineDirectory,
   temporaryDirectory,
   temporaryFile,
-  tombstonesFile,
 } from './layout.js';
-import { proveIdentity } from './marker.js';
 import type { FilePlace } from './records.js';
-import { Tombstones } from './tombstones.js';
 import { writeAllSync } from './write-all.js';
 
-/** Errors that mean that the whole disk is of no use now, not only this file. */
-const DISK_GONE = new Set([
-  'EROFS',
-  'EIO',
-  'ENOENT',
-  'ENOTDIR',
-  'EACCES',
-  'EPERM',
-  'ENODEV',
-  'ENXIO',
-  'ESTALE',
-  'ESHUTDOWN',
-]);
-
 /** One disk or directory of this node, and the only place that changes what is on it. */
-export class StorePath {
-  private opened: { fileSystem: FileSystem; tombstones: Tombstones; device: number } | undefined;
+export class StorePath extends Disk {
   /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
   private freshDirectories: string[] = [];
-  /** Why no new files go here now; undefined when they do. */
-  private unavailable: string | undefined;
-  private capacity = 0;
-  private free = 0;
-
-  constructor(
-    /** 0 to 255: the number after M. */
-    readonly number: number,
-    readonly root: string,
-    private readonly reserve: Reserve,
-  ) {}
-
-  /**
-   * Takes the path into use, with the identity that the index knows for it (undefined: it is new to the index).
-   * Returns its identity. Throws a StoreError when the path cannot be used, and then it takes no files until a restart;
-   * throws WrongStorePath when it is not the one that it should be.
-   */
-  open(identity: string | undefined): string {
-    try {
-      const proven = proveIdentity(this.root, this.number, identity);
-      for (const directory of [
-        dataDirectory(this.root),
-        temporaryDirectory(this.root),
-        quarantineDirectory(this.root),
-      ]) {
-        mkdirSync(directory, { recursive: true });
-      }
-      if (statSync(this.root).dev !== statSync(dataDirectory(this.root)).dev) {
-        throw new WrongStorePath(
-          `${dataDirectory(this.root)} is on another file system; make that disk itself the store path`,
-        );
-      }
-      this.opened = {
-        fileSystem: FileSystem.of(this.root),
-        tombstones: Tombstones.open(tombstonesFile(this.root)),
-        device: statSync(this.root).dev,
-      };
-      this.unavailable = undefined;
-      this.refresh();
-      return proven;
-    } catch (error) {
-      this.unavailable = (error as Error).message;
-      throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
-    }
-  }
-
-  /** Whether `open` succeeded. */
-  get isOpen(): boolean {
-    return this.opened !== undefined;
-  }
-
-  /** The file system this path is on. Throws when the path is not open. */
-  get fileSystem(): FileSystem {
-    return this.whenOpen().fileSystem;
-  }
-
-  /** The deletions of this path. Throws when the path is not open. */
-  get tombstones(): Tombstones {
-    return this.whenOpen().tombstones;
-  }
-
-  private whenOpen(): { fileSystem: FileSystem; tombstones: Tombstones } {
-    if (this.opened) return this.opened;
-    throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.unavailable}`);
-  }
-
-  /** Bytes in all, and bytes that new files may still take. */
-  get space(): { capacity: number; available: number } {
-    const reserved = 'bytes' in this.reserve ? this.reserve.bytes : this.capacity * this.reserve.share;
-    return { capacity: this.capacity, available: Math.max(0, Math.floor(this.free - reserved)) };
-  }
-
-  /** Why no new files go here now, for people; undefined when they do. */
-  get trouble(): string | undefined {
-    const failure = this.opened?.fileSystem.failure;
-    return failure ? `a sync failed: ${failure.message}` : this.unavailable;
-  }
-
-  /** Looks at the disk again: free space, and whether a path that was gone is back. Called every second. */
-  refresh(): void {
-    if (!this.opened) return;
-    try {
-      const { blocks, bavail, bsize } = statfsSync(this.root);
-      this.capacity = blocks * bsize;
-      this.free = bavail * bsize;
-      this.recognise();
-      if (this.unavailable !== undefined) {
-        this.probe();
-        this.unavailable = undefined;
-      }
-    } catch (error) {
-      this.unavailable = (error as Error).message;
-    }
-  }
-
-  /** Throws a StoreError unless the disk is there now, and its syncs can be trusted. */
-  assertThere(): void {
-    this.fileSystem.assertSound();
-    try {
-      this.recognise();
-    } catch (error) {
-      this.unavailable = (error as Error).message;
-      throw new StoreError('unavailable', `the store path ${this.root} is gone: ${this.unavailable}`, { cause: error });
-    }
-  }
-
-  /** An unmounted disk leaves an empty directory behind; another one in its place would not be what is synced. */
-  private recognise(): void {
-    const marker = markerFile(this.root);
-    if (!existsSync(marker)) throw new Error(`${marker} is missing: is the disk mounted?`);
-    if (statSync(this.root).dev !== this.opened?.device) {
-      throw new Error('another file system is mounted there than at the start; restart fidfs');
-    }
-  }
-
-  /** Proves that files can be made here. */
-  private probe(): void {
-    const probe = temporaryFile(this.root, 'probe');
-    closeSync(openSync(probe, 'w'));
-    unlinkSync(probe);
-  }
-
-  /** A write failed: no more of them here until `refresh` has seen the disk well. */
-  private blame(operation: string, path: string, error: unknown): StoreError {
-    if (errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT') this.free = 0;
-    else if (DISK_GONE.has(errorCode(error))) this.unavailable = (error as Error).message;
-    return storeError(operation, path, error);
-  }
 
   /** Writes a small file under its final name, which nobody knows yet. Leaves nothing when it throws. */
   create(directory: number, name: string, content: readonly Uint8Array[]): void {
@@ -343,6 +192,16 @@ export class StorePath {
       return { path, descriptor };
     } catch (error) {
       throw this.blame('open', path, error);
+    }
+  }
+
+  /** Brings the names of temporary files to stable storage. */
+  async syncTemporaries(): Promise<void> {
+    const descriptor = openSync(temporaryDirectory(this.root), 'r');
+    try {
+      await this.fileSystem.syncDescriptors([descriptor]);
+    } finally {
+      closeSync(descriptor);
     }
   }
 

@@ -2,11 +2,12 @@ import { readdirSync } from 'node:fs';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
 import { DurableWriter } from './durable-write.js';
-import { isMissing, StoreError } from './errors.js';
+import { isMissing } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory } from './layout.js';
 import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
+import { roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
 import { Twins } from './twins.js';
 
@@ -186,30 +187,9 @@ export class Store {
     return removed;
   }
 
-  /**
-   * The path with the most free space among those that can take so many bytes. Throws a StoreError when there is none.
-   */
+  /** The path for a file of so many bytes. Throws a StoreError when none can take it. */
   choosePath(size: number): StorePath {
-    let best: StorePath | undefined;
-    for (const path of this.paths) {
-      const { available } = path.space;
-      if (
-        path.trouble === undefined &&
-        available >= size &&
-        available > 0 &&
-        available > (best?.space.available ?? 0) &&
-        this.mayTake(path.number)
-      ) {
-        best = path;
-      }
-    }
-    if (best) return best;
-    const notHere = ({ number }: StorePath) => (this.mayTake(number) ? 'full' : 'too few peers have it');
-    const troubles = this.paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
-    if (this.paths.every((path) => path.trouble !== undefined || !this.mayTake(path.number))) {
-      throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
-    }
-    throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+    return roomiest(this.paths, size, this.mayTake);
   }
 
   private count(files: StoredFile[]): StoredFile[] {
