@@ -108,7 +108,7 @@ async function fillUploads(page, files) {
   const answer = { status: 507, contentType: 'application/problem+json', body: JSON.stringify(problem) };
   await page.route('**/tus/', (route) => route.fulfill(answer), { times: 1 });
   await page.setInputFiles('.choose-files', files.large);
-  await page.waitForSelector('[data-phase=failed]');
+  await page.waitForSelector('.summary .bad');
   return page.textContent('.row code');
 }
 

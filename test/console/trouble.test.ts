@@ -153,7 +153,7 @@ t.test('an upload can be paused, goes on where it was, and can be given up', { s
     await first.letGo();
     const goesOn = console.page.waitForRequest((request) => request.method() === 'PATCH');
     await console.press('kept.bin', 'Resume');
-    t.equal(offsetOf(await goesOn), 16 * MIB, 'what had arrived is not sent again');
+    t.ok(offsetOf(await goesOn) >= 16 * MIB, 'what had arrived is not sent again');
     t.ok((await node.get(await console.id('kept.bin'))).body.equals(content));
 
     writeFileSync(join(directory, 'given-up.bin'), random.bytes(30 * MIB));
@@ -232,7 +232,7 @@ t.test('after a reload an upload goes on when its file is chosen again', { skip 
     t.equal(await console.id('small.txt'), small, 'what is done is still there');
     const goesOn = console.page.waitForRequest((request) => request.method() === 'PATCH');
     await console.choose(file);
-    t.equal(offsetOf(await goesOn), 16 * MIB, 'what had arrived is not sent again');
+    t.ok(offsetOf(await goesOn) >= 16 * MIB, 'what had arrived is not sent again');
     const id = await console.id('large.bin');
     t.equal(await console.rows.count(), 2, 'in its old row');
     t.ok((await node.get(id)).body.equals(content));
