@@ -13,10 +13,14 @@ const POLICY = [
   ...["font-src 'self'", "img-src 'self' blob: data:", "base-uri 'none'", "form-action 'none'"],
   "frame-ancestors 'none'",
 ].join('; ');
+/** The worker that hashes has a policy of its own: it runs WebAssembly, and needs nothing else. */
+const WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'";
+
+const UNCHANGING = 'public, max-age=31536000, immutable';
 
 /** A location's own headers take the place of those outside it, so each of the page's has them all. */
-function headers(cacheControl: string): string {
-  return `add_header Content-Security-Policy "${POLICY}";
+function headers(cacheControl: string, policy = POLICY): string {
+  return `add_header Content-Security-Policy "${policy}";
   add_header X-Content-Type-Options nosniff;
   add_header Referrer-Policy no-referrer;
   add_header Cache-Control "${cacheControl}";`;
@@ -48,7 +52,13 @@ location ^~ /console/ {
     ${readOnly}
     error_page 403 404 @fidfs_404;
     alias "${DIRECTORY}/assets/";
-    ${headers('public, max-age=31536000, immutable')}
+    ${headers(UNCHANGING)}
+    location ~ "/(?<fidfs_worker>hash\\.worker-[^/]+\\.js)$" {
+      ${readOnly}
+      error_page 403 404 @fidfs_404;
+      alias "${DIRECTORY}/assets/$fidfs_worker";
+      ${headers(UNCHANGING, WORKER_POLICY)}
+    }
   }
   # What the page has to know before anybody has given it a key.
   location = /console/settings.json {

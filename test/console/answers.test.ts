@@ -1,7 +1,11 @@
+import { readdirSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { assertProblem } from '../helpers/assert-problem.js';
 import { holds, startCluster } from '../helpers/cluster.js';
 import { TestNode } from '../helpers/node.js';
+
+const BUILT = fileURLToPath(new URL('../../console/assets', import.meta.url));
 
 interface ClusterAnswer {
   self: number;
@@ -50,6 +54,11 @@ t.test('the page comes with a policy that lets it run its own scripts only', asy
     'cache-control': /immutable/,
     'content-security-policy': policy,
   });
+  const worker = readdirSync(BUILT).find((name) => name.startsWith('hash.worker-'));
+  const hashing = await node.get(`/console/assets/${worker}`);
+  t.match(hashing, { status: 200, headers: { 'content-type': 'text/javascript', 'cache-control': /immutable/ } });
+  // WebAssembly, for what has neither a page nor a network.
+  t.equal(hashing.headers['content-security-policy'], "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'");
 });
 
 // Seen to fail without `passed` in daemon/requests.ts.

@@ -1,4 +1,4 @@
-import { Failure } from '../http/failure';
+import { Failure, networkFailure } from '../http/failure';
 
 /** What the worker is asked. A paused file goes on where it was when it is asked for again. */
 export type HashRequest =
@@ -10,7 +10,8 @@ export type HashRequest =
 export type HashAnswer =
   | { kind: 'progress'; key: string; bytes: number }
   | { kind: 'digest'; key: string; hex: string }
-  | { kind: 'error'; key: string; words: string };
+  | { kind: 'error'; key: string; words: string }
+  | { kind: 'broken'; key: string };
 
 type Listener = (answer: HashAnswer) => void;
 
@@ -21,6 +22,11 @@ function tell(request: HashRequest): void {
   if (!worker) {
     worker = new Worker(new URL('./hash.worker.ts', import.meta.url), { type: 'module' });
     worker.addEventListener('message', ({ data }: MessageEvent<HashAnswer>) => listeners.get(data.key)?.(data));
+    // It could not be loaded; the next file tries again.
+    worker.addEventListener('error', () => {
+      worker = undefined;
+      for (const [key, listener] of [...listeners]) listener({ kind: 'broken', key });
+    });
   }
   worker.postMessage(request);
 }
@@ -37,7 +43,8 @@ function ask(request: HashRequest, abort: AbortSignal, progress: (bytes: number)
       if (answer.kind === 'progress') return progress(answer.bytes);
       abort.removeEventListener('abort', stop);
       if (answer.kind === 'digest') resolve(answer.hex);
-      else reject(new Failure('unreadable', 0, answer.words));
+      else if (answer.kind === 'error') reject(new Failure('unreadable', 0, answer.words));
+      else reject(networkFailure());
     });
     tell(request);
   }).finally(() => listeners.delete(key));
