@@ -103,6 +103,7 @@ They are one group: what one of them takes, all of them hold. To try, in another
   read from node 2    curl -sS "${two.url}/$id" | head -n 3
   read from node 3    curl -sS "${three.url}/$id" | head -n 3
   how they all are    ${fidfs} status --config ${shown(one.settings)}
+  in a browser        ${two.url}/console/
   stop node 1         kill ${one.process.pid}
   start it again      ${fidfs} start --config ${shown(one.settings)}
 

@@ -187,6 +187,7 @@ class Supervisor {
         `  upload key   ${readKey(this.settings)}   (made now, kept in ${join(data, 'key')}, not shown again)`,
       );
     lines.push(`  try          curl ${header}-F file=@${quoted(readme)} ${quoted(`${origin}/upload`)}`);
+    lines.push(`  in a browser ${origin}/console/`);
     if (uploads === 'open')
       lines.push('  warning      anybody who reaches this address can upload ("uploads": "open")');
     if (sync === 'off') lines.push('  warning      a power cut loses uploads that were acknowledged ("sync": "off")');

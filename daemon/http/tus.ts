@@ -140,7 +140,9 @@ export class Tus {
   private async refuse(answer: Response, { failure }: Context): Promise<never> {
     if (failure instanceof NoSuchUpload) throw new Problem('not-found', 'There is no such upload, or not any more.');
     if (failure instanceof Error) throw failure;
-    const detail = (await answer.text()).trim();
+    const { maxFileSize } = this.node.settings;
+    const tooLarge = `A file may have up to ${maxFileSize} bytes here, and a piece no more than its upload still lacks.`;
+    const detail = answer.status === 413 ? tooLarge : (await answer.text()).trim();
     throw new Problem(PROBLEMS[answer.status] ?? 'bad-request', detail === '' ? 'The request is malformed.' : detail);
   }
 
