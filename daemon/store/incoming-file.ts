@@ -17,8 +17,8 @@ const MEMORY_FOR_ALL = 64 * 2 ** 20;
 const WRITE_SIZE = 2 ** 20;
 /** A growing file is flushed in steps of this many bytes, so that no batch has to wait for much of it. */
 const FLUSH_SIZE = 32 * 2 ** 20;
-/** More often where each step is one that a broken upload need not repeat. */
-const RESUMABLE_FLUSH_SIZE = 4 * 2 ** 20;
+/** More often where a client waits for each piece: then little is left to flush at its end. */
+const RESUMABLE_FLUSH_SIZE = 2 * 2 ** 20;
 
 let memoryInUse = 0;
 
