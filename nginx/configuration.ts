@@ -1,12 +1,11 @@
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
-import { extensionsByType } from '../daemon/http/extension.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
-import fileId from '../file-id/file-id.js';
 import { consolePage } from './console.js';
-import { asksOwnGroup, elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
+import { downloads } from './downloads.js';
+import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 
 /*
@@ -102,97 +101,6 @@ const BODY = `client_max_body_size 0;
 /** For addresses that answer without the daemon. */
 const READ_ONLY = `${errorPages(400, 405, 413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
-
-/** What a request may ask for besides a file, and what its location does about it before the file is sent. */
-const DOWNLOADS = {
-  /** Nothing, as most: one function of njs runs. */
-  plain: {
-    prefix: '',
-    module: 'last-modified',
-    dates: 'before',
-    first: (asks: boolean) =>
-      `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
-    disposition: '$fidfs_active',
-  },
-  /** A date or a name. */
-  more: {
-    prefix: '/.fidfs/more',
-    module: 'downloads',
-    dates: 'before',
-    first: () => `internal;
-  if ($fidfs_download = refused) { return 418; }
-  if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
-    disposition: '$fidfs_disposition',
-  },
-  /** A date for which the file's constant time may not stand for the ID's second: njs has decided. */
-  dated: {
-    prefix: '/.fidfs/dated',
-    module: 'downloads',
-    dates: 'off',
-    first: () => `internal;
-  # A file that is not here is 404 whatever the condition.
-  if (!-f $request_filename) { return 404; }
-  if ($fidfs_condition = failed) { return 412; }`,
-    disposition: '$fidfs_disposition',
-  },
-} as const;
-
-/**
- * The locations of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
- * for Last-Modified. Small files are read and sent with their headers in one go, which beats sendfile up to some 32 KB.
- * All lies within a location with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
- */
-function downloads(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
-  const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
-  const asks = asksOwnGroup(settings);
-  const numbers = settings.storePaths
-    .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
-    .join('|');
-  // With one store path there is nothing to look up.
-  const root = settings.storePaths.length === 1 ? `${settings.storePaths[0]}/data` : '$fidfs_store';
-  const created = '(?=.{4}(?<fidfs_created>.{8}))';
-  const location = (name: string, sendfile: 'on' | 'off') => `
-  location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
-  ${first(asks)}
-  alias "${root}/$fidfs_file";
-  sendfile ${sendfile};
-  }`;
-  const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
-  return `location ^~ ${prefix}/${settings.group}/ {
-  js_import fidfs from njs/${module}.js;
-  if_modified_since ${dates};
-  add_header Last-Modified $fidfs_last_modified;
-  add_header Cache-Control "public, max-age=31536000, immutable";
-  add_header X-Content-Type-Options nosniff;
-  add_header Content-Disposition ${disposition};
-  ${asks ? 'error_page 404 = @fidfs_elsewhere; ' : ''}${errorPages(400, ...(asks ? [] : [404]), 412, 413, 416, 500)}
-  # 301 is nginx's answer to the name of a directory.
-  error_page 301 403 =404 @fidfs_404;
-  # Without it what an error_page sends on would have no error pages any more.
-  recursive_error_pages on;
-  error_page 405 = @fidfs_other_method;
-  error_page 418 = @fidfs_download_name;
-  log_not_found off;
-  tcp_nopush off;
-  # An entry is looked at again after a second, so a deleted file is gone by then.
-  open_file_cache max=10000 inactive=60s;
-  open_file_cache_valid 1s;
-  default_type application/octet-stream;
-  include "${directory}/fidfs-types.conf";
-  types_hash_max_size 8192;
-  types_hash_bucket_size 128;
-  ${location(`(?=${fileId.SMALL_PATTERN})${name}`, 'off')}
-  ${location(name, 'on')}
-  # Not a well-formed ID.
-  return 404;
-}`;
-}
-
-/** The media types by extension, the same on every node; the server include includes it. */
-export function typesInclude(): string {
-  const lines = [...extensionsByType()].map(([type, extensions]) => `  ${type} ${extensions.join(' ')};`);
-  return `types {\n${lines.join('\n')}\n}\n`;
-}
 
 /**
  * The include for `server`: uploads, downloads, deletions, information and health.

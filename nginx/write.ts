@@ -1,7 +1,8 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
-import { httpInclude, serverInclude, standaloneConfiguration, typesInclude } from './configuration.js';
+import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
+import { typesInclude } from './downloads.js';
 import type { NginxPrograms } from './programs.js';
 
 /** Where nginx's configuration and run files lie. */

@@ -2,7 +2,8 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { count, explanation, percent, rate, size, time } from '../../format';
 import { texts } from '../../i18n';
-import { asking, key } from '../../key';
+import { key } from '../../key';
+import { EnterKey } from '../../ui/enter-key';
 import { Icon } from '../../ui/icons';
 import { NodeCard } from './node-card';
 import { type ClusterReport, follow, groupsOf, rates, report, trouble } from './state';
@@ -27,16 +28,7 @@ function Content(): JSX.Element {
     return (
       <div class="empty">
         <p>{text.needsKey}</p>
-        <button
-          type="button"
-          class="primary"
-          onClick={() => {
-            asking.value = true;
-          }}
-        >
-          <Icon name="key" />
-          {texts.value.key.missing}
-        </button>
+        <EnterKey kind="primary" />
       </div>
     );
   }

@@ -5,7 +5,8 @@ import { count } from '../../format';
 import { asFailure, type Failure } from '../../http/failure';
 import { requestJson } from '../../http/request';
 import { texts } from '../../i18n';
-import { asking, key } from '../../key';
+import { key } from '../../key';
+import { EnterKey } from '../../ui/enter-key';
 import { FailureNotice } from '../../ui/failure';
 import { StateBadge } from '../../ui/state-badge';
 import type { NodeState } from '../cluster/state';
@@ -68,15 +69,7 @@ function KeyNeeded(): JSX.Element {
     <>
       <p class="hint">{texts.value.file.copiesNeedKey}</p>
       <div class="buttons">
-        <button
-          type="button"
-          class="small"
-          onClick={() => {
-            asking.value = true;
-          }}
-        >
-          {texts.value.key.missing}
-        </button>
+        <EnterKey kind="small" />
       </div>
     </>
   );

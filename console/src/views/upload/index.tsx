@@ -1,7 +1,8 @@
 import type { JSX } from 'preact';
 import { texts } from '../../i18n';
-import { asking, key } from '../../key';
+import { key } from '../../key';
 import { serverSettings } from '../../settings';
+import { EnterKey } from '../../ui/enter-key';
 import { Icon } from '../../ui/icons';
 import { items, listTotals } from '../../upload/queue';
 import { DropArea } from './drop-area';
@@ -43,15 +44,7 @@ function KeyNeeded(): JSX.Element {
     <p class="notice">
       <Icon name="key" />
       <span>{texts.value.upload.needsKey}</span>
-      <button
-        type="button"
-        class="small"
-        onClick={() => {
-          asking.value = true;
-        }}
-      >
-        {texts.value.key.missing}
-      </button>
+      <EnterKey kind="small" />
     </p>
   );
 }
