@@ -8,6 +8,7 @@ import { problemOf, type TestNode } from '../helpers/node.js';
 import { listening } from '../helpers/ports.js';
 import { missing, run } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
+import { begin, send } from '../helpers/tus.js';
 
 type Three = [TestNode, TestNode, TestNode];
 const GROUP = ['group1', 'group1', 'group1'];
@@ -147,6 +148,8 @@ t.test('peers are reached by https, when their certificates are good', { skip: m
   const content = random.bytes(300_000);
   const { id, copies } = await a.upload(content);
   t.equal(copies, 2);
+  const upload = await begin(a, 2000);
+  t.equal((await send(b, upload, 0, Buffer.alloc(1000))).status, 204, 'pieces for the other are passed on');
   await b.stop();
   // What only a has is read through b, by b's nginx.
   unlinkSync(b.pathOf(id));
@@ -159,6 +162,7 @@ t.test('peers are reached by https, when their certificates are good', { skip: m
   await b.start();
   await b.until(() => /certificate/.test(b.log), 'refusing it');
   t.equal((await b.get(id)).status, 503, 'and nothing is read from a node that cannot prove who it is');
+  t.equal((await send(b, upload, 1000, Buffer.alloc(1000))).status, 503, 'nor is anything sent to it');
 });
 
 async function statusOf(node: TestNode): Promise<{ missing: number; setAside: number }> {
