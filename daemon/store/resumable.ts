@@ -200,7 +200,10 @@ export class ResumableUploads {
   /** Opens its temporary file behind what is there of it. */
   private async open(upload: ResumableUpload, digest: RunningDigest): Promise<PartialFile> {
     const storePath = this.storePathOf(upload);
-    if (storePath.space.available < upload.size - upload.offset) {
+    const lacking = upload.size - upload.offset;
+    // What is known is up to a second old, and this upload can go nowhere else.
+    if (storePath.space.available < lacking) storePath.refresh();
+    if (storePath.space.available < lacking) {
       throw new StoreError('full', `${storePath.root} has no room for the rest of upload ${upload.id}`);
     }
     const temporary = storePath.reopenTemporary(resumableTemporary(upload.id), upload.offset);
