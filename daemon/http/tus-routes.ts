@@ -1,7 +1,8 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { Node } from '../status.js';
+import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
-import { TUS_PATH, type Tus } from './tus.js';
+import { methodOf, TUS_PATH, type Tus } from './tus.js';
 import { originOf, otherPlace } from './upload.js';
 
 /** Uploads in pieces: where they begin, and where each goes on. */
@@ -23,6 +24,16 @@ export function addTusRoutes(
   }
   const url = `${TUS_PATH}/:id`;
   const method = ['HEAD', 'PATCH', 'DELETE', 'POST'];
-  server.route({ method, url, onRequest, handler: (request, reply) => tus.answer(request, reply) });
+  server.route({
+    method,
+    url,
+    onRequest,
+    handler: async (request, reply) => {
+      if (methodOf(request) !== 'POST') return tus.answer(request, reply);
+      // To the library it would be the beginning of another upload.
+      answerNotFound(request, reply);
+      return reply;
+    },
+  });
   server.options(url, { onRequest: available }, (request, reply) => tus.answer(request, reply));
 }

@@ -211,7 +211,7 @@ export class Tus {
 }
 
 /** What a request wants to be taken for. */
-function methodOf({ method, headers }: FastifyRequest): string {
+export function methodOf({ method, headers }: FastifyRequest): string {
   const override = String(headers['x-http-method-override']).toUpperCase();
   return method === 'POST' && OVERRIDES.includes(override) ? override : method;
 }

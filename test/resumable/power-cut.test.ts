@@ -57,7 +57,7 @@ async function lookAt(t: Test, image: string, point: string, promised: ReadonlyM
   rmSync(image);
 }
 
-// Seen to fail (offsets ahead of what is there) when `append` does not wait for what it writes down.
+// Seen to fail (409 for the next piece) when `append` does not wait for what it writes down.
 t.test('an offset that was answered survives a power cut at any moment', { skip: cannotMount() }, async (t) => {
   const random = seeded(t);
   const directory = scratch(t);

@@ -207,6 +207,9 @@ t.test('what breaks the protocol is refused, and the upload goes on', async (t) 
     [404, 'not-found', 'a node that is none', tus(node, 'HEAD', `/tus/9-${'0'.repeat(32)}`)],
   ];
   for (const [status, name, what, answer] of cases) assertProblem(t, await answer, status, name, what);
+  // Seen to fail (201) when every POST goes to the library.
+  const post = await tus(node, 'POST', upload, { 'upload-length': '1' });
+  assertProblem(t, post, 405, 'method-not-allowed', 'another beginning');
   const get = await node.get(upload, node.authorized());
   assertProblem(t, get, 405, 'method-not-allowed', 'a GET');
   t.strictSame(await stateOf(node, upload), { offset: 600, id: undefined });
