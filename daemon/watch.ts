@@ -20,10 +20,10 @@ export function watchPromises({
     }
     const few = replication.trouble;
     if (few === undefined) fewSince = undefined;
-    else fewSince ??= Date.now();
+    else fewSince ??= performance.now();
     const subject = settings.group;
     if (few === undefined) alarms.clear('too-few-copies', subject);
-    else if (fewSince !== undefined && Date.now() - fewSince > GRACE_MILLISECONDS) {
+    else if (fewSince !== undefined && performance.now() - fewSince > GRACE_MILLISECONDS) {
       alarms.raise('too-few-copies', subject, `uploads are refused: ${few}`);
     }
   }, LOOK_MILLISECONDS).unref();

@@ -81,9 +81,9 @@ export async function stopLeftOverNginx(directory: string): Promise<void> {
   const group = Number(readText(pidFile));
   if (group > 1 && isNginxOf(directory, membersOf(group))) {
     signalGroup(group, 'SIGTERM');
-    const patience = Date.now() + LEFT_OVER_SECONDS * 1000;
+    const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
     while (membersOf(group).length > 0) {
-      if (Date.now() > patience) {
+      if (performance.now() > patience) {
         throw new CommandFailed(`nginx of an earlier start does not end; end process ${group} as who started it`);
       }
       await sleep(20);

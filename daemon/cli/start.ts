@@ -87,7 +87,7 @@ class Supervisor {
     const options = { ...identity, ...program, detached: true, stdio: 'inherit' } as const;
     const daemon = fork(main, [this.configuration ?? ''], options);
     this.daemon = daemon;
-    const started = Date.now();
+    const started = performance.now();
     const message = await new Promise<Exclude<DaemonMessage, { type: 'drained' }>>((done) => {
       daemon.once('message', (told) => done(told as Exclude<DaemonMessage, { type: 'drained' }>));
       daemon.once('exit', (code, signal) =>
@@ -114,7 +114,7 @@ class Supervisor {
     const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs, runAs));
     const nginx = spawnNginx(this.programs.nginx, configuration, this.settings, this.owner);
     this.nginx = nginx;
-    const started = Date.now();
+    const started = performance.now();
     const ended = new AbortController();
     nginx.once('exit', () => ended.abort());
     nginx.once('error', () => ended.abort()); // not even begun
@@ -132,7 +132,7 @@ class Supervisor {
 
   /** At once after a long life, with growing pauses after short ones. */
   private async startAgain(what: string, started: number, begin: () => Promise<unknown>): Promise<void> {
-    let pause = Date.now() - started > LONGEST_PAUSE_SECONDS * 1000 ? 0 : 0.5;
+    let pause = performance.now() - started > LONGEST_PAUSE_SECONDS * 1000 ? 0 : 0.5;
     while (!this.stopping) {
       await sleep(pause * 1000, undefined, { signal: this.ending.signal }).catch(() => {});
       if (this.stopping) return;

@@ -37,6 +37,7 @@ interface Challenge {
   claim: Claim;
   place: FilePlace;
   ranges: readonly Range[];
+  /** In milliseconds of `performance.now()`. */
   expires: number;
 }
 
@@ -57,24 +58,26 @@ export class Challenges {
 
   constructor(private readonly store: Files) {}
 
-  /** Undefined when the content is not here (its file is read for that), or is to be sent all the same. */
+  /**
+   * `expires` is for people, in milliseconds since 1970. Undefined when the content is not here (its file is read for that), or is to be sent
+   * all the same.
+   */
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {
     if (claim.size < SMALLEST || this.isBarred(claim.sha256)) return undefined;
     const place = await this.store.twins.large(claim);
     if (!place || fileId.decodeName(place.name).size !== claim.size) return undefined;
     const nonce = randomBytes(16).toString('hex');
     const ranges = rangesOf(claim.size);
-    const expires = Date.now() + LIFETIME_MILLISECONDS;
-    this.challenges.set(nonce, { claim, place, ranges, expires });
+    this.challenges.set(nonce, { claim, place, ranges, expires: performance.now() + LIFETIME_MILLISECONDS });
     dropOldest(this.challenges, MOST_OPEN);
-    return { nonce, ranges, expires };
+    return { nonce, ranges, expires: Date.now() + LIFETIME_MILLISECONDS };
   }
 
   /** Undefined when there is no such challenge (any more), or its file has gone; false when the proof is wrong. */
   async answer(nonce: string, proof: Buffer): Promise<Proven | false | undefined> {
     const challenge = this.challenges.get(nonce);
     this.challenges.delete(nonce);
-    if (!challenge || challenge.expires < Date.now()) return undefined;
+    if (!challenge || challenge.expires < performance.now()) return undefined;
     const { claim, place, ranges } = challenge;
     const wanted = await this.proofOf(nonce, place, ranges).catch(() => undefined); // deleted meanwhile
     if (!wanted) return undefined;
@@ -103,13 +106,13 @@ export class Challenges {
 
   private isBarred(sha256: Buffer): boolean {
     const entry = this.wrong.get(sha256.toString('hex'));
-    return entry !== undefined && entry.count >= MOST_WRONG && entry.until > Date.now();
+    return entry !== undefined && entry.count >= MOST_WRONG && entry.until > performance.now();
   }
 
   private countWrong(sha256: Buffer): void {
     const key = sha256.toString('hex');
     const { count = 0, until = 0 } = this.wrong.get(key) ?? {};
-    const now = Date.now();
+    const now = performance.now();
     this.wrong.delete(key);
     this.wrong.set(key, { count: until > now ? count + 1 : 1, until: now + WRONG_MILLISECONDS });
     dropOldest(this.wrong, MOST_OPEN);

@@ -5,6 +5,8 @@ import type { FileRecord } from '../store/records.js';
 export const MAX_TRIES = 8;
 const FIRST_PAUSE_MILLISECONDS = 100;
 const POSTPONED_MILLISECONDS = 2000;
+/** No pause is longer: what is due later was written down when the clock was wrong. */
+const LONGEST_PAUSE_MILLISECONDS = FIRST_PAUSE_MILLISECONDS * 2 ** MAX_TRIES;
 
 /** A file that should be here and is not (yet). */
 export interface MissingFile extends FileRecord {
@@ -27,6 +29,14 @@ interface MissingRow {
   reason: string;
 }
 
+/**
+ * Milliseconds since 1970 by the clock as it stood when this process began: nobody sets it while it runs, and what an
+ * earlier process wrote down is nearly comparable.
+ */
+function now(): number {
+  return Math.floor(performance.timeOrigin + performance.now());
+}
+
 function toMissing({ key, place, tail, sha256, peer, number, tries, reason }: MissingRow): MissingFile {
   const name = key.toString('base64url') + tail;
   return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, number, tries, reason };
@@ -39,6 +49,7 @@ export class Missing {
   private readonly delete;
   private readonly selectOne;
   private readonly selectDue;
+  private readonly selectNeverDue;
   private readonly selectNumbers;
   private readonly selectAside;
   private readonly countRows;
@@ -57,6 +68,9 @@ export class Missing {
     this.selectDue = database.prepare<[number, number], MissingRow>(
       `SELECT * FROM missing WHERE due <= ? AND tries < ${MAX_TRIES} ORDER BY due LIMIT ?`,
     );
+    this.selectNeverDue = database.prepare<[number, number], MissingRow>(
+      `SELECT * FROM missing WHERE due > ? AND tries < ${MAX_TRIES} LIMIT ?`,
+    );
     this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
     this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
     this.countRows = database.prepare<[], { all: number; aside: number | null; toCome: number | null }>(
@@ -74,19 +88,19 @@ export class Missing {
   add(file: FileRecord, { peer = 0, number = 0, reason = 'not fetched yet' } = {}): void {
     const { key, storePath, directory, name, sha256 } = file;
     const place = (storePath << 16) | directory;
-    this.insert.run(key, place, name.slice(27), sha256, peer, number, Date.now(), reason);
+    this.insert.run(key, place, name.slice(27), sha256, peer, number, now(), reason);
   }
 
   /** A try failed: the next one comes after a growing pause, or none. Returns whether the file is set aside now. */
   failed(file: MissingFile, reason: string): boolean {
     const tries = file.tries + 1;
-    this.update.run(tries, Date.now() + FIRST_PAUSE_MILLISECONDS * 2 ** file.tries, reason, file.key);
+    this.update.run(tries, now() + FIRST_PAUSE_MILLISECONDS * 2 ** file.tries, reason, file.key);
     return tries >= MAX_TRIES;
   }
 
   /** Nobody could be asked: that is tried for ever. */
   postponed(file: MissingFile, reason: string): void {
-    this.update.run(file.tries, Date.now() + POSTPONED_MILLISECONDS, reason, file.key);
+    this.update.run(file.tries, now() + POSTPONED_MILLISECONDS, reason, file.key);
   }
 
   /** It is here, or it is not wanted any more. */
@@ -101,7 +115,11 @@ export class Missing {
 
   /** Those whose time has come, the longest waiting first. */
   due(limit: number): MissingFile[] {
-    return this.selectDue.all(Date.now(), limit).map(toMissing);
+    const time = now();
+    const due = this.selectDue.all(time, limit);
+    const left = limit - due.length;
+    if (left > 0) due.push(...this.selectNeverDue.all(time + LONGEST_PAUSE_MILLISECONDS, left));
+    return due.map(toMissing);
   }
 
   /** The numbers in a peer's log that this node does not hold. */

@@ -30,14 +30,14 @@ interface Follower {
   fetching: ReadonlyMap<number, number>;
   /** Questions that wait for an answer now. */
   waiting: number;
-  /** When it was last heard, in milliseconds since 1970. */
+  /** When it was last heard, in milliseconds of `performance.now()`. */
   heard: number;
 }
 
 interface Waiter {
   numbers: readonly number[];
   followers: number;
-  /** When its copies last came nearer, and how long that may be ago; in milliseconds. */
+  /** When its copies last came nearer (`performance.now()`), and how long that may be ago; in milliseconds. */
   progress: number;
   patience: number;
   settle(enough: boolean): void;
@@ -57,7 +57,7 @@ export class Acknowledgements {
 
   /** Followers that are there now. */
   get live(): number[] {
-    const now = Date.now();
+    const now = performance.now();
     const isLive = (one: Follower) => one.waiting > 0 || now - one.heard < SILENCE_MILLISECONDS;
     return [...this.followers].filter(([id, one]) => isLive(one) && !this.isDown(id)).map(([id]) => id);
   }
@@ -72,7 +72,7 @@ export class Acknowledgements {
       without: new Set(valid ? without : []),
       fetching: new Map(valid ? fetching : []),
       waiting: (before?.waiting ?? 0) + 1,
-      heard: Date.now(),
+      heard: performance.now(),
     };
     this.followers.set(id, follower);
     this.tellWaiters(before, follower);
@@ -80,7 +80,7 @@ export class Acknowledgements {
       const current = this.followers.get(id);
       if (!current) return;
       current.waiting--;
-      current.heard = Date.now();
+      current.heard = performance.now();
     };
   }
 
@@ -129,7 +129,7 @@ export class Acknowledgements {
         this.waiters.delete(waiter);
         resolve(enough);
       };
-      const waiter: Waiter = { numbers, followers, patience, progress: Date.now(), settle };
+      const waiter: Waiter = { numbers, followers, patience, progress: performance.now(), settle };
       this.waiters.add(waiter);
       this.settleWhenHeld(waiter);
       // One timer for all of them, while there are any.
@@ -143,7 +143,7 @@ export class Acknowledgements {
   }
 
   private lookAtWaiters(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const waiter of this.waiters) if (now - waiter.progress > waiter.patience) waiter.settle(false);
     if (this.waiters.size > 0) return;
     clearInterval(this.timer);
@@ -162,7 +162,7 @@ export class Acknowledgements {
           (follower.fetching.get(entry) ?? 0) > (before?.fetching.get(entry) ?? 0) ||
           (before?.without.has(entry) && !follower.without.has(entry)),
       );
-      if (nearer) waiter.progress = Date.now();
+      if (nearer) waiter.progress = performance.now();
       this.settleWhenHeld(waiter);
     }
   }

@@ -51,7 +51,8 @@ export class Replication {
   /** Whether, once since the start, no file was left to be fetched that a comparison had found. */
   private hasFilled = false;
   private downTimer: NodeJS.Timeout | undefined;
-  private lastDown = 0;
+  /** In milliseconds of `performance.now()`. */
+  private lastDown = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly parts: ReplicationParts) {
     const { settings, cluster, store, index, alarms, info, warn } = parts;
@@ -180,10 +181,10 @@ export class Replication {
    * had from those only.
    */
   peerIsDown(): void {
-    const wait = Math.max(SETTLE_MILLISECONDS, this.lastDown + DOWN_PAUSE_MILLISECONDS - Date.now());
+    const wait = Math.max(SETTLE_MILLISECONDS, this.lastDown + DOWN_PAUSE_MILLISECONDS - performance.now());
     this.downTimer ??= setTimeout(() => {
       this.downTimer = undefined;
-      this.lastDown = Date.now();
+      this.lastDown = performance.now();
       this.urgent.abort();
       this.urgent = new AbortController();
     }, wait).unref();

@@ -93,7 +93,8 @@ export class Scrub {
   private async run(): Promise<void> {
     while (!this.ending.signal.aborted) {
       const { started, before } = this.parts.index.scrub;
-      const due = before + this.parts.days * DAY_SECONDS * ROUNDS_BEGIN <= Date.now() / 1000;
+      // Either way: where the clock was wrong, the last round may have begun in the future.
+      const due = Math.abs(Date.now() / 1000 - before) >= this.parts.days * DAY_SECONDS * ROUNDS_BEGIN;
       if (this.urgent || (this.parts.days > 0 && (started !== null || due))) {
         await this.round().catch((error: unknown) => {
           if (!this.ending.signal.aborted) this.parts.warn('the scrub was broken off; it goes on later', error);

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Index } from '../../daemon/index/index.js';
 import { Acknowledgements } from '../../daemon/replication/acknowledgements.js';
+import { atAnotherTime } from '../helpers/clock.js';
 
 t.test('what followers say', async (t) => {
   const directory = t.testdir({});
@@ -28,6 +30,24 @@ t.test('what followers say', async (t) => {
     t.equal(acknowledgements.holders(5), 0);
     acknowledgements.heard(2, { ...question, after: 6 });
     t.equal(acknowledgements.holders(5), 0, 'nor what lies beyond its end');
+  });
+
+  // Seen to fail with Date.now() in the place of performance.now() in acknowledgements.ts: settled with false at once.
+  await t.test('is waited for as long as was said, whatever becomes of the time of day', async (t) => {
+    acknowledgements.heard(2, { ...question, after: 0, without: [] });
+    let settled: boolean | undefined;
+    const held = acknowledgements.wait([5], 1, 60_000).then((enough) => {
+      settled = enough;
+    });
+    await atAnotherTime(3_600_000, async () => {
+      t.strictSame(acknowledgements.live, [2]);
+      // As often as waiters are looked at, and once more.
+      await sleep(500);
+      t.equal(settled, undefined);
+    });
+    await atAnotherTime(-3_600_000, async () => acknowledgements.heard(2, { ...question, without: [] }));
+    await held;
+    t.equal(settled, true);
   });
 
   // Seen to fail with a constant in the place of randomblob in schema.ts.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Challenges } from '../../daemon/http/challenges.js';
 import { assertProblem } from '../helpers/assert-problem.js';
+import { atAnotherTime } from '../helpers/clock.js';
 import { startCluster } from '../helpers/cluster.js';
 import { flipByte } from '../helpers/disk.js';
 import { type Answer, TestNode, type Uploaded } from '../helpers/node.js';
@@ -183,11 +184,11 @@ t.test('a node', async (t) => {
 });
 
 t.test('challenges', async (t) => {
-  const now = Date.now;
-  let time = now();
-  Date.now = () => time;
+  const { now } = performance;
+  let time = performance.now();
+  performance.now = () => time;
   t.teardown(() => {
-    Date.now = now;
+    performance.now = now;
   });
   const content = seeded(t).bytes(100_000);
   const root = t.testdir({ data: { '00': { '00': {} } } });
@@ -214,6 +215,12 @@ t.test('challenges', async (t) => {
     t.ok(await answer(soon));
     time += 2000;
     t.equal(await answer(late), undefined);
+  });
+
+  // Seen to fail with Date.now() in the place of performance.now() in challenges.ts.
+  await t.test('do not care about the time of day', async (t) => {
+    const challenge = await begin();
+    await atAnotherTime(3_600_000, async () => t.ok(await answer(challenge)));
   });
 
   // Seen to fail without dropOldest.
