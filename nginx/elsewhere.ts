@@ -117,6 +117,10 @@ export function tusElsewhere(settings: Settings): string {
   proxy_pass $fidfs_tus_origin$request_uri;
   proxy_http_version 1.1;
   proxy_set_header Host $fidfs_tus_host;
+  # The Host there is not the one that a browser's page came from. A page of another site cannot send pieces: tus
+  # takes headers and methods that browsers ask about first, and no node says yes.
+  proxy_set_header Origin "";
+  proxy_set_header Sec-Fetch-Site "";
   proxy_set_header Connection "";
   proxy_set_header X-Fidfs-Tus ${settings.serverId};
   proxy_connect_timeout 2s;

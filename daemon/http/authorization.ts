@@ -1,22 +1,60 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Settings } from '../config/settings.js';
+import { isFromOtherSite } from './cross-site.js';
 import { Problem } from './problems.js';
 
-/** A hook that lets a request pass when it carries the key; all pass when there is none. */
-export function authorization(key: string | undefined) {
-  const wanted = key === undefined ? undefined : Buffer.from(key);
-  return (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
-    const given = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '')?.[1];
-    if (!wanted || (given !== undefined && isSame(Buffer.from(given), wanted))) {
+/** A hook with a callback: an async one costs each upload a few microseconds more. */
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
+
+/** A hook that lets a request pass when it carries the key. */
+export function authorization(key: string): Hook {
+  const isKey = keyCheck(key);
+  return ({ headers }, reply, done) => {
+    const given = bearerToken(headers);
+    if (given !== undefined && isKey(given)) {
       done();
       return;
     }
-    reply.header('www-authenticate', 'Bearer realm="fidfs"');
-    done(new Problem('no-key', 'Send "Authorization: Bearer <key>"; "fidfs key" prints the key.'));
+    // RFC 6750, 3.1: the error code is for those who sent a token.
+    const code = given === undefined ? '' : ', error="invalid_token"';
+    reply.header('www-authenticate', `Bearer realm="fidfs"${code}`);
+    done(given === undefined ? noKey(headers) : wrongKey());
   };
 }
 
+/** The same where uploads need no key: all pass but what a browser sends for a page of another site. */
+export function openAuthorization(key: string, { publicUrl }: Pick<Settings, 'publicUrl'>): Hook {
+  const isKey = keyCheck(key);
+  return ({ headers }, _reply, done) => {
+    const given = bearerToken(headers);
+    const passes = !isFromOtherSite(headers, publicUrl) || (given !== undefined && isKey(given));
+    done(passes ? undefined : new Problem('cross-site', OTHER_SITE));
+  };
+}
+
+const OTHER_SITE =
+  'A browser sent this for a page of another site. Send it from a page of the host of this node (or of its publicUrl), or with the key.';
+
+function bearerToken({ authorization }: IncomingHttpHeaders): string | undefined {
+  return /^Bearer +([^ ]+)$/i.exec(authorization ?? '')?.[1];
+}
+
+function noKey({ authorization }: IncomingHttpHeaders): Problem {
+  const fault = authorization ? 'The Authorization header is not "Bearer <key>"' : 'Send "Authorization: Bearer <key>"';
+  return new Problem('no-key', `${fault}; "fidfs key" prints the key.`);
+}
+
+function wrongKey(): Problem {
+  return new Problem('wrong-key', 'This is not the key of this node; "fidfs key", run there, prints the right one.');
+}
+
 /** Takes the same time wherever the two differ. That the length shows is no secret: it tells nothing of the key. */
-function isSame(given: Buffer, wanted: Buffer): boolean {
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
+function keyCheck(key: string): (given: string) => boolean {
+  const wanted = Buffer.from(key);
+  return (text) => {
+    const given = Buffer.from(text);
+    return given.length === wanted.length && timingSafeEqual(given, wanted);
+  };
 }

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
 import { describeAll, type Node } from '../status.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
-import { authorization } from './authorization.js';
+import { authorization, openAuthorization } from './authorization.js';
 import { restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
@@ -33,8 +33,8 @@ export interface Server {
 export function createServer(node: Node, key: string, log: Logger): Server {
   const { store, settings, replication } = node;
   const metrics = createMetrics(node);
-  const authorize = authorization(settings.uploads === 'open' ? undefined : key);
   const authorizeAlways = authorization(key);
+  const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
   const challenges = new Challenges(store);
   const tus = new Tus(
     node,

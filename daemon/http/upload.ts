@@ -12,6 +12,7 @@ import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
 import { firstToTake, forwardUpload, ORIGIN_PARAMETER } from './forward.js';
+import { assertIsFile } from './media-type.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
 import { Problem } from './problems.js';
@@ -45,6 +46,7 @@ export async function upload(
   const { headers } = request;
   const parameters = readParameters(request.query);
   const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
+  assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
   const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
   if (elsewhere) {
     await forwardUpload(request, reply, elsewhere, origin, '/upload');

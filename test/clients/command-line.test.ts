@@ -37,10 +37,10 @@ t.test('clients of the command line', async (t) => {
       const runs: [names: string[], words: string[]][] = [
         [names, [...forms, '-F', 'comment=not a file', url]],
         [['small.jpg'], ['--data-binary', at('small.jpg'), `${url}?ext=jpg`]],
-        [['large.bin'], ['--data-binary', at('large.bin'), url]],
+        [['large.bin'], ['--data-binary', at('large.bin'), '-H', 'Content-Type: application/octet-stream', url]],
         [['large.bin'], ['-T', join(directory, 'large.bin'), `${url}?filename=large.bin`]],
         [['small.jpg'], ['-T', join(directory, 'small.jpg'), '-H', 'Transfer-Encoding: chunked', url]],
-        [['small.jpg'], ['-H', 'Expect: 100-continue', '--data-binary', at('small.jpg'), url]],
+        [['small.jpg'], ['-H', 'Expect: 100-continue', '--data-binary', at('small.jpg'), `${url}?filename=small.jpg`]],
         [['large.bin'], ['-H', 'Expect:', '-F', `file=${at('large.bin')}`, url]],
       ];
       const failed: unknown[] = [];

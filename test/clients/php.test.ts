@@ -34,7 +34,7 @@ t.test('the PHP of docs/clients.md stores files as they are', { skip: missing('p
       }
       const refused = await run('php', [script, node.origin, 'not-the-key', script]);
       t.equal(refused.status, 255);
-      t.match(refused.stdout + refused.stderr, /RuntimeException: fidfs: .*Upload key needed/);
+      t.match(refused.stdout + refused.stderr, /RuntimeException: fidfs: .*Wrong key/);
     });
   }
 });

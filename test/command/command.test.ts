@@ -133,7 +133,7 @@ t.test('the fidfs command', async (t) => {
     const { FIDFS_KEY: _, ...others } = node.env;
     t.match(await run('env', words, { ...others, FIDFS_KEY: 'another-key-0123456789' }), {
       status: 1,
-      stderr: /401.*fidfs key/,
+      stderr: /401 Wrong key: .*fidfs key/,
     });
     const unmade = { ...others, FIDFS_KEY: '', FIDFS_DATA: here('nowhere') };
     t.match(await run('env', [...fidfs, 'key'], unmade), {

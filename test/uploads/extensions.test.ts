@@ -1,7 +1,7 @@
 import t from 'tap';
 import { filesOn } from '../helpers/disk.js';
 import { MULTIPART, multipart } from '../helpers/multipart.js';
-import { TestNode, uploadedOf } from '../helpers/node.js';
+import { problemOf, TestNode, uploadedOf } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
 
 const node = await TestNode.start(t);
@@ -43,7 +43,13 @@ t.test('the extension comes from ?ext, else from ?filename, else from the media 
     ['', 'Image/PNG; charset=utf-8', '.png'],
     ['', 'audio/mpeg', '.mp3'],
     ['', 'application/octet-stream', ''],
-    ['', 'application/x-www-form-urlencoded', ''],
+    // What curl --data-binary and others call any body.
+    ['?ext=jpg', 'application/x-www-form-urlencoded', '.jpg'],
+    ['?filename=LICENSE', 'application/x-www-form-urlencoded', ''],
+    ['?ext=json', 'application/json', '.json'],
+    ['?filename=a.txt', 'application/json; charset=utf-8', '.txt'],
+    ['?ext=', 'application/json', ''],
+    ['', 'application/x-ndjson', ''],
     ['', 'application/x-unheard-of', ''],
     ['', 'no media type', ''],
   ];
@@ -89,5 +95,27 @@ t.test('an ?ext= that does not fit is 400, and nothing is kept', async (t) => {
   );
   t.equal(filesOn(node.storePath).length, before);
 });
+
+// Seen to fail without assertIsFile in upload.ts.
+t.test(
+  'the fields of a form, and JSON, are no files unless they are called so: 415, and nothing is kept',
+  async (t) => {
+    const before = filesOn(node.storePath).length;
+    const types = ['application/x-www-form-urlencoded', 'Application/X-WWW-Form-Urlencoded; charset=UTF-8'];
+    types.push('application/json', 'application/json;charset=utf-8', 'text/json', 'application/vnd.api+json');
+    const wrong: unknown[] = [];
+    for (const type of types) {
+      for (const method of ['POST', 'PUT'] as const) {
+        const headers = node.authorized({ 'content-type': type });
+        const answer = await node.request('/upload', { method, body: '{"file":{}}', headers });
+        const { detail } = problemOf(answer);
+        const says = /multipart\/form-data/.test(detail) && /\?ext=/.test(detail);
+        if (outcome(answer) !== '415 unsupported-media-type' || !says) wrong.push([type, outcome(answer), detail]);
+      }
+    }
+    t.strictSame(wrong, []);
+    t.equal(filesOn(node.storePath).length, before);
+  },
+);
 
 t.test('and afterwards nothing is wrong on the disk', (t) => node.assertClean(t));

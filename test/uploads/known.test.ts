@@ -122,7 +122,7 @@ t.test('a node', async (t) => {
     assertProblem(t, await ask(node, { ...good, ext: '../x' }), 400, 'bad-extension', 'an extension');
     assertProblem(t, await ask(node, 'x'.repeat(5000)), 413, 'too-large', 'a long body');
     assertProblem(t, await ask(node, 'x'.repeat(100_000)), 413, 'too-large', 'a longer one');
-    assertProblem(t, await ask(node, good, { authorization: 'Bearer x' }), 401, 'no-key', 'no key');
+    assertProblem(t, await ask(node, good, { authorization: 'Bearer x' }), 401, 'wrong-key', 'another key');
     assertProblem(t, await node.request('/upload/known', { method: 'GET' }), 405, 'method-not-allowed', 'GET');
   });
 

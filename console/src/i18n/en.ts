@@ -63,7 +63,9 @@ export const en = {
     failed: 'Failed',
   },
   problems: {
-    'no-key': 'The key is missing or wrong.',
+    'no-key': 'The key is missing.',
+    'wrong-key': 'The key is wrong.',
+    'cross-site': 'The server takes this only from pages of its own site.',
     'too-large': 'The file is larger than this server takes.',
     full: 'The server’s disks are full. Nothing was kept.',
     unavailable: 'The server is not available right now.',

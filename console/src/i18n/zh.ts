@@ -65,7 +65,9 @@ export const zh: Texts = {
     failed: '失败',
   },
   problems: {
-    'no-key': '缺少密钥或密钥错误。',
+    'no-key': '缺少密钥。',
+    'wrong-key': '密钥错误。',
+    'cross-site': '服务器只接受来自本站页面的请求。',
     'too-large': '文件超过了服务器允许的大小。',
     full: '服务器磁盘已满，没有保存任何内容。',
     unavailable: '服务器暂时不可用。',
