@@ -20,6 +20,8 @@ const FLUSH_SIZE = 32 * 2 ** 20;
 /** More often where a client waits for each piece: then little is left to flush at its end. */
 const RESUMABLE_FLUSH_SIZE = 2 * 2 ** 20;
 
+const DONE = Promise.resolve();
+
 let memoryInUse = 0;
 
 /** A file whose bytes have all arrived, in memory or in a temporary file, but which has no ID yet. */
@@ -48,17 +50,25 @@ type OnStable = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => void;
 /**
  * Takes a file's bytes as they come. Begins in memory; what grows beyond a small file moves to a temporary file, hashed
  * on the way and flushed as it grows. Either `finish` or `discard` must be called at the end.
+ *
+ * Whatever is done to the temporary file is a step of one queue: each begins when the one before has ended, and closing
+ * is the last. So nothing can reach the file, or another one that got its descriptor, behind the end.
  */
 export class IncomingFile {
   private size = 0;
   private chunks: Buffer[] = [];
   private held = 0;
   private temporary: PartialFile | undefined;
-  private writing: Promise<void> | undefined;
-  private flushing: Promise<void> | undefined;
+  /** Resolves when all steps so far have ended; never rejects. */
+  private steps = DONE;
+  private stepsLeft = 0;
+  /** A flush, which goes on beside later writes. Never rejects. */
+  private flushing = DONE;
+  private closing: Promise<void> | undefined;
   private unflushed = 0;
   private flushSize = FLUSH_SIZE;
   private onStable: OnStable = () => {};
+  /** The first failure: no step begins after it, and every later call throws it. */
   private failure: unknown;
 
   /**
@@ -88,6 +98,7 @@ export class IncomingFile {
   /** Takes the next bytes. When it returns a promise, no more should come before that has resolved. */
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.failure) throw this.failure;
+    if (this.closing) throw new Error('bytes came after the end of their file');
     this.size += chunk.length;
     this.chunks.push(chunk);
     this.held += chunk.length;
@@ -100,12 +111,15 @@ export class IncomingFile {
     this.temporary.digest.update(chunk);
     if (this.held < WRITE_SIZE) return undefined;
     // One write under way while the next megabyte arrives; beyond that the sender waits.
-    return this.writing ? this.writing.then(() => void this.writeOut()) : void this.writeOut();
+    const before = this.stepsLeft > 0 ? this.steps : undefined;
+    this.writeOut();
+    return before;
   }
 
   /** All bytes are here. */
   async finish(extension: string): Promise<ReceivedFile> {
     if (!this.temporary) {
+      if (this.failure) throw this.failure;
       const { size, chunks } = this;
       const release = () => this.releaseMemory();
       return { size, ...digestOf(chunks), content: chunks, extension, release };
@@ -116,32 +130,26 @@ export class IncomingFile {
     return { ...digest.finish(), content: { path, storePath }, extension, release };
   }
 
-  /** Ends for now: all that came is on stable storage. */
+  /** Ends for now: all that came is on stable storage. Rejects when any of it could not be written. */
   async suspend(): Promise<void> {
-    const { path, descriptor, storePath } = this.temporary as PartialFile;
-    try {
-      await this.writing;
-      await this.writeOut();
+    const { descriptor } = this.temporary as PartialFile;
+    this.writeOut();
+    this.step(async () => {
       await this.flushing;
-      if (this.failure) throw this.failure;
       futimesSync(descriptor, FILE_TIME, FILE_TIME);
       if (this.flushes) await fdatasyncAsync(descriptor);
-    } catch (error) {
-      throw error === this.failure ? error : storePath.temporaryFailed(path, error);
-    } finally {
-      await this.closeTemporary();
-    }
+    });
+    await this.close();
+    if (this.failure) throw this.failure;
   }
 
   /** The bytes are not wanted any more: nothing of them stays. */
   async discard(): Promise<void> {
+    this.failure ??= new Error('the file was given up');
     this.releaseMemory();
     if (!this.temporary) return;
-    const { path } = this.temporary;
-    await this.writing;
-    await this.flushing;
-    await this.closeTemporary();
-    rmSync(path, { force: true });
+    await this.close();
+    rmSync(this.temporary.path, { force: true });
   }
 
   private releaseMemory(): void {
@@ -158,34 +166,49 @@ export class IncomingFile {
     for (const chunk of this.chunks) digest.update(chunk);
   }
 
-  /** Starts to write what has been collected. The promise never rejects: a failure is kept for the next call. */
+  /** The next step writes what has been collected. */
   private writeOut(): Promise<void> {
-    const { descriptor, path, storePath, digest } = this.temporary as PartialFile;
+    const { descriptor, digest } = this.temporary as PartialFile;
     const { size, crc32 } = digest; // of all that is written with this
     const bytes = this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks);
     this.chunks = [];
     this.held = 0;
-    const fail = (error: unknown) => {
-      this.failure ??= storePath.temporaryFailed(path, error);
-    };
-    this.writing = writeAll(descriptor, bytes).then(() => {
-      this.writing = undefined;
+    return this.step(async () => {
+      await writeAll(descriptor, bytes);
       this.unflushed += bytes.length;
-      if (!this.flushes || this.unflushed < this.flushSize) return undefined;
+      if (!this.flushes || this.unflushed < this.flushSize) return;
       this.unflushed = 0;
-      const earlier = this.flushing;
-      this.flushing = fdatasyncAsync(descriptor).then(() => this.onStable({ size, crc32 }), fail);
-      return earlier;
-    }, fail);
-    return this.writing;
+      await this.flushing;
+      this.flushing = fdatasyncAsync(descriptor)
+        .then(() => this.onStable({ size, crc32 }))
+        .catch(this.fail);
+    });
   }
 
-  private async closeTemporary(): Promise<void> {
-    if (!this.temporary || this.temporary.descriptor < 0) return;
-    const { descriptor } = this.temporary;
-    this.temporary.descriptor = -1;
-    await closeAsync(descriptor);
+  /** Does something to the temporary file after all that was asked for before; not at all when that failed. */
+  private step(run: () => Promise<void>): Promise<void> {
+    this.stepsLeft++;
+    this.steps = this.steps
+      .then(() => (this.failure ? undefined : run()))
+      .catch(this.fail)
+      .then(() => {
+        this.stepsLeft--;
+      });
+    return this.steps;
   }
+
+  /** Closes the temporary file, once, when nothing is done to it any more. */
+  private close(): Promise<void> {
+    const { descriptor } = this.temporary as PartialFile;
+    const end = () => this.flushing.then(() => closeAsync(descriptor)).catch(this.fail);
+    this.closing ??= this.steps.then(end);
+    return this.closing;
+  }
+
+  private readonly fail = (error: unknown): void => {
+    const { storePath, path } = this.temporary as PartialFile;
+    this.failure ??= storePath.temporaryFailed(path, error);
+  };
 }
 
 /** In the pieces in which it came: to join them first costs more than to go through them. */
