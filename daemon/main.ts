@@ -20,6 +20,9 @@ import { Store, type Warn } from './store/store.js';
 import { StorePath } from './store/store-path.js';
 import { watchPromises } from './watch.js';
 
+/** How long a daemon whose supervisor was killed may take to stop. */
+const ORPHAN_MILLISECONDS = 30_000;
+
 /** What the daemon tells the process that started it. */
 export type DaemonMessage =
   | { type: 'ready'; keyMade: boolean }
@@ -150,7 +153,12 @@ async function main(): Promise<void> {
       );
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOnce);
-    process.on('disconnect', stopOnce);
+    // Who started it is gone, and nobody else ends it where that takes too long.
+    process.on('disconnect', () => {
+      stopOnce();
+      const late = () => die('the daemon could not stop in time', new Error('its supervisor was killed'));
+      setTimeout(late, ORPHAN_MILLISECONDS).unref();
+    });
     process.on('message', (message) => {
       if (message === 'drain') void drain().then(() => tell({ type: 'drained' }));
     });

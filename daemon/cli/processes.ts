@@ -10,8 +10,8 @@ import { type Address, formatAddress, type Settings } from '../config/settings.j
 import { CommandFailed } from './errors.js';
 import type { Owner } from './owner.js';
 
-/** How long an nginx of an earlier start may take to end. */
-const LEFT_OVER_SECONDS = 10;
+/** How long nginx and the daemon of an earlier start may take to end. */
+export const LEFT_OVER_SECONDS = 10;
 
 /** Where a client on this machine reaches a listening address. */
 export function reachable({ host, port }: Address): Address {
@@ -68,8 +68,13 @@ export async function end(
 
 /** Signals a process group; nothing happens when all of it has ended. */
 export function signalGroup(group: number, signal: NodeJS.Signals): void {
+  signalProcess(-group, signal);
+}
+
+/** Signals a process; nothing happens when it has ended. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-group, signal);
+    process.kill(pid, signal);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
   }
@@ -109,15 +114,26 @@ function membersOf(group: number): string[] {
     .map((pid) => readText(`/proc/${pid}/cmdline`));
 }
 
-function isAliveIn(pid: string, group: number): boolean {
-  // The program's name, in parentheses, may hold anything.
-  const [state = 'X', , named] = readText(`/proc/${pid}/stat`)
-    .replace(/^.*\) /s, '')
-    .split(' ');
-  return Number(named) === group && state !== 'Z' && state !== 'X';
+function isAliveIn(pid: string, wanted: number): boolean {
+  const { state, group } = processState(pid);
+  return group === wanted && isRunning(state);
 }
 
-function readText(file: string): string {
+/** How a process is, whose child it is, and its process group; an empty state when there is none. */
+export function processState(pid: string): { state: string; parent: number; group: number } {
+  // The program's name, in parentheses, may hold anything.
+  const [state = 'X', parent, group] = readText(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return { state, parent: Number(parent), group: Number(group) };
+}
+
+export function isRunning(state: string): boolean {
+  return state !== '' && state !== 'Z' && state !== 'X';
+}
+
+/** A file of /proc; empty when there is none (any more). */
+export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {

@@ -12,6 +12,7 @@ import type { RemovedFile, StoredFile } from '../store/records.js';
 import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
 
@@ -37,6 +38,7 @@ export interface RebuildReport {
  */
 export async function rebuild(settings: Settings): Promise<RebuildReport> {
   enterDataDirectory(settings);
+  await stopLeftOverDaemon(settings.data);
   const unlock = lockDataDirectory(settings.data);
   try {
     const database = join(settings.data, 'index.db');

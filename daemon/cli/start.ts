@@ -10,6 +10,7 @@ import { formatAddress, loadSettings, type Settings } from '../config/settings.j
 import type { DaemonMessage } from '../main.js';
 import { version } from '../version.js';
 import { CommandFailed } from './errors.js';
+import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { asOwner, type Owner, ownerOf } from './owner.js';
 import {
   assertFree,
@@ -63,6 +64,7 @@ class Supervisor {
     // Nobody reads any more: that is no reason to stop serving.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     try {
+      await stopLeftOverDaemon(this.settings.data);
       const keyMade = await this.startDaemon();
       await stopLeftOverNginx(nginxDirectory(this.settings));
       await assertFree(this.settings.listen);
@@ -85,7 +87,7 @@ class Supervisor {
     const { main, ...program } = daemonProgram();
     // In a process group of its own: Ctrl-C is for the supervisor, which stops both in order.
     const options = { ...identity, ...program, detached: true, stdio: 'inherit' } as const;
-    const daemon = fork(main, [this.configuration ?? ''], options);
+    const daemon = fork(main, [this.configuration ?? '', String(process.pid)], options);
     this.daemon = daemon;
     const started = performance.now();
     const message = await new Promise<Exclude<DaemonMessage, { type: 'drained' }>>((done) => {

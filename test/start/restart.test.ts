@@ -1,7 +1,10 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
+import { Load } from '../helpers/load.js';
 import { commandLine, TestNode } from '../helpers/node.js';
+import { seeded } from '../helpers/random.js';
 
 /** The process ids of a node's nginx, master first. */
 function nginxPids(node: TestNode): number[] {
@@ -88,4 +91,36 @@ t.test('a daemon ends with its supervisor even when nobody reads its log any mor
   // Seen to fail (it never ended, and kept the lock) with pino's own buffered destination.
   await node.until(() => commandLine(daemon) === '', 'ended');
   await node.start();
+});
+
+// Seen to fail ("another fidfs is at work") without stopLeftOverDaemon, and (it never ended) without its SIGKILL.
+t.test('a start right after the supervisor was killed succeeds, whatever the orphaned daemon was doing', async (t) => {
+  const node = await TestNode.start(t);
+  // An upload without an end: the daemon waits for it.
+  const endless = request(`${node.origin}/upload?ext=bin`, {
+    ...{ method: 'POST', headers: node.authorized({ 'transfer-encoding': 'chunked' }), agent: false },
+  });
+  endless.on('error', () => {}); // cut off
+  endless.write(Buffer.alloc(3_000_000, 'a'));
+  await node.until(() => readdirSync(join(node.storePath, 'tmp')).length > 0, 'receiving');
+  const load = new Load(node, seeded(t), { clients: 2 });
+  load.start();
+  await node.until(() => load.count(201) > 20, 'loaded');
+  const pids = node.pids();
+  process.kill(node.pid, 'SIGKILL');
+  await node.start();
+  await load.stop();
+  endless.destroy();
+  t.strictSame(
+    pids.filter((pid) => commandLine(pid) !== ''),
+    [],
+    'nothing is left of the first',
+  );
+  for (const id of load.promised().stored.keys()) {
+    if ((await node.get(id)).status !== 200) t.fail('what was acknowledged is lost', { id });
+  }
+  t.match(node.log, 'a daemon outlived its start');
+  const second = await node.command('start');
+  t.match(second, { status: 1, stderr: /another fidfs is at work on/ }, 'one whose supervisor runs is left alone');
+  t.equal((await node.get('/readyz')).status, 200);
 });
