@@ -46,6 +46,12 @@ export interface UploadedFile {
   copies: number;
 }
 
+/** A deletion that fewer nodes know of than are wanted. */
+export interface Deletion {
+  copies: number;
+  wanted: number;
+}
+
 /** Talks to a node as any client does. Methods reject with CommandFailed. */
 export class Client {
   private readonly origin: string;
@@ -132,9 +138,12 @@ export class Client {
     }
   }
 
-  async delete(id: string): Promise<void> {
+  /** Undefined when the deletion is durable on as many nodes as a copy would be, else on how many it is. */
+  async delete(id: string): Promise<Deletion | undefined> {
     const answer = await this.send(`${this.origin}/${id}`, { method: 'DELETE', headers: this.headers({}) });
+    if (answer.statusCode === 202) return (await answer.body.json()) as Deletion;
     await answer.body.dump();
+    return undefined;
   }
 
   async status(): Promise<Status> {

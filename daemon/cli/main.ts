@@ -145,8 +145,14 @@ remote('delete <id...>', 'Delete files for good.', [
   const client = new Client(loadSettings(options.config), options.server);
   const act = async (id: string) => {
     fileId.decode(id);
-    await client.delete(id);
-    return { id, deleted: true };
+    const deletion = await client.delete(id);
+    if (deletion && !options.json) {
+      const { copies, wanted } = deletion;
+      process.stderr.write(
+        `fidfs: ${id}: ${copies} of ${wanted} nodes know of the deletion so far; the others are told when they are back\n`,
+      );
+    }
+    return { id, deleted: true, ...(deletion && { copies: deletion.copies, wanted: deletion.wanted }) };
   };
   await forEach(ids, options, act, ({ id }) => `deleted ${id}\n`);
 });

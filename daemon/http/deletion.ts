@@ -1,12 +1,18 @@
 import type { FastifyReply } from 'fastify';
-import type { FileId } from '../../file-id/file-id.js';
+import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { Member } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
 import { forwardDeletion } from './forward.js';
 import { Problem } from './problems.js';
 
-/** Deletes a file of any group, and answers 204 when it is gone from the nodes that can be reached. */
+const ASK_MILLISECONDS = 3000;
+
+/**
+ * Deletes a file of any group. Answers 204 when the deletion is durable on as many nodes as `copies`, 202 when on fewer.
+ * Rejects with a Problem.
+ */
 export async function deleteAnywhere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
   const { cluster } = node;
   if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node);
@@ -16,56 +22,92 @@ export async function deleteAnywhere(id: FileId, text: string, reply: FastifyRep
     text,
     reply,
     [...members].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
+    node.settings,
   );
 }
 
 /** Deletes a file of this node's group. What is not here may be on a node that has not been followed yet. */
-export async function deleteHere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<void> {
+export async function deleteHere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
   const { store, replication } = node;
-  const removed = (await store.remove(id)) ?? (await deleteElsewhere(id, text, node));
-  if (removed) await replication.spread(removed);
-  reply.code(204).send();
+  const removed = await store.remove(id);
+  if (removed) return confirm(text, reply, await replication.spread(removed), node);
+  if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
+  return deleteElsewhere(id, text, reply, node);
 }
 
 /** The same, for a client: where the disk of this node takes no deletions now, another node does it. */
 async function deleteHereOrByPeer(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
   try {
-    await deleteHere(id, text, reply, node);
-    return reply;
+    return await deleteHere(id, text, reply, node);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
     if (!(error instanceof StoreError) || others.length === 0) throw error;
-    return forwardDeletion(text, reply, others);
+    return forwardDeletion(text, reply, others, node.settings);
   }
 }
 
+/** Answers a deletion that is durable on so many nodes. */
+function confirm(id: string, reply: FastifyReply, copies: number, { settings }: Node): FastifyReply {
+  if (copies >= settings.copies) return reply.code(204).send();
+  const body = `${JSON.stringify({ id, copies, wanted: settings.copies })}\n`;
+  return reply.code(202).type('application/json').send(Buffer.from(body));
+}
+
+/**
+ * A file that is deleted already: not found. A client that was told 202 learns from the same request what has become of
+ * that, from any node and as often as it likes: 202 for as long as too few nodes know of the deletion.
+ */
+async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+  const { copies } = node.settings;
+  if (copies === 1) throw notFound();
+  await node.replication.spreading(fileId.keyOf(id.name));
+  // This node may have it from a peer, and on its way to the disk.
+  await node.store.writer.commit({});
+  const answers = await askGroup(text, node);
+  const known = 1 + answers.filter(({ deleted }) => deleted).length;
+  if (known >= copies) throw notFound();
+  return confirm(text, reply, known, node);
+}
+
 /** Finds a peer that has the file. Where it has a record of it, the file is deleted here, for all nodes. */
-async function deleteElsewhere(id: FileId, text: string, { cluster, store, replication }: Node) {
-  if (store.isDeleted(id)) throw notFound();
-  const answers = await Promise.all(
-    cluster.group.map(async ({ client }) => {
-      const told = await client.askJson('/holds', { query: { id: text }, timeout: 3000 }).catch((error: unknown) => {
-        if (error instanceof PeerError) return undefined;
-        throw error;
-      });
-      return { client, holds: (told as { holds?: unknown } | undefined)?.holds };
-    }),
-  );
+async function deleteElsewhere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+  const { cluster, store, replication, settings } = node;
+  const answers = await askGroup(text, node);
   if (answers.some(({ holds }) => holds === 'record')) {
     const removed = await store.remove(id, true);
-    if (!removed) throw notFound();
-    return removed;
+    if (removed) return confirm(text, reply, await replication.spread(removed), node);
+    throw notFound();
   }
   // A foreign file that only another node has: that one deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) {
-    await foreign.client.ask('/file', { method: 'DELETE', query: { id: text } });
-    return undefined;
-  }
-  if (answers.some(({ holds }) => holds === undefined) || replication.lag !== undefined) {
+  if (foreign) return forwardDeletion(text, reply, [foreign.member], settings);
+  if (answers.length < cluster.group.length || replication.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }
   throw notFound();
+}
+
+interface Told {
+  member: Member;
+  /** As `Store.holds`. */
+  holds: unknown;
+  /** Whether its deletion is durable there. */
+  deleted: boolean;
+}
+
+/** What the other nodes of the group know of a file; those that cannot be asked are left out. */
+async function askGroup(text: string, { cluster }: Node): Promise<Told[]> {
+  const answers = cluster.group.map(async (member) => {
+    try {
+      const options = { query: { id: text }, timeout: ASK_MILLISECONDS };
+      const { holds, deleted } = (await member.client.askJson('/holds', options)) as Record<string, unknown>;
+      return [{ member, holds, deleted: deleted === true }];
+    } catch (error) {
+      if (error instanceof PeerError) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all(answers)).flat();
 }
 
 function notFound(): Problem {

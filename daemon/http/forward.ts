@@ -3,10 +3,14 @@ import type { Dispatcher } from 'undici';
 import type { Member } from '../cluster/cluster.js';
 import { parseHello } from '../cluster/hello.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
+import type { Settings } from '../config/settings.js';
 import { Problem } from './problems.js';
 
 /** An upload is answered after its copies were made. In milliseconds. */
 const ANSWER_MILLISECONDS = 300_000;
+
+/** A deletion is answered when its copies were made, or were not made in time, and so much later at the most. */
+const DELETION_MILLISECONDS = 10_000;
 
 const HELLO_MILLISECONDS = 1000;
 
@@ -69,13 +73,15 @@ export async function forwardDeletion(
   id: string,
   reply: FastifyReply,
   members: readonly Member[],
+  { copyTimeout }: Pick<Settings, 'copyTimeout'>,
 ): Promise<FastifyReply> {
+  const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
   const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
   const failures: unknown[] = [];
   for (const { client } of members) {
     try {
       const headers = { authorization: client.authorization('DELETE', target) };
-      const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout: 10_000 });
+      const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout });
       if (answer.statusCode < 500) return await pass(answer, reply);
       await answer.body.dump();
     } catch (error) {

@@ -88,14 +88,19 @@ export function addPeerRoutes(
     return namesIn(places, { group: settings.group, index, paths: store.paths });
   });
 
-  server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => ({ holds: store.holds(idOf(request)) ?? null }));
+  server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => {
+    const id = idOf(request);
+    const deleted = id.kind !== 'trunk' && store.isDeleted(id);
+    // Whoever asks counts on it: what is recorded is durable with the next sync.
+    if (deleted) await store.writer.commit({});
+    return { holds: store.holds(id) ?? null, deleted };
+  });
 
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
     available();
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
-    await deleteHere(id, (request.query as { id: string }).id, reply, node);
-    return reply;
+    return deleteHere(id, (request.query as { id: string }).id, reply, node);
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {

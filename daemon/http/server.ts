@@ -138,8 +138,12 @@ export function createServer(node: Node, key: string, log: Logger): Server {
       if (error instanceof Problem && error.problem === 'not-found') metrics.deletions.inc({ result: 'not-found' });
       throw error;
     }
-    metrics.deletions.inc({ result: 'deleted' });
-    log.info({ requestId: request.id, id: text }, 'deleted');
+    const { statusCode } = reply;
+    const result = statusCode === 202 ? 'accepted' : statusCode < 300 ? 'deleted' : 'not-found';
+    metrics.deletions.inc({ result });
+    if (result === 'deleted') log.info({ requestId: request.id, id: text }, 'deleted');
+    if (result === 'accepted')
+      log.warn({ requestId: request.id, id: text }, 'deleted; fewer nodes than promised know of it so far');
     return reply;
   });
 

@@ -15,6 +15,8 @@ import { decodeLog, ENCLOSED_FILE, type LogPage, PAGE_LIMIT, type PageFile } fro
 /** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
 const WAIT_MILLISECONDS = 20_000;
 const FETCHING_MILLISECONDS = 1000;
+/** Who lacks more than this of what a log has told does not say what it holds. */
+const WITHOUT_LIMIT = 50_000;
 const LONGEST_PAUSE_MILLISECONDS = 5000;
 
 /** The rooms and helpers that all followers of a node share. */
@@ -60,8 +62,8 @@ export class Follower {
   hasCompared = false;
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
-  /** Deletions of the peer that are not durable here yet. */
-  private unremoved: RemovedFile[] = [];
+  /** Deletions of the peer that are not durable here yet, with their numbers in its log. */
+  private unremoved: { number: number; file: RemovedFile }[] = [];
   /** Up to here it cannot say what it holds: large files that a comparison found may still be under way. */
   private from = 0;
   /** Why it does not follow now, for people. */
@@ -143,10 +145,10 @@ export class Follower {
     const fetching = fetcher.underWay(this.id);
     const wait = fetching.length > 0 ? FETCHING_MILLISECONDS : WAIT_MILLISECONDS;
     const { incarnation = '', number: after = 0 } = cursor ?? {};
-    const without = index.missing.numbersOf(this.id);
-    const body = Buffer.from(
-      JSON.stringify({ incarnation, from: this.from, after, without, fetching, wait: this.caughtUp ? wait : 0 }),
-    );
+    const without = [...index.missing.numbersOf(this.id), ...this.unremoved.map(({ number }) => number)];
+    const isTooLong = without.length > WITHOUT_LIMIT;
+    const held = isTooLong ? { from: after, without: [] } : { from: this.from, without };
+    const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
     return this.member.client.ask('/log', {
       ...{ method: 'POST', body, timeout: WAIT_MILLISECONDS + 10_000, limit: PAGE_LIMIT },
       signal: this.question.signal,
@@ -170,10 +172,10 @@ export class Follower {
     const numbers = new Map<FileRecord, number>();
     const wanted: Copy[] = [];
     const lacking: FailedCopy[] = [];
-    const removed: RemovedFile[] = [];
+    const removed: { number: number; file: RemovedFile }[] = [];
     for (const entry of log.entries) {
       if ('removed' in entry) {
-        removed.push(this.toRemoved(entry.removed, entry.foreign));
+        removed.push({ number: entry.number, file: this.toRemoved(entry.removed, entry.foreign) });
         continue;
       }
       const record = toRecord(entry, group);
@@ -195,7 +197,7 @@ export class Follower {
         for (const { copy, reason } of [...lacking, ...failed]) {
           index.missing.add(copy, { peer: this.id, number: numbers.get(copy) ?? 0, reason });
         }
-        for (const { key } of removed) index.missing.remove(key);
+        for (const { file } of removed) index.missing.remove(file.key);
         index.operations.moveCursor(this.id, cursor);
         if (lacking.length + failed.length > 0) fetcher.wake();
       },
@@ -211,11 +213,11 @@ export class Follower {
     const removed = this.unremoved;
     if (removed.length === 0) return;
     this.unremoved = [];
-    for (const storePath of new Set(removed.map((file) => file.storePath))) {
-      const here = removed.filter((file) => file.storePath === storePath);
+    for (const storePath of new Set(removed.map(({ file }) => file.storePath))) {
+      const here = removed.filter(({ file }) => file.storePath === storePath);
       const failed = () => void this.unremoved.push(...here);
       if (this.parts.copies.isAway(storePath)) failed();
-      else await this.parts.copies.take({ copies: [], removed: here }).catch(failed);
+      else await this.parts.copies.take({ copies: [], removed: here.map(({ file }) => file) }).catch(failed);
     }
   }
 

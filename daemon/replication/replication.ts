@@ -50,6 +50,8 @@ export class Replication {
   private urgent = new AbortController();
   /** Whether, once since the start, no file was left to be fetched that a comparison had found. */
   private hasFilled = false;
+  /** Deletions that are waited for, by their keys in hex. */
+  private readonly deletions = new Map<string, Promise<void>>();
   private downTimer: NodeJS.Timeout | undefined;
   /** In milliseconds of `performance.now()`. */
   private lastDown = Number.NEGATIVE_INFINITY;
@@ -151,23 +153,43 @@ export class Replication {
     return this.acknowledgements.wait(numbersOf(files), copies - 1, copyTimeout);
   }
 
-  /** On how many nodes a file is durable. */
-  copiesOf({ operation }: StoredFile): number {
+  /** On how many nodes a file, or its deletion, is durable. */
+  copiesOf({ operation }: Pick<StoredFile | RemovedFile, 'operation'>): number {
     return 1 + (operation === undefined ? 0 : this.acknowledgements.holders(operation));
   }
 
   /**
-   * Resolves when the peers that can be reached have deleted a file too, or have taken too long. As many as would hold a
-   * copy are waited for as copies are: were this node destroyed now, the deletion would have to be on the others.
+   * Resolves when the peers that can be reached have deleted a file too, or have taken too long, with on how many nodes the
+   * deletion is durable. As many as would hold a copy are waited for as copies are: were this node destroyed now, the
+   * deletion would have to be on the others.
    */
-  async spread(removed: RemovedFile): Promise<void> {
+  async spread(removed: RemovedFile): Promise<number> {
+    const key = removed.key.toString('hex');
+    const spreading = this.waitForDeletion(removed);
+    this.deletions.set(key, spreading);
+    try {
+      await spreading;
+    } finally {
+      this.deletions.delete(key);
+    }
+    return this.copiesOf(removed);
+  }
+
+  /** Resolves when nobody waits for this deletion any more. */
+  async spreading(key: Buffer): Promise<void> {
+    await this.deletions.get(key.toString('hex'));
+  }
+
+  private async waitForDeletion(removed: RemovedFile): Promise<void> {
     const { settings, cluster } = this.parts;
+    const { storePath } = removed;
     const numbers = numbersOf([removed]);
-    const reachable = cluster.group.filter((member) => !isGone(member)).length;
-    const needed = Math.min(settings.copies - 1, reachable);
+    const reachable = cluster.group.filter((member) => !isGone(member));
+    // Who has not got the disk now cannot write the deletion down.
+    const able = reachable.filter(({ hello }) => hello?.well.includes(storePath) !== false).length;
     await Promise.all([
-      this.acknowledgements.wait(numbers, needed, settings.copyTimeout),
-      this.acknowledgements.wait(numbers, reachable, DELETION_PATIENCE),
+      this.acknowledgements.wait(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),
+      this.acknowledgements.wait(numbers, reachable.length, DELETION_PATIENCE),
     ]);
   }
 

@@ -94,10 +94,10 @@ export class Copies {
     }
   }
 
-  /** Whether a store path that was there at the start is not now: what is on it cannot be deleted. */
+  /** Whether a store path takes no deletions now: what is on it cannot be deleted. */
   isAway(storePath: number): boolean {
     const path = this.paths[storePath];
-    return path?.isOpen === true && path.trouble !== undefined;
+    return !path?.isOpen || path.trouble !== undefined;
   }
 
   /** A temporary link to a file of this node with the same content; undefined when there is none on that store path. */

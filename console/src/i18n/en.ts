@@ -122,6 +122,8 @@ export const en = {
     confirm: 'Delete for good',
     keep: 'Keep it',
     removed: 'Deleted.',
+    accepted: (copies: string, wanted: string) =>
+      `Deleted. ${copies} of ${wanted} nodes know of it so far; the others are told when they are back.`,
     removedBefore: 'It was gone already.',
   },
   cluster: {

@@ -119,6 +119,8 @@ export const zh: Texts = {
     confirm: '永久删除',
     keep: '保留',
     removed: '已删除。',
+    accepted: (copies, wanted) =>
+      `已删除。目前 ${wanted} 个节点中有 ${copies} 个知道此删除，其余节点恢复后会得到通知。`,
     removedBefore: '它之前就已不存在。',
   },
   cluster: {

@@ -1,5 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
+import { count } from '../../format';
 import { asFailure, type Failure } from '../../http/failure';
 import { request } from '../../http/request';
 import { texts } from '../../i18n';
@@ -16,12 +17,23 @@ interface Properties {
   deleted: () => void;
 }
 
+/** What a 202 says: that so few nodes know of the deletion so far. */
+interface Accepted {
+  copies: number;
+  wanted: number;
+}
+
 /** Deletes a file, after a question. */
 export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
   const text = texts.value.file;
   const isAsking = useSignal(false);
-  const result = useSignal<'removed' | 'removedBefore' | undefined>(undefined);
+  const result = useSignal<'removed' | 'accepted' | 'removedBefore' | undefined>(undefined);
+  const accepted = useSignal<Accepted | undefined>(undefined);
   const failure = useSignal<Failure | undefined>(undefined);
+  const words = () => {
+    if (accepted.value) return text.accepted(count(accepted.value.copies), count(accepted.value.wanted));
+    return result.value === 'removedBefore' ? text.removedBefore : text.removed;
+  };
   const close = () => {
     isAsking.value = false;
   };
@@ -29,22 +41,23 @@ export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
     close();
     failure.value = undefined;
     try {
-      await request(pathOf(id), { method: 'DELETE' });
-      result.value = 'removed';
+      const answer = await request(pathOf(id), { method: 'DELETE' });
+      if (answer.status === 202) accepted.value = (await answer.json()) as Accepted;
+      result.value = accepted.value ? 'accepted' : 'removed';
     } catch (error) {
       const reason = asFailure(error);
       if (reason.status === 404) result.value = 'removedBefore';
       else failure.value = reason;
     }
     if (!result.value) return;
-    announce(text[result.value]);
+    announce(words());
     deleted();
   };
   return (
     <>
       {result.value && (
         <p class="notice" data-result={result.value}>
-          {text[result.value]}
+          {words()}
         </p>
       )}
       {failure.value && <FailureNotice failure={failure.value} />}

@@ -1,0 +1,104 @@
+import { rmSync } from 'node:fs';
+import t from 'tap';
+import { createCluster, holds, ready, startAll } from '../helpers/cluster.js';
+import { type Answer, commandLine, type TestNode } from '../helpers/node.js';
+
+type Three = [TestNode, TestNode, TestNode];
+
+/** What a 202 says. */
+function accepted(answer: Answer): unknown {
+  return { status: answer.status, ...JSON.parse(String(answer.body)) };
+}
+
+/** Kills a node at once, and takes its disks away. */
+async function destroy(node: TestNode): Promise<void> {
+  const pids = node.pids();
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
+  await node.until(() => pids.every((pid) => commandLine(pid) === ''), 'ended');
+  rmSync(node.data, { recursive: true });
+}
+
+t.test('in a group of three nodes with two copies', async (t) => {
+  const env = { FIDFS_COPY_TIMEOUT: '2s' };
+  const nodes = (await createCluster(t, { groups: ['group1', 'group1', 'group1'], env })) as Three;
+  const [a, b, c] = nodes;
+  await startAll(nodes);
+  const ids = await Promise.all(Array.from({ length: 5 }, async () => (await a.upload(Buffer.from('bytes'))).id));
+  for (const node of nodes) await holds(node, ids);
+  const [first, second, third, fourth, fifth] = ids as [string, string, string, string, string];
+  /** The same request again, until the deletion is known to enough nodes. */
+  const isProof = (node: TestNode, id: string) =>
+    node.until(async () => (await node.delete(id)).status === 404, `sure of the deletion of ${id}`);
+
+  // Seen to fail (202 for one of them) without `spreading` in deleteAgain.
+  await t.test(
+    'of many who delete a file at once, one is told that it is deleted, the others that it is not there',
+    async (t) => {
+      const answers = await Promise.all(Array.from({ length: 8 }, () => a.delete(first)));
+      const statuses = answers.map(({ status }) => status).sort();
+      t.strictSame(statuses, [204, ...Array(7).fill(404)]);
+      for (const node of nodes) t.equal((await node.delete(first)).status, 404);
+    },
+  );
+
+  // Seen to fail (204) with spread() waiting for the deletions of others and not saying on how many nodes they are.
+  await t.test('a deletion that too few nodes confirm in time is 202, and 404 when they have it', async (t) => {
+    const stalled = [b, c].map((node) => node.daemonPid());
+    for (const pid of stalled) process.kill(pid, 'SIGSTOP');
+    const started = performance.now();
+    const answer = await a.delete(second);
+    t.strictSame(accepted(answer), { status: 202, id: second, copies: 1, wanted: 2 });
+    t.equal(answer.headers['content-type'], 'application/json');
+    t.ok(performance.now() - started >= 2000, 'after copyTimeout');
+    t.notOk(a.hasFile(second), 'and here it is deleted');
+    for (const pid of stalled) process.kill(pid, 'SIGCONT');
+    // Seen to fail (404 at once, by a) without deleteAgain, and (202 for ever) without `deleted` in the answers of peers.
+    for (const node of nodes) await isProof(node, second);
+    for (const node of nodes) t.notOk(node.hasFile(second));
+    for (const node of nodes) await ready(node);
+  });
+
+  await t.test(
+    'a 204 survives the loss of its node in the same moment, with a node away that has the file',
+    async (t) => {
+      await c.stop();
+      t.equal((await a.delete(third)).status, 204);
+      await destroy(a);
+      t.ok(c.hasFile(third));
+      await c.start();
+      // Seen to fail with `return confirm(…, settings.copies)` before the wait in deleteHere.
+      await c.until(() => !c.hasFile(third), 'rid of it');
+      await a.start();
+      for (const node of nodes) await ready(node);
+      for (const node of nodes) t.equal((await node.get(third)).status, 404);
+    },
+  );
+
+  await t.test(
+    'with both others down a deletion is 202 at once, says so each time, and the command does',
+    async (t) => {
+      await Promise.all([b.stop(), c.stop()]);
+      await a.until(async () => (await a.get('/readyz')).status === 503, 'aware of it');
+      const one = { status: 202, id: fourth, copies: 1, wanted: 2 };
+      t.strictSame(accepted(await a.delete(fourth)), one);
+      t.strictSame(accepted(await a.delete(fourth)), one, 'and again');
+      const { status, stdout, stderr } = await a.command('delete', fifth);
+      t.match({ status, stdout }, { status: 0, stdout: `deleted ${fifth}\n` });
+      t.match(stderr, /1 of 2 nodes know of the deletion so far/);
+      const { stdout: again } = await a.command('delete', '--json', fifth);
+      t.match(JSON.parse(again), [{ id: fifth, deleted: true, copies: 1, wanted: 2 }]);
+      const metrics = String((await a.get('/metrics')).body);
+      t.match(metrics, /fidfs_deletions_total\{result="accepted"\} 4/);
+      t.match(metrics, /fidfs_under_copied_operations 2/);
+
+      await b.start();
+      await isProof(a, fourth);
+      await isProof(b, fifth);
+      // Now it is what a 204 is.
+      await destroy(a);
+      await c.start();
+      await c.until(() => !c.hasFile(fourth) && !c.hasFile(fifth), 'rid of both');
+      for (const node of [b, c]) t.notOk(node.hasFile(fourth));
+    },
+  );
+});
