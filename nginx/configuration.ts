@@ -7,6 +7,7 @@ import { consolePage } from './console.js';
 import { downloads } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
+import { quoted, quotedInclude } from './quote.js';
 
 /*
  * nginx's configuration, in two pieces that anybody's nginx can include, and a whole one around them.
@@ -22,7 +23,7 @@ const JS_DIRECTORY = fileURLToPath(new URL('../njs', import.meta.url));
 
 function storePathMap(settings: Settings): string {
   return settings.storePaths
-    .map((root, number) => `  ${(number + 0x100).toString(16).toUpperCase().slice(1)} "${root}/data";`)
+    .map((root, number) => `  ${(number + 0x100).toString(16).toUpperCase().slice(1)} ${quoted(`${root}/data`)};`)
     .join('\n');
 }
 
@@ -30,7 +31,7 @@ function storePathMap(settings: Settings): string {
 export function httpInclude(settings: Settings): string {
   const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
-js_path "${JS_DIRECTORY}/";
+js_path ${quoted(`${JS_DIRECTORY}/`)};
 js_set $fidfs_last_modified fidfs.lastModified;
 js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
@@ -66,7 +67,7 @@ map $sent_http_content_type $fidfs_active {
   default "";${settings.activeTypes === 'inline' ? '' : `\n  "${ACTIVE_TYPES}" attachment;`}
 }
 upstream fidfs_daemon {
-  server ${socket ? `unix:${socket}` : formatAddress(settings.daemonListen)} max_fails=0;
+  server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
 ${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
@@ -107,7 +108,7 @@ const READ_ONLY = `${errorPages(400, 405, 413, 500)}
  * `directory` is where the types lie, and the daemon's word on who is up.
  */
 export function serverInclude(settings: Settings, directory: string): string {
-  const allowed = settings.metricsFrom.map((network) => `  allow ${network};\n`).join('');
+  const allowed = settings.metricsFrom.map((network) => `  allow ${quoted(network)};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
 location = /upload {
   error_page 418 = @fidfs_upload_stream;
@@ -192,7 +193,7 @@ function requestCount({ listen }: Settings): string {
       stub_status;
       access_log off;
       allow 127.0.0.0/8;
-      allow ::1;${isIP(listen.host) === 0 ? '' : `\n      allow ${listen.host};`}
+      allow ::1;${isIP(listen.host) === 0 ? '' : `\n      allow ${quoted(listen.host)};`}
       deny all;
       error_page 403 @fidfs_403;
     }`;
@@ -202,13 +203,13 @@ function requestCount({ listen }: Settings): string {
 export function standaloneConfiguration(settings: Settings, standalone: Standalone): string {
   const { directory, accessLog, module, counts, user } = standalone;
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
-    .map((kind) => `  ${kind}_temp_path "${directory}/tmp/${kind}";`)
+    .map((kind) => `  ${kind}_temp_path ${quoted(`${directory}/tmp/${kind}`)};`)
     .join('\n');
   return `# Written by fidfs; changes are lost.
-${module ? `load_module "${module}";\n` : ''}${user ? `user ${user};\n` : ''}daemon off;
-worker_processes ${settings.workers};
+${module ? `load_module ${quoted(module)};\n` : ''}${user ? `user ${user};\n` : ''}daemon off;
+worker_processes ${quoted(String(settings.workers))};
 pcre_jit on;
-pid "${directory}/nginx.pid";
+pid ${quoted(`${directory}/nginx.pid`)};
 error_log stderr warn;
 events {
   worker_connections 4096;
@@ -219,13 +220,13 @@ ${temporary}
   reset_timedout_connection on;
   client_header_timeout 30s;
   keepalive_requests 100000;
-  include "${directory}/fidfs-http.conf";
-  access_log "${accessLog}" fidfs buffer=64k flush=1s;
+  include ${quotedInclude(`${directory}/fidfs-http.conf`)};
+  access_log ${quoted(accessLog)} fidfs buffer=64k flush=1s;
   server {
-    listen ${formatAddress(settings.listen)} backlog=4096;
+    listen ${quoted(formatAddress(settings.listen))} backlog=4096;
     ${earlyProblems()}
     ${errorPages(404, 500)}
-    include "${directory}/fidfs-server.conf";${counts ? requestCount(settings) : ''}
+    include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
     location / {
       return 404;
     }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { Settings } from '../daemon/config/settings.js';
+import { quoted } from './quote.js';
 
 /*
  * The web page: static files, which nginx serves like any others, and what it asks of the daemon.
@@ -20,10 +21,10 @@ const UNCHANGING = 'public, max-age=31536000, immutable';
 
 /** A location's own headers take the place of those outside it, so each of the page's has them all. */
 function headers(cacheControl: string, policy = POLICY): string {
-  return `add_header Content-Security-Policy "${policy}";
+  return `add_header Content-Security-Policy ${quoted(policy)};
   add_header X-Content-Type-Options nosniff;
   add_header Referrer-Policy no-referrer;
-  add_header Cache-Control "${cacheControl}";`;
+  add_header Cache-Control ${quoted(cacheControl)};`;
 }
 
 /** The locations of the page. `proxy` leads to the daemon; `readOnly` refuses what is neither GET nor HEAD. */
@@ -35,7 +36,7 @@ export function consolePage({ uploads, maxFileSize }: Settings, proxy: string, r
 location ^~ /console/ {
   ${readOnly}
   error_page 403 404 @fidfs_404;
-  alias "${DIRECTORY}/";
+  alias ${quoted(`${DIRECTORY}/`)};
   log_not_found off;
   gzip on;
   gzip_min_length 1000;
@@ -51,12 +52,12 @@ location ^~ /console/ {
   location ^~ /console/assets/ {
     ${readOnly}
     error_page 403 404 @fidfs_404;
-    alias "${DIRECTORY}/assets/";
+    alias ${quoted(`${DIRECTORY}/assets/`)};
     ${headers(UNCHANGING)}
     location ~ "/(?<fidfs_worker>hash\\.worker-[^/]+\\.js)$" {
       ${readOnly}
       error_page 403 404 @fidfs_404;
-      alias "${DIRECTORY}/assets/$fidfs_worker";
+      alias ${quoted(`${DIRECTORY}/assets/`, '$fidfs_worker')};
       ${headers(UNCHANGING, WORKER_POLICY)}
     }
   }
@@ -66,7 +67,7 @@ location ^~ /console/ {
     types { }
     default_type application/json;
     ${headers('no-cache')}
-    return 200 '${JSON.stringify({ uploads, maxFileSize })}';
+    return 200 ${quoted(JSON.stringify({ uploads, maxFileSize }))};
   }
   location ^~ /console/api/ {
     ${proxy}

@@ -3,6 +3,7 @@ import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
+import { quoted, quotedInclude } from './quote.js';
 
 /** What a request may ask for besides a file, and what its location does about it before the file is sent. */
 const DOWNLOADS = {
@@ -50,12 +51,13 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
   // With one store path there is nothing to look up.
-  const root = settings.storePaths.length === 1 ? `${settings.storePaths[0]}/data` : '$fidfs_store';
+  const [only = '', ...others] = settings.storePaths;
+  const file = others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/$fidfs_file');
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const location = (name: string, sendfile: 'on' | 'off') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
   ${first(asks)}
-  alias "${root}/$fidfs_file";
+  alias ${file};
   sendfile ${sendfile};
   }`;
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
@@ -79,7 +81,7 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   open_file_cache max=10000 inactive=60s;
   open_file_cache_valid 1s;
   default_type application/octet-stream;
-  include "${directory}/fidfs-types.conf";
+  include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
   ${location(`(?=${fileId.SMALL_PATTERN})${name}`, 'off')}

@@ -5,6 +5,7 @@ import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { Peer, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
+import { quoted } from './quote.js';
 
 /*
  * Files that are not on this disk: nginx passes the request to a node that has them, as njs/elsewhere.ts decides. Only
@@ -40,7 +41,8 @@ export function elsewhereHttp({ peers, publicUrl }: Settings): string {
   const upstreams = peers
     .map(upstreamOf)
     .filter((upstream) => upstream !== undefined)
-    .map(({ name, address }) => `upstream ${name} {\n  server ${address} max_fails=0;\n  keepalive 64;\n}\n`);
+    .map(({ name, address }) => `upstream ${name} {\n  server ${quoted(address)} max_fails=0;\n  keepalive 64;\n}\n`);
+  const path = '/$upstream_http_fidfs_id';
   return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;
 js_set $fidfs_tus_origin fidfs.tusOrigin;
 js_set $fidfs_tus_host fidfs.tusHost;
@@ -50,7 +52,7 @@ map $fidfs_tus_host $fidfs_tus_name {
 # Where the client found the upload, it finds the file.
 map $upstream_http_fidfs_id $fidfs_tus_url {
   default "";
-  "~." "${publicUrl ?? '$scheme://$http_host'}/$upstream_http_fidfs_id";
+  "~." ${publicUrl === undefined ? quoted('', `$scheme://$http_host${path}`) : quoted(publicUrl, path)};
 }
 `;
 }
@@ -68,11 +70,6 @@ function here(settings: Settings, directory: string): string {
     readKey: readMarkKey(settings.peerSecret ?? ''),
     peers: Object.fromEntries(peers),
   });
-}
-
-/** A quoted value of nginx's configuration. */
-function quoted(text: string): string {
-  return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
 
 /** How the certificates of peers are checked; empty where none has one. `name` is what it must say. */
@@ -176,7 +173,7 @@ location ^~ /${group}/ {
 }
 `,
   );
-  return `js_var $fidfs_here '${here(settings, directory)}';
+  return `js_var $fidfs_here ${quoted(here(settings, directory))};
 js_var $fidfs_uri;
 js_var $fidfs_id;
 js_var $fidfs_peer;

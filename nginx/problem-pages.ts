@@ -1,4 +1,5 @@
 import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/http/problems.js';
+import { quoted } from './quote.js';
 
 /*
  * The errors that nginx gives by itself, as problem documents.
@@ -40,7 +41,7 @@ const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail:
 export function problemAnswer(status: number, name: ProblemName, detail: string): string {
   return `types { }
   default_type ${PROBLEM_TYPE};
-  return ${status} '${JSON.stringify(problemDocument(name, detail))}\n';`;
+  return ${status} ${quoted(JSON.stringify(problemDocument(name, detail)), '\\n')};`;
 }
 
 /** The named locations that `errorPages` leads to. */

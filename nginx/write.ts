@@ -4,6 +4,7 @@ import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
 import { typesInclude } from './downloads.js';
 import type { NginxPrograms } from './programs.js';
+import { quotedInclude } from './quote.js';
 
 /** Where nginx's configuration and run files lie. */
 export function nginxDirectory(settings: Settings): string {
@@ -14,8 +15,8 @@ export function nginxDirectory(settings: Settings): string {
 export function includeLines(settings: Settings): { http: string; server: string } {
   const directory = nginxDirectory(settings);
   return {
-    http: `include "${join(directory, 'fidfs-http.conf')}";`,
-    server: `include "${join(directory, 'fidfs-server.conf')}";`,
+    http: `include ${quotedInclude(join(directory, 'fidfs-http.conf'))};`,
+    server: `include ${quotedInclude(join(directory, 'fidfs-server.conf'))};`,
   };
 }
 

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { isQuotable, QUOTABLE_WORDS } from '../../nginx/quote.js';
 
 /*
  * The kinds of values that settings have: how each is read, and in what words a wrong one is refused.
@@ -88,10 +89,10 @@ export function integer(minimum: number, maximum: number) {
   };
 }
 
-/** Paths go into nginx's configuration, where these have a meaning that cannot be quoted away. */
+/** Paths go into nginx's configuration. */
 export const path = value(
-  (text) => (/^[^\0-\x1f"'\\${};]+$/.test(text) ? resolve(text) : undefined),
-  'a path without quotes, backslashes, control characters, $, ;, { or }',
+  (text) => (text !== '' && isQuotable(resolve(text)) ? resolve(text) : undefined),
+  `a path ${QUOTABLE_WORDS}`,
 );
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -6,7 +6,7 @@ import { TestNode } from '../helpers/node.js';
 
 /** For each key: a value of the file and what it means, one of the environment and what that means. */
 const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: string, meaning: unknown]> = {
-  data: ['/a b', '/a b', 'c', resolve('c')],
+  data: ['/a b', '/a b', `it's {"c"};`, resolve(`it's {"c"};`)],
   storePaths: [['/a', '/b'], ['/a', '/b'], '/c, /d', ['/c', '/d']],
   listen: ['[::1]:80', { host: '::1', port: 80 }, '0.0.0.0:81', { host: '0.0.0.0', port: 81 }],
   daemonListen: ['h.example:1', { host: 'h.example', port: 1 }, '1.2.3.4:65535', { host: '1.2.3.4', port: 65535 }],
@@ -52,8 +52,8 @@ const DEFAULTS = {
 
 /** For each key: wrong values, and a word of what is allowed instead. */
 const WRONG: Record<string, [values: unknown[], allowed: string]> = {
-  data: [['', 'a"b', 'a;b', 'a\nb', []], 'a path'],
-  storePaths: [[[], 5, ['/a"'], ['/a', 5, true], {}], 'path'],
+  data: [['', 'a$b', 'a\nb', 'a\0', []], 'a path'],
+  storePaths: [[[], 5, ['/a$'], ['/a', 5, true], {}], 'path'],
   listen: [['8080', 80, '1.2.3.4', '1.2.3.4:0', '1.2.3.4:65536', '[1.2.3.4]:80', true], 'host:port'],
   daemonListen: [['x', {}], 'host:port'],
   group: [['', 'a/b', 'seventeen-letters', {}], '1 to 16 letters'],
