@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
+import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
 import { downloads } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
@@ -78,7 +79,8 @@ ${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601",
 }
 
 /** How requests reach the daemon; `unavailable` is what is done when it does not answer. */
-const proxy = (unavailable: string) => `proxy_pass http://fidfs_daemon;
+const proxy = (unavailable: string) => `${NORMALISED}
+  proxy_pass http://fidfs_daemon;
   proxy_http_version 1.1;
   proxy_set_header Connection "";
   proxy_set_header Host $http_host;
@@ -99,6 +101,11 @@ const BODY = `client_max_body_size 0;
   client_body_buffer_size 512k;
   client_body_timeout 30s;`;
 
+const UPLOAD = `error_page 418 = @fidfs_upload_stream;
+  if ($fidfs_stream) { return 418; }
+  ${BODY}
+  ${PROXY}`;
+
 /** For addresses that answer without the daemon. */
 const READ_ONLY = `${errorPages(400, 405, 413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
@@ -111,12 +118,15 @@ export function serverInclude(settings: Settings, directory: string): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${quoted(network)};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
 location = /upload {
-  error_page 418 = @fidfs_upload_stream;
-  if ($fidfs_stream) { return 418; }
-  ${BODY}
-  ${PROXY}
+  ${UPLOAD}
+}
+# PUT /upload/<name>
+location ^~ /upload/ {
+  ${UPLOAD}
 }
 location = /upload/known {
+  error_page 418 = @fidfs_upload_stream;
+  if ($request_method = PUT) { return 418; }
   client_max_body_size 64k;
   ${PROXY}
 }
@@ -221,12 +231,22 @@ ${temporary}
   client_header_timeout 30s;
   keepalive_requests 100000;
   include ${quotedInclude(`${directory}/fidfs-http.conf`)};
+  # Browsers that come to / are shown the page.
+  map "$request_method $http_accept" $fidfs_to_page {
+    default "";
+    "~^(?:GET|HEAD) .*text/html" 1;
+  }
   access_log ${quoted(accessLog)} fidfs buffer=64k flush=1s;
   server {
     listen ${quoted(formatAddress(settings.listen))} backlog=4096;
     ${earlyProblems()}
     ${errorPages(404, 500)}
     include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
+    location = / {
+      absolute_redirect off;
+      if ($fidfs_to_page) { return 302 /console/; }
+      return 404;
+    }
     location / {
       return 404;
     }

@@ -4,6 +4,7 @@ import { readMarkKey } from '../daemon/cluster/read-mark.js';
 import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { Peer, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
+import { NORMALISED } from './address.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 
@@ -111,7 +112,8 @@ export function tusElsewhere(settings: Settings): string {
   # Passed on once already: a url in somebody's peers is wrong.
   if ($http_x_fidfs_tus) { return 503; }
   if ($fidfs_tus_origin = "") { return 503; }
-  proxy_pass $fidfs_tus_origin$request_uri;
+  ${NORMALISED}
+  proxy_pass $fidfs_tus_origin;
   proxy_http_version 1.1;
   proxy_set_header Host $fidfs_tus_host;
   # The Host there is not the one that a browser's page came from. A page of another site cannot send pieces: tus

@@ -90,8 +90,8 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
 
 /** What an address takes; undefined when it is none. */
 function methodsOf(path: string): string | undefined {
-  if (path === '/upload') return 'POST, PUT';
-  if (path === '/upload/known') return 'POST';
+  if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
+  if (path.startsWith('/upload/')) return 'PUT';
   if (path === TUS_PATH || path === `${TUS_PATH}/`) return 'POST, OPTIONS';
   if (path.startsWith(`${TUS_PATH}/`)) return 'HEAD, PATCH, DELETE, OPTIONS';
   return decodeId(path.slice(1)) ? 'GET, HEAD, DELETE' : undefined;

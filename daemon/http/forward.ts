@@ -4,6 +4,7 @@ import type { Member } from '../cluster/cluster.js';
 import { parseHello } from '../cluster/hello.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import type { Settings } from '../config/settings.js';
+import { nameInAddress } from './address.js';
 import { Problem } from './problems.js';
 
 /** An upload is answered after its copies were made. In milliseconds. */
@@ -51,6 +52,8 @@ export async function forwardUpload(
 ): Promise<FastifyReply> {
   const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   query.delete('group');
+  const name = nameInAddress(request.originalUrl);
+  if (name && !query.get('filename')) query.set('filename', name);
   query.set(ORIGIN_PARAMETER, origin);
   const target = `${PEER_PREFIX}${path}?${query}`;
   const headers: Record<string, string> = { authorization: member.client.authorization('POST', target) };

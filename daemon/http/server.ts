@@ -2,6 +2,7 @@ import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
 import { describeAll, type Node } from '../status.js';
+import { routedAddress } from './address.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
 import { restOfBody } from './body.js';
@@ -56,6 +57,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     logger: false,
     genReqId: (request) => String(request.headers['x-request-id'] ?? ''),
     requestIdHeader: false,
+    rewriteUrl: routedAddress,
     // Uploads of any length are bounded by maxFileSize and by the speed at which they come.
     bodyLimit: Number.MAX_SAFE_INTEGER,
     requestTimeout: 0,

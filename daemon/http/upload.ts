@@ -8,6 +8,7 @@ import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
+import { nameInAddress } from './address.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
@@ -44,7 +45,7 @@ export async function upload(
 ): Promise<Upload | undefined> {
   const { settings, store } = node;
   const { headers } = request;
-  const parameters = readParameters(request.query);
+  const parameters = readParameters(request);
   const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
   const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
@@ -121,7 +122,7 @@ export async function otherPlace(node: Node, wanted: string | undefined): Promis
   throw new Problem('unavailable', 'No node takes uploads for this now; try again in a few seconds.');
 }
 
-function readParameters(query: unknown): Parameters {
+function readParameters({ query, originalUrl }: FastifyRequest): Parameters {
   const parameters = query as Record<string, string | string[] | undefined>;
   const one = (name: string): string | undefined => {
     const value = parameters[name];
@@ -130,7 +131,7 @@ function readParameters(query: unknown): Parameters {
   };
   return {
     ext: one('ext'),
-    filename: one('filename'),
+    filename: one('filename') || nameInAddress(originalUrl),
     crc32: one('crc32'),
     group: one('group'),
     origin: one(ORIGIN_PARAMETER),
