@@ -9,7 +9,9 @@ function info(r: NginxHTTPRequest): void {
   } catch (error) {
     if (!fileId.isFileIdError(error)) throw error;
     r.headersOut['Content-Type'] = 'application/problem+json';
-    const problem = { type: 'urn:fidfs:problem:bad-id', title: 'Not a file ID', status: 400, detail: error.message };
+    const message = error.message;
+    const detail = `${message.charAt(0).toUpperCase()}${message.substring(1)}.`;
+    const problem = { type: 'urn:fidfs:problem:bad-id', title: 'Not a file ID', status: 400, detail: detail };
     r.return(400, `${JSON.stringify(problem)}\n`);
   }
 }

@@ -17,13 +17,13 @@ const TIME_UNITS = [
 
 const formats = computed(() => {
   const locale = language.value;
-  const unit = (unit: string, digits: number) =>
-    new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay: 'short', maximumFractionDigits: digits });
+  const unit = (unit: string, digits: number, unitDisplay: 'short' | 'long' = 'short') =>
+    new Intl.NumberFormat(locale, { style: 'unit', unit, unitDisplay, maximumFractionDigits: digits });
   return {
     number: new Intl.NumberFormat(locale),
     fraction: new Intl.NumberFormat(locale, { maximumFractionDigits: 1 }),
     percent: new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 1 }),
-    bytes: BYTE_UNITS.map((one, power) => unit(one, power === 0 ? 0 : 1)),
+    bytes: BYTE_UNITS.map((one, power) => (power === 0 ? unit(one, 0, 'long') : unit(one, 1))),
     times: TIME_UNITS.map(([one]) => unit(one, 0)),
     dateTime: new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
     time: new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
@@ -34,9 +34,9 @@ export function count(value: number): string {
   return formats.value.number.format(value);
 }
 
-/** With one digit after the point at most. */
+/** How often a second, with one digit after the point at most. */
 export function rate(value: number): string {
-  return formats.value.fraction.format(value);
+  return texts.value.perSecond(formats.value.fraction.format(value));
 }
 
 export function percent(share: number): string {
@@ -47,6 +47,16 @@ export function percent(share: number): string {
 export function size(bytes: number): string {
   const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), BYTE_UNITS.length - 1);
   return formats.value.bytes[power]?.format(bytes / 1000 ** power) ?? '';
+}
+
+/** The same, and to the byte where that says more. */
+export function exactSize(bytes: number): string {
+  return bytes < 1000 ? size(bytes) : `${size(bytes)} (${formats.value.bytes[0]?.format(bytes)})`;
+}
+
+/** Bytes a second. */
+export function byteRate(bytes: number): string {
+  return texts.value.perSecond(bytes < 1000 ? `${count(Math.round(bytes))} B` : size(bytes));
 }
 
 /** A span of time in its largest whole unit. */

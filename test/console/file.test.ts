@@ -22,6 +22,14 @@ t.test('a pasted address tells what its ID says, and the file can be had', { ski
     const facts = await page.innerText('.facts');
     for (const said of [id, 'Node 1', `${PNG.length} bytes`, crc32, 'Normal', 'group1', 'M00']) t.match(facts, said);
     await page.getByText('The file is there').waitFor();
+    // Seen to fail with the table of the ID before them.
+    const words = await page.innerText('.file');
+    const order = ['Download', 'Copy URL', 'What the ID says', 'Copies'].map((one) => words.indexOf(one));
+    t.strictSame(
+      order,
+      [...order].sort((one, other) => one - other),
+      words,
+    );
     t.match(page.url(), `#/file/${id}`);
     await page.waitForSelector('img.preview');
     const width = `{ const image = document.querySelector('img.preview'); image.decode().then(() => image.naturalWidth) }`;
@@ -92,6 +100,18 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     await page.getByText('This file was deleted.').waitFor();
     await page.locator('.copies li[data-holds=none]').nth(1).waitFor();
     await node.until(async () => (await node.get(id)).status === 404, 'gone');
+
+    // Another CRC32: an ID that nobody has, which is not known while a node is away.
+    const at = 'group1/M00/00/00/'.length + 24;
+    const nowhere = `${id.slice(0, at)}${id[at] === 'A' ? 'B' : 'A'}${id.slice(at + 1)}`;
+    await other.stop();
+    await node.until(async () => (await node.get(nowhere)).status === 503, 'aware that the other is gone');
+    await console.open(`file/${nowhere}`);
+    await page.getByText('a node that may have it cannot be asked').waitFor();
+    t.equal(await page.locator('[role=alert], .notice').count(), 0, 'that is the one message');
+    t.equal(await page.getByRole('button', { name: 'Delete' }).isDisabled(), true, 'nothing can be deleted now');
+    await other.start();
+    await page.getByText('The file is not there').waitFor();
   });
 });
 

@@ -12,6 +12,7 @@ const PATHS = {
   cross: 'M6 6l12 12M18 6 6 18',
   pause: 'M9 5v14M15 5v14',
   play: 'M8 5v14l11-7z',
+  unlist: 'M4 6h16M4 12h9M4 18h9m3-3h5',
   retry: 'M20 12a8 8 0 1 1-2.3-5.7M20 3v4h-4',
   warning: 'M12 4 2.5 20h19L12 4zm0 6v5m0 2.5v.01',
   download: 'M12 4v12m0 0 5-5m-5 5-5-5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3',

@@ -25,7 +25,7 @@ export function KeyDialog(): JSX.Element | null {
         {keyWasRefused.value && (
           <p class="notice bad" role="alert" id="key-refused">
             <Icon name="warning" />
-            {text.refused}
+            <span>{text.refused}</span>
           </p>
         )}
         <p>{text.why}</p>

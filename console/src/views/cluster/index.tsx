@@ -1,12 +1,12 @@
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { count, explanation, percent, rate, size, time } from '../../format';
+import { byteRate, count, explanation, percent, rate, size, time } from '../../format';
 import { texts } from '../../i18n';
 import { key } from '../../key';
 import { EnterKey } from '../../ui/enter-key';
 import { Icon } from '../../ui/icons';
-import { NodeCard } from './node-card';
-import { type ClusterReport, follow, groupsOf, rates, report, trouble } from './state';
+import { NodeCard, UNKNOWN } from './node-card';
+import { type ClusterReport, follow, groupsOf, type Rates, rates, report, trouble } from './state';
 
 export function ClusterView(): JSX.Element {
   useEffect(follow, []);
@@ -72,7 +72,7 @@ function Freshness({ report }: { report: ClusterReport }): JSX.Element {
   return (
     <p class="notice bad" role="alert">
       <Icon name="warning" />
-      {text.stale(when)}
+      <span>{text.stale(when)}</span>
     </p>
   );
 }
@@ -86,7 +86,8 @@ function Sums({ report }: { report: ClusterReport }): JSX.Element {
   const most = (of: 'files' | 'bytes' | 'saved') =>
     groups.reduce((sum, nodes) => sum + Math.max(0, ...nodes.map((node) => node[of] ?? 0)), 0);
   const all = [...rates.value.values()];
-  const together = (of: 'uploads' | 'uploadedBytes' | 'downloads') => all.reduce((sum, one) => sum + one[of], 0);
+  const together = (of: keyof Rates, words: (value: number) => string) =>
+    all.length === 0 ? UNKNOWN : words(all.reduce((sum, one) => sum + one[of], 0));
   const up = report.nodes.filter(({ state }) => state === 'up').length;
   const isWell = report.nodes.every(({ state, trouble, alarms }) => state === 'up' && !trouble && alarms.length === 0);
   const bytes = most('bytes');
@@ -97,14 +98,16 @@ function Sums({ report }: { report: ClusterReport }): JSX.Element {
         {isWell ? text.allWell : text.attention}
       </Sum>
       <Sum name={text.files} value={count(most('files'))} />
-      <Sum name={text.stored} value={size(bytes)} />
+      <Sum name={text.stored} value={size(bytes)}>
+        {text.beforeSaving}
+      </Sum>
       <Sum name={text.saved} value={size(saved)}>
         {bytes > 0 && text.savedShare(percent(saved / bytes))}
       </Sum>
-      <Sum name={text.upRate} value={text.perSecond(rate(together('uploads')))}>
-        {text.perSecond(size(together('uploadedBytes')))}
+      <Sum name={text.upRate} value={together('uploads', rate)}>
+        {all.length > 0 && together('uploadedBytes', byteRate)}
       </Sum>
-      <Sum name={text.downRate} value={text.perSecond(rate(together('downloads')))} />
+      <Sum name={text.downRate} value={together('downloads', rate)} />
     </dl>
   );
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren, JSX } from 'preact';
-import { count, dateTime, duration, percent, rate, size } from '../../format';
+import { byteRate, count, dateTime, duration, percent, rate, size } from '../../format';
 import { texts } from '../../i18n';
 import { Icon } from '../../ui/icons';
 import { StateBadge } from '../../ui/state-badge';
@@ -8,8 +8,12 @@ import type { NodeReport, Rates } from './state';
 interface Properties {
   node: NodeReport;
   isSelf: boolean;
+  /** Undefined while they are not known, as those of a node that is down. */
   rates: Rates | undefined;
 }
+
+/** Stands for a figure that is not known. */
+export const UNKNOWN = '–';
 
 /** How one node is. */
 export function NodeCard({ node, isSelf, rates }: Properties): JSX.Element {
@@ -82,19 +86,16 @@ function Figures({ node, rates }: { node: NodeReport; rates: Rates | undefined }
   const { bytes, saved, missing, setAside, oldestScrub } = node;
   const share = bytes ? ` (${percent((saved ?? 0) / bytes)})` : '';
   const behind = node.behind.filter(({ entries }) => entries > 0);
-  const perSecond = (value: number | undefined) => text.perSecond(rate(value ?? 0));
   return (
     <dl class="figures node-figures">
       <Figure name={text.files}>{count(node.files ?? 0)}</Figure>
-      <Figure name={text.stored}>{size(bytes ?? 0)}</Figure>
+      <Figure name={text.storedBefore}>{size(bytes ?? 0)}</Figure>
       <Figure name={text.saved}>
         {size(saved ?? 0)}
         {share}
       </Figure>
-      <Figure
-        name={text.upRate}
-      >{`${perSecond(rates?.uploads)}, ${text.perSecond(size(rates?.uploadedBytes ?? 0))}`}</Figure>
-      <Figure name={text.downRate}>{node.downloads === null ? '–' : perSecond(rates?.downloads)}</Figure>
+      <Figure name={text.upRate}>{rates ? `${rate(rates.uploads)}, ${byteRate(rates.uploadedBytes)}` : UNKNOWN}</Figure>
+      <Figure name={text.downRate}>{rates && node.downloads !== null ? rate(rates.downloads) : UNKNOWN}</Figure>
       <Figure name={text.behind} isBad={behind.length > 0}>
         {behind.length === 0
           ? text.behindNone

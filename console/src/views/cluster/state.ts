@@ -46,7 +46,7 @@ export interface Rates {
 const INTERVAL_MILLISECONDS = 2000;
 
 export const report = signal<ClusterReport | undefined>(undefined);
-/** By node. */
+/** By node; of those only that are heard of now. */
 export const rates = signal<ReadonlyMap<number, Rates>>(new Map());
 /** Why there is no news; undefined while there is. */
 export const trouble = signal<Failure | undefined>(undefined);
@@ -63,6 +63,7 @@ export function ratesBetween(before: ClusterReport, after: ClusterReport): Map<n
   const seconds = (Date.parse(after.time) - Date.parse(before.time)) / 1000;
   const found = new Map<number, Rates>();
   for (const node of after.nodes) {
+    if (node.state !== 'up') continue;
     const old = before.nodes.find(({ id }) => id === node.id);
     const perSecond = (name: keyof Rates) =>
       seconds > 0 ? Math.max(0, (node[name] ?? 0) - (old?.[name] ?? node[name] ?? 0)) / seconds : 0;
@@ -82,7 +83,9 @@ async function poll(abort: AbortSignal): Promise<void> {
     report.value = next;
     trouble.value = undefined;
   } catch (error) {
-    if (!abort.aborted) trouble.value = asFailure(error);
+    if (abort.aborted) return;
+    trouble.value = asFailure(error);
+    rates.value = new Map();
   }
 }
 

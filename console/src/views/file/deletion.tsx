@@ -10,10 +10,12 @@ import { Dialog } from '../../ui/dialog';
 import { FailureNotice } from '../../ui/failure';
 import { Icon } from '../../ui/icons';
 import { pathOf } from './id';
+import type { Presence } from './presence';
 
 interface Properties {
   id: string;
-  isThere: boolean;
+  /** Only what is known to be there can be deleted: not what only a node may have that cannot be asked. */
+  presence: Presence['name'];
   deleted: () => void;
 }
 
@@ -24,7 +26,7 @@ interface Accepted {
 }
 
 /** Deletes a file, after a question. */
-export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
+export function Deletion({ id, presence, deleted }: Properties): JSX.Element {
   const text = texts.value.file;
   const isAsking = useSignal(false);
   const result = useSignal<'removed' | 'accepted' | 'removedBefore' | undefined>(undefined);
@@ -61,11 +63,12 @@ export function Deletion({ id, isThere, deleted }: Properties): JSX.Element {
         </p>
       )}
       {failure.value && <FailureNotice failure={failure.value} />}
-      {isThere && !result.value && (
+      {presence !== 'gone' && !result.value && (
         <div class="buttons">
           <button
             type="button"
             class="danger"
+            disabled={presence !== 'there'}
             onClick={() => {
               if (key.value === undefined) asking.value = true;
               else isAsking.value = true;

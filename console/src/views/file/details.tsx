@@ -1,119 +1,55 @@
 import { useSignal } from '@preact/signals';
-import type { ComponentChildren, JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
-import { count, dateTime, size } from '../../format';
-import { asFailure, type Failure } from '../../http/failure';
-import { request } from '../../http/request';
+import type { JSX } from 'preact';
 import { texts } from '../../i18n';
 import { CopyButton } from '../../ui/copy-button';
-import { FailureNotice } from '../../ui/failure';
 import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
 import { items } from '../../upload/queue';
 import type { Information } from '.';
 import { Copies } from './copies';
 import { Deletion } from './deletion';
+import { Facts } from './facts';
 import { pathOf } from './id';
-
-type Presence = 'looking' | 'there' | 'gone' | 'unclear';
+import { PresenceWords, usePresence } from './presence';
 
 /** All that is to be said of a file whose ID is one. */
 export function Details({ information }: { information: Information }): JSX.Element {
   const { id } = information;
   const text = texts.value.file;
-  const presence = useSignal<Presence>('looking');
-  const failure = useSignal<Failure | undefined>(undefined);
+  const presence = usePresence(id);
   /** Counts deletions, after which the nodes are asked again. */
   const deletions = useSignal(0);
-  useEffect(() => {
-    const end = new AbortController();
-    request(pathOf(id), { method: 'HEAD', signal: end.signal }).then(
-      () => {
-        presence.value = 'there';
-      },
-      (error: unknown) => {
-        if (end.signal.aborted) return;
-        failure.value = asFailure(error);
-        presence.value = failure.value.status === 404 ? 'gone' : 'unclear';
-      },
-    );
-    return () => end.abort();
-  }, [id, presence, failure]);
+  const { name } = presence.value;
   return (
     <div class="file">
-      <section class="card" aria-labelledby="says-title">
-        <h2 id="says-title">{text.says}</h2>
-        <Facts information={information} />
-      </section>
       <section class="card" aria-labelledby="itself-title">
         <h2 id="itself-title">{text.itself}</h2>
         <PresenceWords presence={presence.value} />
-        {presence.value === 'unclear' && failure.value && <FailureNotice failure={failure.value} />}
-        {presence.value === 'there' && <Preview id={id} />}
-        {presence.value === 'there' && <Download id={id} />}
+        {name === 'there' && <Preview id={id} />}
+        {name === 'there' && <Download id={id} />}
+        <div class="buttons">
+          <CopyButton text={`${location.origin}/${id}`} label={texts.value.copy.url} of={id} />
+          <CopyButton text={id} label={texts.value.copy.id} of={id} />
+        </div>
         <Deletion
           id={id}
-          isThere={presence.value !== 'gone'}
+          presence={name}
           deleted={() => {
             // nginx itself may believe for a second that it is there
-            presence.value = 'gone';
+            presence.value = { name: 'gone' };
             deletions.value++;
           }}
         />
+      </section>
+      <section class="card" aria-labelledby="says-title">
+        <h2 id="says-title">{text.says}</h2>
+        <Facts information={information} />
       </section>
       <section class="card wide" aria-labelledby="copies-title">
         <h2 id="copies-title">{text.copies}</h2>
         <Copies id={id} turn={deletions.value} />
       </section>
     </div>
-  );
-}
-
-function Facts({ information }: { information: Information }): JSX.Element {
-  const { id, source, created, size: bytes, crc32, kind, group, storePath } = information;
-  const text = texts.value.file;
-  return (
-    <>
-      <dl class="facts">
-        <Fact name={text.id}>
-          <code>{id}</code>
-        </Fact>
-        <Fact name={text.created}>
-          <time dateTime={created}>{dateTime(created)}</time>
-        </Fact>
-        <Fact name={text.source}>{'ip' in source ? source.ip : text.sourceServer(count(source.serverId))}</Fact>
-        <Fact name={text.size}>{bytes === null ? text.untold : `${size(bytes)} (${text.bytes(count(bytes))})`}</Fact>
-        <Fact name={text.crc32}>{crc32 === null ? text.untold : <code>{crc32}</code>}</Fact>
-        <Fact name={text.kind}>{text.kinds[kind] ?? kind}</Fact>
-        <Fact name={text.group}>{group}</Fact>
-        <Fact name={text.storePath}>{`M${(storePath + 0x100).toString(16).toUpperCase().slice(1)}`}</Fact>
-      </dl>
-      <div class="buttons">
-        <CopyButton text={id} label={texts.value.copy.id} of={id} />
-        <CopyButton text={`${location.origin}/${id}`} label={texts.value.copy.url} of={id} />
-      </div>
-    </>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ComponentChildren }): JSX.Element {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
-  );
-}
-
-function PresenceWords({ presence }: { presence: Presence }): JSX.Element {
-  const text = texts.value.file;
-  const words = { looking: text.looking, there: text.isThere, gone: text.isGone, unclear: text.isUnclear };
-  const icons = { looking: 'retry', there: 'check', gone: 'cross', unclear: 'unknown' } as const;
-  return (
-    <p class={`presence ${presence}`} role="status">
-      <Icon name={icons[presence]} />
-      {words[presence]}
-    </p>
   );
 }
 

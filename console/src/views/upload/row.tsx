@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { duration, explanation, percent, size } from '../../format';
+import { byteRate, duration, explanation, percent, size } from '../../format';
 import { texts } from '../../i18n';
 import { fileRoute } from '../../route';
 import { CopyButton } from '../../ui/copy-button';
@@ -12,23 +12,41 @@ import { Thumbnail } from './thumbnail';
 /** One file of the list. As it reads signals, it is drawn anew when its own state changes, and at no other time. */
 export function Row({ item }: { item: Item }): JSX.Element {
   const phase = item.phase.value;
-  const { name, folder } = item.description;
+  const { name } = item.description;
   return (
     <li class={`row ${phase.name}`} data-phase={phase.name}>
       <Thumbnail item={item} />
       <div class="row-name">
         <strong title={name}>{name}</strong>
-        <span class="hint">
-          {size(item.size)}
-          {folder !== '' && <> · {folder}</>}
-        </span>
+        {phase.name === 'done' ? <Outcome item={item} phase={phase} /> : <Origin item={item} />}
       </div>
-      <PhaseWords phase={phase} />
+      {phase.name === 'done' ? <Links stored={phase.stored} name={name} /> : <PhaseWords phase={phase} />}
       <Actions item={item} phase={phase} />
       {(phase.name === 'hashing' || phase.name === 'sending') && <Bars item={item} phase={phase} />}
-      {phase.name === 'done' && <Result stored={phase.stored} name={name} />}
       {phase.name === 'failed' && <Reason phase={phase} />}
     </li>
+  );
+}
+
+/** How large the file is, and from which folder it came. */
+function Origin({ item }: { item: Item }): JSX.Element {
+  const { folder } = item.description;
+  return (
+    <span class="hint">
+      {size(item.size)}
+      {folder !== '' && <> · {folder}</>}
+    </span>
+  );
+}
+
+/** What has become of it, in one line. */
+function Outcome({ item, phase }: { item: Item; phase: Extract<Phase, { name: 'done' }> }): JSX.Element {
+  return (
+    <div class="row-outcome">
+      <PhaseWords phase={phase} />
+      <Origin item={item} />
+      <code title={phase.stored.id}>{phase.stored.id}</code>
+    </div>
   );
 }
 
@@ -90,7 +108,7 @@ function Bar({ kind, label, item, progress }: BarProperties): JSX.Element {
         {speed > 0 && bytes < item.size && (
           <>
             {' · '}
-            {texts.value.cluster.perSecond(size(speed))}
+            {byteRate(speed)}
             {' · '}
             {texts.value.upload.left(duration((item.size - bytes) / speed))}
           </>
@@ -100,18 +118,15 @@ function Bar({ kind, label, item, progress }: BarProperties): JSX.Element {
   );
 }
 
-function Result({ stored, name }: { stored: Stored; name: string }): JSX.Element {
+function Links({ stored, name }: { stored: Stored; name: string }): JSX.Element {
   const text = texts.value;
   return (
-    <div class="row-result">
-      <code title={stored.id}>{stored.id}</code>
-      <div class="buttons">
-        <CopyButton text={stored.id} label={text.copy.id} of={name} />
-        <CopyButton text={stored.url} label={text.copy.url} of={name} />
-        <a class="button small" href={fileRoute(stored.id)} aria-label={text.upload.of(text.upload.details, name)}>
-          {text.upload.details}
-        </a>
-      </div>
+    <div class="row-links">
+      <CopyButton text={stored.id} label={text.copy.id} of={name} />
+      <CopyButton text={stored.url} label={text.copy.url} of={name} />
+      <a class="button small" href={fileRoute(stored.id)} aria-label={text.upload.of(text.upload.details, name)}>
+        {text.upload.details}
+      </a>
     </div>
   );
 }
@@ -125,7 +140,16 @@ function Actions({ item, phase }: { item: Item; phase: Phase }): JSX.Element {
       {canPause && <Action icon="pause" label={text.pause} item={item} act={() => pause(item)} />}
       {phase.name === 'paused' && <Action icon="play" label={text.resume} item={item} act={() => start(item)} />}
       {phase.name === 'failed' && <Action icon="retry" label={text.retry} item={item} act={() => start(item)} />}
-      <Action icon="cross" label={isOver ? text.removeRow : text.cancel} item={item} act={() => remove([item])} />
+      {isOver ? (
+        <Action
+          icon="unlist"
+          label={phase.name === 'done' ? text.removeDone : text.removeRow}
+          item={item}
+          act={() => remove([item])}
+        />
+      ) : (
+        <Action icon="cross" label={text.cancel} item={item} act={() => remove([item])} />
+      )}
     </div>
   );
 }

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { count, duration, size } from '../../format';
+import { byteRate, count, duration, size } from '../../format';
 import { texts } from '../../i18n';
 import { Icon } from '../../ui/icons';
 import { clearFinished, retryFailed } from '../../upload/queue';
@@ -21,7 +21,7 @@ export function Summary({ totals }: { totals: Totals }): JSX.Element {
         )}
         <p class="hint figures">
           {text.bytes(size(bytesDone), size(bytes))}
-          {speed > 0 && <> · {texts.value.cluster.perSecond(size(speed))}</>}
+          {speed > 0 && <> · {byteRate(speed)}</>}
           {speed > 0 && <> · {text.left(duration((bytes - bytesDone) / speed))}</>}
         </p>
       </div>
@@ -36,7 +36,7 @@ export function Summary({ totals }: { totals: Totals }): JSX.Element {
           {text.retryFailed}
         </button>
         <button type="button" class="small" disabled={done === 0} onClick={clearFinished}>
-          <Icon name="check" />
+          <Icon name="unlist" />
           {text.clearFinished}
         </button>
       </div>
