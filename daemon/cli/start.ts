@@ -23,6 +23,8 @@ import {
   waitUntilListening,
 } from './processes.js';
 
+/** More than the daemon itself takes for it. */
+const DRAIN_SECONDS = 15;
 const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
 const LONGEST_PAUSE_SECONDS = 10;
@@ -148,7 +150,10 @@ class Supervisor {
     }
   }
 
-  /** nginx first, so that what it is passing on still finds the daemon. */
+  /**
+   * First the daemon refuses what is new and answers what is under way. Then nginx ends, which finishes downloads, and what it
+   * is still passing on finds the daemon; that one ends last.
+   */
   private async stop(): Promise<void> {
     if (this.stopping) return;
     this.ending.abort();
@@ -158,17 +163,14 @@ class Supervisor {
     this.stopped();
   }
 
-  /**
-   * Uploads that wait for their copies hear of them through nginx, so they are let finish before it ends; those that can go
-   * on later need not be waited for.
-   */
+  /** Uploads wait for copies, and followers fetch those through nginx: so it goes on listening for so long. */
   private async drainDaemon(): Promise<void> {
-    const { daemon, settings } = this;
+    const { daemon } = this;
     if (!daemon?.connected) return;
     const drained = new Promise<void>((done) => {
       daemon.on('message', (told) => (told as DaemonMessage).type === 'drained' && done());
       daemon.once('exit', () => done());
-      setTimeout(done, settings.copyTimeout + 1000).unref();
+      setTimeout(done, DRAIN_SECONDS * 1000).unref();
     });
     daemon.send('drain');
     await drained;

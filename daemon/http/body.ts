@@ -40,6 +40,13 @@ interface SpeedWatch {
 }
 
 const watches = new Set<SpeedWatch>();
+/** What ends each body that is coming. */
+const coming = new Set<(error: unknown) => void>();
+
+/** Ends all bodies that are coming now: their requests fail with this. */
+export function refuseBodies(problem: Problem): void {
+  for (const fail of [...coming]) fail(problem);
+}
 
 /** One timer for all bodies: a look now and then costs an upload nothing. */
 setInterval(() => {
@@ -64,6 +71,7 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
       if (settled) return false;
       settled = true;
       watches.delete(watch);
+      coming.delete(fail);
       return true;
     };
     const fail = (error: unknown) => {
@@ -93,6 +101,7 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
         fail(error);
       }
     };
+    coming.add(fail);
     stream.on('data', onData);
     stream.on('end', () => settle() && resolve());
     // Every stream closes in the end; an error made each time (and its stack) would cost as much as a hash.

@@ -11,6 +11,7 @@ import { decodeId } from './answers.js';
 import { readSmallBody } from './body.js';
 import { deleteHere } from './deletion.js';
 import { Problem } from './problems.js';
+import type { RequestsUnderWay } from './requests-under-way.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
 /** The longest body of a question, in bytes; uploads have no such limit. */
@@ -27,7 +28,7 @@ export function addPeerRoutes(
   node: Node,
   tus: Tus,
   upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
-  available: () => void,
+  underWay: RequestsUnderWay,
 ): void {
   const { settings, index, cluster, replication, store } = node;
   const check = new SignatureCheck(settings.peerSecret ?? '', settings.serverId);
@@ -44,7 +45,11 @@ export function addPeerRoutes(
   };
   const hooks = { onRequest: signed };
 
-  server.get(`${PEER_PREFIX}/hello`, hooks, async () => describeNode(node));
+  server.get(`${PEER_PREFIX}/hello`, hooks, async () => {
+    const told = describeNode(node);
+    // So that no upload of another group is sent here any more.
+    return underWay.isStopping ? { ...told, trouble: told.trouble ?? 'it is stopping' } : told;
+  });
 
   server.post(`${PEER_PREFIX}/log`, hooks, async (request, reply) => {
     const question = parse(questionSchema, await readJson(request));
@@ -97,19 +102,19 @@ export function addPeerRoutes(
   });
 
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
-    available();
+    underWay.enter(reply);
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
     return deleteHere(id, (request.query as { id: string }).id, reply, node);
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {
-    available();
+    underWay.enter(reply);
     return upload(request, reply);
   });
 
   server.post(PEER_PREFIX + TUS_PATH, hooks, async (request, reply) => {
-    available();
+    underWay.enter(reply);
     return tus.answer(request, reply, (request.query as { origin?: string }).origin);
   });
 }

@@ -14,6 +14,7 @@ import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
 import { Problem } from './problems.js';
+import { RequestsUnderWay } from './requests-under-way.js';
 import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
 import { upload } from './upload.js';
@@ -24,7 +25,7 @@ const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.
 /** The HTTP server of the daemon; nginx is its only client but for the `fidfs` command. */
 export interface Server {
   listen(): Promise<void>;
-  /** Refuses new uploads and deletions; resolves when those that wait for copies have them, and no peer waits for news. */
+  /** Refuses new uploads and deletions; resolves when those under way are answered, and no peer waits for news. */
   drain(): Promise<void>;
   /** The same, then waits for everything under way, and closes. */
   close(): Promise<void>;
@@ -46,13 +47,8 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     },
     (message, error) => log.error({ err: error }, message),
   );
-  let stopping = false;
-  // Hooks with a callback: an async one costs each upload a few microseconds more.
-  const stoppingProblem = () =>
-    stopping ? new Problem('unavailable', 'This node is stopping; try again in a few seconds.') : undefined;
-  const available = (_request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
-    done(stoppingProblem());
-  };
+  const underWay = new RequestsUnderWay();
+  const { available } = underWay;
   const server = fastify({
     logger: false,
     genReqId: (request) => String(request.headers['x-request-id'] ?? ''),
@@ -79,7 +75,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, _payload, done) => done(null));
   server.setErrorHandler(async (error, request, reply) => {
-    await restOfBody(request.raw);
+    if (!underWay.isInHurry) await restOfBody(request.raw);
     answerError(error, request, reply, log);
     return reply;
   });
@@ -150,11 +146,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   });
 
   if (settings.peers.length > 0) {
-    const refuseWhenStopping = () => {
-      const problem = stoppingProblem();
-      if (problem) throw problem;
-    };
-    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true), refuseWhenStopping);
+    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true), underWay);
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
@@ -178,9 +170,12 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   });
 
   const drain = async () => {
-    stopping = true;
+    const answered = underWay.drain(() => replication.acknowledgements.giveUp());
+    // What has come of them stays, and they can go on later.
     tus.stop();
-    await replication.drain();
+    await answered;
+    // Until here followers have asked for what uploads wait for.
+    replication.source.stop();
   };
 
   return {

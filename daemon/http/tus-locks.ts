@@ -2,6 +2,7 @@ import type { Lock, Locker } from '@tus/server';
 
 /** One request at a time for each upload. A new one ends the body of the one before: its client has come back. */
 export class Locks implements Locker {
+  private isStopping = false;
   private readonly held = new Map<string, { interrupt(): void; released: Promise<void> }>();
 
   newLock(id: string): Lock {
@@ -28,6 +29,7 @@ export class Locks implements Locker {
     const holder = this.held.get(id);
     if (!holder) throw new Error(`the upload ${id} is not locked`);
     holder.interrupt = interrupt;
+    if (this.isStopping) interrupt();
     try {
       await read();
     } finally {
@@ -35,8 +37,9 @@ export class Locks implements Locker {
     }
   }
 
-  /** Ends the bodies of all. */
+  /** Ends the bodies of all, and those that are still to begin. */
   interruptAll(): void {
+    this.isStopping = true;
     for (const { interrupt } of this.held.values()) interrupt();
   }
 }

@@ -93,12 +93,6 @@ export class Replication {
     this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.keepHouse()]);
   }
 
-  /** Waits until nobody waits for copies any more, and lets no peer wait for news. Uploads must be refused already. */
-  async drain(): Promise<void> {
-    await this.acknowledgements.idle();
-    this.source.stop();
-  }
-
   async stop(): Promise<void> {
     this.ending.abort();
     this.urgent.abort();

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import t from 'tap';
-import { createCluster, holds, ready, startAll } from '../helpers/cluster.js';
+import { createLinkedCluster, holds, ready, startAll } from '../helpers/cluster.js';
 import { type Answer, commandLine, type TestNode } from '../helpers/node.js';
 
 type Three = [TestNode, TestNode, TestNode];
@@ -20,7 +20,8 @@ async function destroy(node: TestNode): Promise<void> {
 
 t.test('in a group of three nodes with two copies', async (t) => {
   const env = { FIDFS_COPY_TIMEOUT: '2s' };
-  const nodes = (await createCluster(t, { groups: ['group1', 'group1', 'group1'], env })) as Three;
+  const { nodes: made, links } = await createLinkedCluster(t, { groups: ['group1', 'group1', 'group1'], env });
+  const nodes = made as Three;
   const [a, b, c] = nodes;
   await startAll(nodes);
   const ids = await Promise.all(Array.from({ length: 5 }, async () => (await a.upload(Buffer.from('bytes'))).id));
@@ -34,9 +35,12 @@ t.test('in a group of three nodes with two copies', async (t) => {
   await t.test(
     'of many who delete a file at once, one is told that it is deleted, the others that it is not there',
     async (t) => {
+      // The others hear of it a moment later.
+      for (const node of [1, 2]) links(node, 0).set('slow');
       const answers = await Promise.all(Array.from({ length: 8 }, () => a.delete(first)));
       const statuses = answers.map(({ status }) => status).sort();
       t.strictSame(statuses, [204, ...Array(7).fill(404)]);
+      for (const node of [1, 2]) links(node, 0).set('up');
       for (const node of nodes) t.equal((await node.delete(first)).status, 404);
     },
   );

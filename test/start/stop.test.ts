@@ -36,8 +36,8 @@ for (const [how, signal, group] of [
     const pids = node.pids();
     const upload = await slowUpload(node);
     process.kill(group ? -pid : pid, signal);
-    await node.until(() => refused(node), 'refusing new connections');
-    // Seen to fail with SIGTERM for nginx in stop(), and, for Ctrl-C, without process groups of their own.
+    await node.until(async () => (await node.post('new')).status === 503, 'refusing new uploads');
+    // Seen to fail with SIGTERM for both at once in stop(), and, for Ctrl-C, without process groups of their own.
     const { status, body } = await upload.finish();
     t.equal(status, 201);
     t.equal(await node.ended(), 0, 'exit status');
@@ -71,13 +71,6 @@ t.test('a signal while the node is starting stops it, whenever it comes', async 
   t.strictSame(statuses, []);
   t.strictSame(left, []);
 });
-
-async function refused(node: TestNode): Promise<boolean> {
-  return node.request('/healthz', { method: 'GET', reset: true }).then(
-    () => false,
-    () => true,
-  );
-}
 
 /** A process that has ended but was not waited for yet runs no more. */
 function runs(pid: number): boolean {
