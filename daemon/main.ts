@@ -13,6 +13,7 @@ import { createLog } from './log.js';
 import { Replication } from './replication/replication.js';
 import { Requests } from './requests.js';
 import type { Node } from './status.js';
+import { Ballast } from './store/ballast.js';
 import { WrongStorePath } from './store/errors.js';
 import { canSyncFileSystems } from './store/file-system.js';
 import { recover } from './store/recovery.js';
@@ -22,6 +23,9 @@ import { watchPromises } from './watch.js';
 
 /** How long a daemon whose supervisor was killed may take to stop. */
 const ORPHAN_MILLISECONDS = 30_000;
+
+/** Bytes that are written at a start, at most, whatever there is to be put right. */
+const START_BYTES = 512 * 1024;
 
 /** What the daemon tells the process that started it. */
 export type DaemonMessage =
@@ -70,6 +74,8 @@ interface RunningDaemon {
 /** Runs the daemon until a signal, or the end of the process that started it, stops it. */
 async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   mkdirSync(settings.data, { recursive: true });
+  // A node must come back on a full disk, too.
+  Ballast.ofRecords(settings.data).makeRoom(START_BYTES);
   const unlock = lockDataDirectory(settings.data);
   const { key, made } = readOrMakeKey(settings);
   if (settings.sync === 'batch' && !canSyncFileSystems) {

@@ -13,8 +13,8 @@ export function watchPromises({
 }: Pick<Node, 'store' | 'replication' | 'alarms' | 'settings'>): () => void {
   let fewSince: number | undefined;
   const timer = setInterval(() => {
-    for (const { root, trouble, space } of store.paths) {
-      const wrong = trouble ?? (space.available === 0 ? 'it is full down to its reserve' : undefined);
+    for (const { root, trouble, isFull } of store.paths) {
+      const wrong = trouble ?? (isFull ? 'it is full down to its reserve' : undefined);
       if (wrong === undefined) alarms.clear('disk', root);
       else alarms.raise('disk', root, `the store path takes no files: ${wrong}`);
     }

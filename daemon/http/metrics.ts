@@ -37,6 +37,11 @@ export function createMetrics({ store, index, cluster, replication, alarms, sett
     });
   pathGauge('fidfs_store_path_size_bytes', 'Size of the store path.', (path) => path.space.capacity);
   pathGauge('fidfs_store_path_available_bytes', 'Bytes that new files may take.', (path) => path.space.available);
+  pathGauge(
+    'fidfs_store_path_reserved_bytes',
+    'Bytes that uploads under way are still to take.',
+    (path) => path.space.reserved,
+  );
   pathGauge('fidfs_store_path_up', '1 while the store path takes files.', (path) =>
     path.trouble === undefined ? 1 : 0,
   );

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
 import type { IncomingFile, ReceivedFile } from '../store/incoming-file.js';
+import type { Reservation } from '../store/reservation.js';
 import type { Store } from '../store/store.js';
 import { type ByteSink, ClientGone, readBody } from './body.js';
 import { extensionOf } from './extension.js';
@@ -22,12 +23,14 @@ export interface SizeLimit {
 /**
  * Receives every file part of a multipart/form-data body as it comes. All or nothing: when it rejects, nothing is kept.
  * Rejects with a Problem, with ClientGone, or with a StoreError.
+ * @param room that of the whole request, where its length is known
  */
 export async function receiveStream(
   headers: IncomingHttpHeaders,
   body: Readable,
   store: Store,
   limit: SizeLimit,
+  room?: Reservation,
 ): Promise<ReceivedFile[]> {
   const parser = openParser(headers);
   const files: IncomingFile[] = [];
@@ -37,8 +40,18 @@ export async function receiveStream(
     failPart = reject;
   });
   const standstill = new Standstill(() => failPart(malformed(new Error('the parser stands still'))));
+  const begin = (stream: BusboyFileStream): IncomingFile | undefined => {
+    try {
+      return store.receive(undefined, room);
+    } catch (error) {
+      stream.resume();
+      failPart(error);
+      return undefined;
+    }
+  };
   parser.on('file', (_field, stream, fileName, _encoding, mediaType) => {
-    const file = store.receive(undefined);
+    const file = begin(stream);
+    if (!file) return;
     files.push(file);
     const part = receivePart(stream, file, fileName, mediaType, limit);
     parts.push(part);

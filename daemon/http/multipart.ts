@@ -8,6 +8,7 @@ import {
 } from '@remix-run/multipart-parser';
 import { errorCode } from '../store/errors.js';
 import { type IncomingFile, type ReceivedFile, SMALL_FILE } from '../store/incoming-file.js';
+import type { Reservation } from '../store/reservation.js';
 import type { Store } from '../store/store.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
@@ -37,16 +38,33 @@ export async function receiveMultipart(
   store: Store,
   limit: SizeLimit,
 ): Promise<ReceivedFile[]> {
+  if (announced === undefined) return receiveStream(request.headers, request, store, limit);
+  const room = store.reserveWhole(announced);
+  try {
+    if (announced > SMALL_FILE) return await receiveStream(request.headers, request, store, limit, room);
+    return await receiveSmall(request, announced, store, limit, room);
+  } finally {
+    // What the parts did not take: boundaries and headers.
+    room?.release();
+  }
+}
+
+async function receiveSmall(
+  request: IncomingMessage,
+  announced: number,
+  store: Store,
+  limit: SizeLimit,
+  room: Reservation | undefined,
+): Promise<ReceivedFile[]> {
   const { headers } = request;
-  if (announced === undefined || announced > SMALL_FILE) return receiveStream(headers, request, store, limit);
   const chunks: Buffer[] = [];
   await readBody(request, { write: (chunk) => void chunks.push(chunk) }, announced, '');
   const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks);
   const parts = split(body, headers['content-type'] ?? '');
   if (!parts || parts.length === 0 || parts.some(({ content }) => content.length > limit.bytes)) {
-    return receiveStream(headers, Readable.from([body], { objectMode: false }), store, limit);
+    return receiveStream(headers, Readable.from([body], { objectMode: false }), store, limit, room);
   }
-  return receiveParts(parts, store);
+  return receiveParts(parts, store, room);
 }
 
 /** The file parts of a whole body; undefined when it is not plainly well-formed. */
@@ -97,12 +115,17 @@ function lengthOf({ headers, content }: MultipartPart): number {
 }
 
 /** Takes in all parts, or none. */
-async function receiveParts(parts: readonly FilePart[], store: Store): Promise<ReceivedFile[]> {
-  const files = parts.map(({ content }) => store.receive(content.length));
+async function receiveParts(
+  parts: readonly FilePart[],
+  store: Store,
+  room: Reservation | undefined,
+): Promise<ReceivedFile[]> {
+  const files: IncomingFile[] = [];
   try {
     const received: ReceivedFile[] = [];
-    for (const [number, { content, fileName, mediaType }] of parts.entries()) {
-      const file = files[number] as IncomingFile;
+    for (const { content, fileName, mediaType } of parts) {
+      const file = store.receive(content.length, room);
+      files.push(file);
       await file.write(content);
       received.push(await file.finish(extensionOf(fileName, mediaType)));
     }

@@ -21,7 +21,12 @@ export class Checkpointer {
   /** A transaction has changed so many rows. */
   changed(rows: number): void {
     this.rows += rows;
-    if (this.rows < ROWS || this.running) return;
+    if (this.rows >= ROWS) this.copy();
+  }
+
+  /** Copies what there is now, after which the journal is written from its beginning again. */
+  copy(): void {
+    if (this.running) return;
     this.rows = 0;
     this.running = true;
     this.worker ??= this.startWorker();

@@ -1,6 +1,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { isFull } from '../store/errors.js';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
@@ -156,6 +157,8 @@ export class Index implements Records {
     } catch (error) {
       this.counts = counts;
       this.operations.takeBack(last);
+      // The journal needs to grow no more when it begins again.
+      if (isFull(error)) this.checkpointer.copy();
       throw error;
     }
   }

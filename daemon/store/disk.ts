@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import type { Reserve } from '../config/settings.js';
-import { errorCode, StoreError, storeError, WrongStorePath } from './errors.js';
+import { Ballast } from './ballast.js';
+import { errorCode, isFull, StoreError, storeError, WrongStorePath } from './errors.js';
 import { FileSystem } from './file-system.js';
 import {
   dataDirectory,
@@ -12,6 +13,9 @@ import {
 } from './layout.js';
 import { proveIdentity } from './marker.js';
 import { Tombstones } from './tombstones.js';
+
+/** Bytes of ballast: a deletion takes 20 here. */
+const BALLAST = 256 * 1024;
 
 /** Errors that mean that the whole disk is of no use now, not only this file. */
 const DISK_GONE = new Set([
@@ -27,16 +31,29 @@ const DISK_GONE = new Set([
   'ESHUTDOWN',
 ]);
 
+interface Opened {
+  fileSystem: FileSystem;
+  tombstones: Tombstones;
+  ballast: Ballast;
+  device: number;
+}
+
 /**
  * The disk or directory behind a store path: whether it is the one that it should be, is there, has room, and can be
  * trusted with what is written.
  */
 export class Disk {
-  private opened: { fileSystem: FileSystem; tombstones: Tombstones; device: number } | undefined;
+  private opened: Opened | undefined;
   /** Why no new files go here now; undefined when they do. */
   private unavailable: string | undefined;
   private capacity = 0;
-  protected free = 0;
+  /** Bytes that are free, and the size of the blocks that files are made of. */
+  private free = 0;
+  private blockSize = 1;
+  /** Whether the file system can have no more files, however small. */
+  private hasNoInodes = false;
+  /** Bytes that are still to be written by uploads under way. */
+  private reserved = 0;
 
   constructor(
     /** 0 to 255: the number after M. */
@@ -68,6 +85,7 @@ export class Disk {
       this.opened = {
         fileSystem: FileSystem.of(this.root),
         tombstones: Tombstones.open(tombstonesFile(this.root)),
+        ballast: new Ballast(this.root, BALLAST),
         device: statSync(this.root).dev,
       };
       this.unavailable = undefined;
@@ -94,15 +112,54 @@ export class Disk {
     return this.whenOpen().tombstones;
   }
 
-  private whenOpen(): { fileSystem: FileSystem; tombstones: Tombstones } {
+  /** What is given up for deletions when the disk is full. Throws when the path is not open. */
+  get ballast(): Ballast {
+    return this.whenOpen().ballast;
+  }
+
+  private whenOpen(): Opened {
     if (this.opened) return this.opened;
     throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.unavailable}`);
   }
 
-  /** Bytes in all, and bytes that new files may still take. */
-  get space(): { capacity: number; available: number } {
-    const reserved = 'bytes' in this.reserve ? this.reserve.bytes : this.capacity * this.reserve.share;
-    return { capacity: this.capacity, available: Math.max(0, Math.floor(this.free - reserved)) };
+  /** Bytes in all, bytes that uploads under way are still to take, and bytes that new files may take besides. */
+  get space(): { capacity: number; reserved: number; available: number } {
+    const { capacity, reserved } = this;
+    const available = this.isFull ? 0 : Math.max(0, Math.floor(this.free - this.kept - reserved));
+    return { capacity, reserved, available };
+  }
+
+  /** Whether no more files go here, whatever becomes of the uploads under way. */
+  get isFull(): boolean {
+    return this.hasNoInodes || this.free <= this.kept;
+  }
+
+  /** Bytes that are kept free of new files. */
+  private get kept(): number {
+    return 'bytes' in this.reserve ? this.reserve.bytes : this.capacity * this.reserve.share;
+  }
+
+  /**
+   * Gives room to bytes that are to come. Throws a StoreError when there is not so much.
+   * @param leaving so many bytes are to be left
+   */
+  claim(bytes: number, leaving = 0): void {
+    // What is known is up to a second old.
+    if (this.space.available < bytes + leaving) this.refresh();
+    if (this.space.available < bytes + leaving) {
+      throw new StoreError('full', `${this.root} has no room for ${bytes} bytes more above its reserve`);
+    }
+    this.reserved += bytes;
+  }
+
+  /** Takes back room that `claim` gave: the bytes are written, or do not come. */
+  unclaim(bytes: number): void {
+    this.reserved -= bytes;
+  }
+
+  /** So many bytes of a file are on the disk now. */
+  written(bytes: number): void {
+    this.free -= Math.ceil(bytes / this.blockSize) * this.blockSize;
   }
 
   /** Why no new files go here now, for people; undefined when they do. */
@@ -115,14 +172,18 @@ export class Disk {
   refresh(): void {
     if (!this.opened) return;
     try {
-      const { blocks, bavail, bsize } = statfsSync(this.root);
+      const { blocks, bavail, bsize, files, ffree } = statfsSync(this.root);
       this.capacity = blocks * bsize;
       this.free = bavail * bsize;
+      this.blockSize = bsize;
+      // Some file systems have no table of them, and say 0 of 0.
+      this.hasNoInodes = files > 0 && ffree === 0;
       this.recognise();
       if (this.unavailable !== undefined) {
         this.probe();
         this.unavailable = undefined;
       }
+      this.opened.ballast.fill();
     } catch (error) {
       this.unavailable = (error as Error).message;
     }
@@ -157,7 +218,7 @@ export class Disk {
 
   /** A write failed: no more of them here until `refresh` has seen the disk well. */
   protected blame(operation: string, path: string, error: unknown): StoreError {
-    if (errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT') this.free = 0;
+    if (isFull(error)) this.free = 0;
     else if (DISK_GONE.has(errorCode(error))) this.unavailable = (error as Error).message;
     return storeError(operation, path, error);
   }

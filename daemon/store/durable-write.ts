@@ -1,6 +1,7 @@
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
+import { Ballast } from './ballast.js';
 import { BatchSync } from './batch-sync.js';
-import { StoreError, storeError } from './errors.js';
+import { isFull, StoreError, storeError } from './errors.js';
 import { FileSystem, type SyncMode } from './file-system.js';
 import type { Checkpoint, FilePlace, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
@@ -49,6 +50,8 @@ export class DurableWriter {
   private running: Promise<void> | undefined;
   private readonly recordsFileSystem: FileSystem;
   private readonly batchSync: BatchSync;
+  /** What is given up for the records of deletions when their disk is full. */
+  private readonly ballast: Ballast;
   /** The batch that was synced last: its unlinks are durable only with the next sync. */
   private last: Pick<Checkpoint, 'tombstones' | 'deletions'>;
   /** Files that should be gone and could not be removed: every checkpoint names them, and the next start does it. */
@@ -73,9 +76,16 @@ export class DurableWriter {
   ) {
     this.recordsFileSystem = FileSystem.of(records.directory);
     this.batchSync = new BatchSync(paths, records, mode);
+    this.ballast = Ballast.ofRecords(records.directory);
+    this.keepBallast();
     this.last = { tombstones: this.tombstoneCounts(), deletions: [] };
     this.allOpen = paths.every((path) => path.isOpen);
     this.unseenCopies = records.checkpoint.copies.filter(({ storePath }) => !paths[storePath]?.isOpen);
+  }
+
+  /** Makes the ballast of the records whole again when there is room for it. To be called now and then. */
+  keepBallast(): void {
+    this.ballast.fill();
   }
 
   /** Why nothing at all can be made durable; undefined when it can. */
@@ -149,15 +159,8 @@ export class DurableWriter {
 
   private async commitBatch(gathered: Change[]): Promise<void> {
     const before = this.tombstoneCounts();
-    const recorded = this.appendTombstones(this.write(gathered), before);
-    try {
-      this.recordsFileSystem.assertSound();
-      this.record(recorded);
-    } catch (error) {
-      this.takeBackTombstones(before);
-      for (const change of recorded) this.undo(change, storeError('record in', this.records.directory, error));
-      return;
-    }
+    const recorded = this.writeDown(this.write(gathered), before);
+    if (recorded.length === 0) return;
     const batch = recorded.filter((change) => this.removeForeign(change));
     const unlinked = this.last.deletions;
     this.last = { tombstones: before, deletions: deletionsOf(batch) };
@@ -201,6 +204,27 @@ export class DurableWriter {
     return this.paths[place.storePath] as StorePath;
   }
 
+  /**
+   * Appends the tombstones of a batch, and records it. On a full disk only its deletions, by means of the ballast. Returns
+   * the changes that are written down; the others have been told.
+   */
+  private writeDown(batch: Change[], before: number[]): Change[] {
+    const appended = this.appendTombstones(batch, before);
+    if (appended.length === 0) return [];
+    try {
+      this.recordsFileSystem.assertSound();
+      this.record(appended);
+      return appended;
+    } catch (error) {
+      this.takeBackTombstones(before);
+      const deletions = isFull(error) ? appended.filter(isDeletion) : [];
+      const again = deletions.length > 0 && this.ballast.give() ? deletions : [];
+      for (const change of appended)
+        if (!again.includes(change)) this.undo(change, storeError('record in', this.records.directory, error));
+      return this.writeDown(again, before);
+    }
+  }
+
   /** Appends the tombstones of a batch. Deletions on a path that takes none are rejected; returns the other changes. */
   private appendTombstones(batch: Change[], before: number[]): Change[] {
     for (const path of this.paths) {
@@ -211,6 +235,7 @@ export class DurableWriter {
         if (keys.length > 0) path.tombstones.append(keys);
       } catch (error) {
         this.takeBackTombstones(before);
+        if (isFull(error) && path.ballast.give()) return this.appendTombstones(batch, before);
         const hit = batch.filter((change) => keysOf(change).length > 0);
         for (const change of hit) this.undo(change, storeError('record a deletion in', path.root, error));
         return this.appendTombstones(
@@ -314,6 +339,10 @@ function writeFiles(change: Change): boolean {
     change.reject(error);
     return false;
   }
+}
+
+function isDeletion({ added, removed }: Change): boolean {
+  return removed.length > 0 && added.length === 0;
 }
 
 function deletionsOf(batch: Change[]): FilePlace[] {

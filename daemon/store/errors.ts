@@ -28,13 +28,18 @@ export function errorCode(error: unknown): string {
   return typeof code === 'string' ? code : '';
 }
 
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL']);
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
+
+/** Whether there was no room on the disk. */
+export function isFull(error: unknown): boolean {
+  return FULL.has(errorCode(error));
+}
 
 /** Wraps whatever a file system call threw. */
 export function storeError(operation: string, path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const cause = error instanceof Error ? error.message : String(error);
-  const full = FULL.has(errorCode(error));
+  const full = isFull(error);
   const advice = full ? 'free some space or add a store path' : 'look at the disk and at the rights of the directory';
   return new StoreError(full ? 'full' : 'failed', `${operation} ${path}: ${cause}; ${advice}`, { cause: error });
 }

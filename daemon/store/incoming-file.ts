@@ -3,6 +3,7 @@ import { close, fdatasync, futimesSync, rmSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { FILE_TIME } from './layout.js';
+import type { Reservation } from './reservation.js';
 import { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
 import { writeAll } from './write-all.js';
@@ -30,9 +31,11 @@ export interface ReceivedFile {
   crc32: number;
   sha256: Buffer;
   content: readonly Buffer[] | { path: string; storePath: StorePath };
+  /** Where one in memory has room. */
+  room?: Reservation;
   /** For the ID's name; may be empty. */
   extension: string;
-  /** Gives back memory, removes the temporary file if it is still there. To be called whatever happens. */
+  /** Gives back memory and room, removes the temporary file if it is still there. To be called whatever happens. */
   release(): void;
 }
 
@@ -70,24 +73,29 @@ export class IncomingFile {
   private onStable: OnStable = () => {};
   /** The first failure: no step begins after it, and every later call throws it. */
   private failure: unknown;
+  private room: Reservation;
 
   /**
-   * @param choosePath picks the store path when the file goes to disk; throws when there is none with so much room
+   * Throws what `reserve` throws.
+   * @param reserve gives room to so many bytes; throws when there is none
    * @param announced the size in bytes, when known
    * @param flushes whether to flush as the file grows (not with `sync: off`)
    */
   constructor(
-    private readonly choosePath: (size: number) => StorePath,
+    private readonly reserve: (bytes: number) => Reservation,
     private readonly announced: number | undefined,
     private readonly flushes: boolean,
-  ) {}
+  ) {
+    this.room = reserve(announced ?? 0);
+  }
 
   /**
    * Goes on with a file of which a part is there; to be ended by `suspend`.
+   * @param room where what is to come has room; stays the caller's
    * @param onStable is told how much of the file is on stable storage, as it grows
    */
-  static resume(partial: PartialFile, flushes: boolean, onStable: OnStable): IncomingFile {
-    const file = new IncomingFile(() => partial.storePath, undefined, flushes);
+  static resume(partial: PartialFile, room: Reservation, flushes: boolean, onStable: OnStable): IncomingFile {
+    const file = new IncomingFile(() => room, undefined, flushes);
     file.temporary = partial;
     file.size = partial.digest.size;
     file.flushSize = RESUMABLE_FLUSH_SIZE;
@@ -95,10 +103,14 @@ export class IncomingFile {
     return file;
   }
 
-  /** Takes the next bytes. When it returns a promise, no more should come before that has resolved. */
+  /**
+   * Takes the next bytes. When it returns a promise, no more should come before that has resolved. Throws when there is no
+   * room for them, or an earlier write failed.
+   */
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.failure) throw this.failure;
     if (this.closing) throw new Error('bytes came after the end of their file');
+    this.room.arrive(chunk.length);
     this.size += chunk.length;
     this.chunks.push(chunk);
     this.held += chunk.length;
@@ -120,12 +132,14 @@ export class IncomingFile {
   async finish(extension: string): Promise<ReceivedFile> {
     if (!this.temporary) {
       if (this.failure) throw this.failure;
-      const { size, chunks } = this;
+      const { size, chunks, room } = this;
       const release = () => this.releaseMemory();
-      return { size, ...digestOf(chunks), content: chunks, extension, release };
+      return { size, ...digestOf(chunks), content: chunks, room, extension, release };
     }
     const { path, storePath, digest } = this.temporary;
+    const { room } = this;
     await this.suspend();
+    room.release();
     const release = () => rmSync(path, { force: true });
     return { ...digest.finish(), content: { path, storePath }, extension, release };
   }
@@ -150,20 +164,30 @@ export class IncomingFile {
     if (!this.temporary) return;
     await this.close();
     rmSync(this.temporary.path, { force: true });
+    this.room.release();
   }
 
   private releaseMemory(): void {
-    if (!this.temporary) memoryInUse -= this.held;
+    if (this.temporary) return;
+    memoryInUse -= this.held;
     this.chunks = [];
     this.held = 0;
+    this.room.release();
   }
 
   private moveToDisk(): void {
-    const storePath = this.choosePath(Math.max(this.size, this.announced ?? 0));
+    if (this.room.storePath.trouble !== undefined) this.moveToAnotherDisk();
+    const { storePath } = this.room;
     const digest = new RunningDigest();
     this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, digest };
     memoryInUse -= this.held;
     for (const chunk of this.chunks) digest.update(chunk);
+  }
+
+  private moveToAnotherDisk(): void {
+    this.room.release();
+    this.room = this.reserve(Math.max(this.size, this.announced ?? 0));
+    this.room.arrive(this.size);
   }
 
   /** The next step writes what has been collected. */
@@ -175,6 +199,7 @@ export class IncomingFile {
     this.held = 0;
     return this.step(async () => {
       await writeAll(descriptor, bytes);
+      this.room.written(bytes.length);
       this.unflushed += bytes.length;
       if (!this.flushes || this.unflushed < this.flushSize) return;
       this.unflushed = 0;

@@ -10,6 +10,7 @@ import type { FilePlace } from './records.js';
  *                       that get their names
  *   quarantine/         files that did not match their names
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
+ *   ballast             room for the tombstones of a full disk
  *   fidfs-store-path    which store path of which node this is
  */
 

@@ -3,12 +3,15 @@ import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
 import { FILE_TIME, resumableTemporary, temporaryFile } from './layout.js';
-import { RunningDigest } from './running-digest.js';
+import { Reservation } from './reservation.js';
+import type { RunningDigest } from './running-digest.js';
 import type { Store } from './store.js';
 import type { StorePath } from './store-path.js';
 
 /** An upload without news for so long is given up. */
 export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
+/** An upload keeps the room for its rest while there is news of it, and for so long after: it may be abandoned. */
+const ROOM_MILLISECONDS = 60_000;
 /** Digests of so many uploads are kept between their pieces; those of others are made again from the disk. */
 const DIGESTS = 4096;
 /** Within a piece, how far it has come is written down whenever so many bytes more are on stable storage. */
@@ -68,13 +71,15 @@ export interface Piece {
  */
 export class ResumableUploads {
   private readonly digests = new Map<string, RunningDigest>();
+  /** The room of those of which there was news, and when that was (monotonic); the oldest news first. */
+  private readonly rooms = new Map<string, { room: Reservation; heard: number }>();
 
   /**
    * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID
    * @param flushes whether pieces are flushed (not with `sync: off`)
    */
   constructor(
-    private readonly store: Pick<Store, 'writer' | 'paths' | 'choosePath'>,
+    private readonly store: Pick<Store, 'writer' | 'paths' | 'reserve'>,
     private readonly records: ResumableRecords,
     private readonly keep: (file: ReceivedFile) => Promise<string>,
     private readonly flushes: boolean,
@@ -82,12 +87,20 @@ export class ResumableUploads {
 
   /** Begins an upload. Rejects with a StoreError when there is no room for it. */
   async create(wanted: Pick<ResumableUpload, 'id' | 'size' | 'extension' | 'metadata'>): Promise<void> {
-    const storePath = this.store.choosePath(wanted.size);
+    const room = this.store.reserve(wanted.size);
+    const { storePath } = room;
     const upload = { ...wanted, offset: 0, crc32: 0, storePath: storePath.number, touched: Date.now(), file: null };
-    closeSync((await this.open(upload, new RunningDigest())).descriptor);
-    // The disk of the records, which is synced next, may be another one.
-    if (this.flushes) await storePath.syncTemporaries();
-    await this.save(upload);
+    try {
+      closeSync((await this.openTemporary(upload)).descriptor);
+      // The disk of the records, which is synced next, may be another one.
+      if (this.flushes) await storePath.syncTemporaries();
+      await this.save(upload);
+    } catch (error) {
+      rmSync(pathOf(upload, storePath), { force: true });
+      room.release();
+      throw error;
+    }
+    this.keepRoom(upload.id, room);
   }
 
   /** How an upload stands; one that is whole, and did not become a file when it came to that, does so now. */
@@ -111,13 +124,16 @@ export class ResumableUploads {
       noted = stable.size;
       took(stable).catch(() => undefined); // what comes after it fails, too, and says so
     };
-    const partial = await this.open(upload, digest);
-    const file = IncomingFile.resume(partial, this.flushes, piece.isWhole ? () => {} : note);
+    const temporary = await this.openTemporary(upload);
+    const room = this.roomFor(upload, temporary);
+    const partial = { ...temporary, digest };
+    const file = IncomingFile.resume(partial, room, this.flushes, piece.isWhole ? () => {} : note);
     const failure = await piece.receive(file).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
     await file.suspend().catch(async (error: unknown) => {
+      room.release();
       // A full disk: what came gives its room back. Where that is not written down, digestOf finds it out.
       truncateSync(partial.path, upload.offset);
       await this.save(upload).catch(() => undefined);
@@ -125,8 +141,11 @@ export class ResumableUploads {
     });
     if (failure && piece.isWhole) {
       this.remember(id, before);
+      truncateSync(partial.path, upload.offset);
+      room.release();
       throw failure.error;
     }
+    this.keepRoom(id, room);
     const taken = await took(digest);
     this.remember(id, digest);
     if (failure) throw failure.error;
@@ -140,6 +159,10 @@ export class ResumableUploads {
 
   /** Gives up those that were abandoned. Resolves with how many. */
   async sweep(now = Date.now()): Promise<number> {
+    for (const [id, { heard }] of this.rooms) {
+      if (performance.now() - heard < ROOM_MILLISECONDS) break;
+      this.giveRoomBack(id);
+    }
     let swept = 0;
     for (;;) {
       const abandoned = this.records.untouchedSince(now - RESUMABLE_LIFETIME_MILLISECONDS, SWEPT_AT_ONCE);
@@ -165,6 +188,7 @@ export class ResumableUploads {
     const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
     const finished = await this.save({ ...upload, file: await this.keep(received), touched: Date.now() });
     this.digests.delete(id);
+    this.giveRoomBack(id);
     rmSync(path, { force: true });
     return finished;
   }
@@ -174,6 +198,7 @@ export class ResumableUploads {
     await this.store.writer.commit({ alongside: () => uploads.forEach(({ id }) => void this.records.remove(id)) });
     for (const upload of uploads) {
       this.digests.delete(upload.id);
+      this.giveRoomBack(upload.id);
       const storePath = this.store.paths[upload.storePath];
       // On a disk that is away now, the start that finds it again does it.
       if (storePath) rmSync(pathOf(upload, storePath), { force: true });
@@ -198,17 +223,38 @@ export class ResumableUploads {
   }
 
   /** Opens its temporary file behind what is there of it. */
-  private async open(upload: ResumableUpload, digest: RunningDigest): Promise<PartialFile> {
+  private async openTemporary(upload: ResumableUpload): Promise<Omit<PartialFile, 'digest'>> {
     const storePath = this.storePathOf(upload);
-    const lacking = upload.size - upload.offset;
-    // What is known is up to a second old, and this upload can go nowhere else.
-    if (storePath.space.available < lacking) storePath.refresh();
-    if (storePath.space.available < lacking) {
-      throw new StoreError('full', `${storePath.root} has no room for the rest of upload ${upload.id}`);
-    }
     const temporary = storePath.reopenTemporary(resumableTemporary(upload.id), upload.offset);
     if (!temporary) return this.lose(upload, 'what came of it is not there any more');
-    return { ...temporary, storePath, digest };
+    return { ...temporary, storePath };
+  }
+
+  /**
+   * The room that an upload has kept since its last piece, or that it gets now, for all that lacks: it is refused before the
+   * room that is left is used up by pieces of what will never be whole. Throws a StoreError when there is none.
+   */
+  private roomFor({ id, size, offset }: ResumableUpload, { storePath, descriptor }: Omit<PartialFile, 'digest'>) {
+    const kept = this.rooms.get(id)?.room;
+    this.rooms.delete(id); // not to be given back while the piece comes
+    try {
+      const room = kept ?? new Reservation(storePath, 0);
+      room.cover(size - offset);
+      return room;
+    } catch (error) {
+      kept?.release();
+      closeSync(descriptor);
+      throw error;
+    }
+  }
+
+  private keepRoom(id: string, room: Reservation): void {
+    this.rooms.set(id, { room, heard: performance.now() });
+  }
+
+  private giveRoomBack(id: string): void {
+    this.rooms.get(id)?.room.release();
+    this.rooms.delete(id);
   }
 
   /** The digest of what is there; where it is not known any more, what is there is read and compared. */

@@ -1,16 +1,35 @@
 import { StoreError } from './errors.js';
 import type { StorePath } from './store-path.js';
 
+/** Whether uploads may go to a path, by its number. */
+export type MayTake = (storePath: number) => boolean;
+
 /**
  * The path with the most free space among those that can take so many bytes. Throws a StoreError when there is none, which
  * says why of each.
- * @param mayTake whether uploads may go to a path, by its number
  */
-export function roomiest(
-  paths: readonly StorePath[],
-  size: number,
-  mayTake: (storePath: number) => boolean,
-): StorePath {
+export function roomiest(paths: readonly StorePath[], size: number, mayTake: MayTake): StorePath {
+  const found = look(paths, size, mayTake);
+  if (found) return found;
+  // What is known is up to a second old.
+  refresh(paths);
+  const freed = look(paths, size, mayTake);
+  if (freed) return freed;
+  const notHere = ({ number }: StorePath) => (mayTake(number) ? 'full' : 'too few peers have it');
+  const troubles = paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
+  if (paths.every((path) => path.trouble !== undefined || !mayTake(path.number))) {
+    throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
+  }
+  throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+}
+
+/** Whether all paths together can take what none can alone. */
+export function fitsSpread(paths: readonly StorePath[], size: number, mayTake: MayTake): boolean {
+  const usable = paths.filter((path) => path.trouble === undefined && mayTake(path.number));
+  return size <= usable.reduce((sum, { space }) => sum + space.available, 0);
+}
+
+function look(paths: readonly StorePath[], size: number, mayTake: MayTake): StorePath | undefined {
   let best: StorePath | undefined;
   for (const path of paths) {
     const { available } = path.space;
@@ -24,11 +43,9 @@ export function roomiest(
       best = path;
     }
   }
-  if (best) return best;
-  const notHere = ({ number }: StorePath) => (mayTake(number) ? 'full' : 'too few peers have it');
-  const troubles = paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
-  if (paths.every((path) => path.trouble !== undefined || !mayTake(path.number))) {
-    throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
-  }
-  throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+  return best;
+}
+
+function refresh(paths: readonly StorePath[]): void {
+  for (const path of paths) if (path.trouble === undefined) path.refresh();
 }

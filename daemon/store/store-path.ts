@@ -40,7 +40,7 @@ export class StorePath extends Disk {
       for (const chunk of content) writeAllSync(file, chunk);
       futimesSync(file, FILE_TIME, FILE_TIME);
       closeSync(file);
-      for (const chunk of content) this.free -= chunk.length;
+      this.written(content.reduce((sum, chunk) => sum + chunk.length, 0));
     } catch (error) {
       if (file !== undefined) {
         closeSync(file);
@@ -67,7 +67,7 @@ export class StorePath extends Disk {
     try {
       writeAllSync(descriptor, content);
       futimesSync(descriptor, FILE_TIME, FILE_TIME);
-      this.free -= content.length;
+      this.written(content.length);
       return path;
     } catch (error) {
       rmSync(path, { force: true });

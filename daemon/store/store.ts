@@ -7,7 +7,8 @@ import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory } from './layout.js';
 import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
-import { roomiest } from './room.js';
+import { Reservation } from './reservation.js';
+import { fitsSpread, type MayTake, roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
 import { Twins } from './twins.js';
 
@@ -39,7 +40,7 @@ export class Store {
   private directory: number;
   private filesInDirectory: number;
   private readonly removing = new Map<string, Promise<RemovedFile | undefined>>();
-  private mayTake: (storePath: number) => boolean = () => true;
+  private mayTake: MayTake = () => true;
   private readonly refreshTimer: NodeJS.Timeout;
 
   constructor(
@@ -55,11 +56,14 @@ export class Store {
     this.filesInDirectory = Math.max(0, ...open.map((path) => countEntries(fileDirectory(path.root, this.directory))));
     const frontier = () => ({ second: this.identifiers.lastSecond, directory: this.directory });
     this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn);
-    this.refreshTimer = setInterval(() => paths.forEach((path) => void path.refresh()), 1000).unref();
+    this.refreshTimer = setInterval(() => {
+      for (const path of paths) path.refresh();
+      this.writer.keepBallast();
+    }, 1000).unref();
   }
 
   /** Lets uploads go only to the store paths for which this says true, each time. */
-  restrictPaths(mayTake: (storePath: number) => boolean): void {
+  restrictPaths(mayTake: MayTake): void {
     this.mayTake = mayTake;
   }
 
@@ -74,10 +78,34 @@ export class Store {
     }
   }
 
-  /** Begins to take in a file. Throws a StoreError when a file of the announced size has no room. */
-  receive(announced: number | undefined): IncomingFile {
-    if (announced !== undefined) this.choosePath(announced);
-    return new IncomingFile((size) => this.choosePath(size), announced, this.settings.sync !== 'off');
+  /**
+   * Begins to take in a file. Throws a StoreError when a file of the announced size has no room.
+   * @param whole the room of the request that it is a part of
+   */
+  receive(announced: number | undefined, whole?: Reservation): IncomingFile {
+    const reserve = (bytes: number) =>
+      whole && whole.storePath.trouble === undefined
+        ? new Reservation(whole.storePath, bytes, whole)
+        : this.reserve(bytes);
+    return new IncomingFile(reserve, announced, this.settings.sync !== 'off');
+  }
+
+  /** Keeps room for so many bytes that are to come. Throws a StoreError when no store path has so much. */
+  reserve(bytes: number): Reservation {
+    return new Reservation(this.choosePath(bytes), bytes);
+  }
+
+  /**
+   * Keeps room for all files of a request. Undefined when only several store paths together can take them: then each gets
+   * its own, as it grows. Throws a StoreError when not even those can.
+   */
+  reserveWhole(bytes: number): Reservation | undefined {
+    try {
+      return this.reserve(bytes);
+    } catch (error) {
+      if (this.paths.length > 1 && fitsSpread(this.paths, bytes, this.mayTake)) return undefined;
+      throw error;
+    }
   }
 
   /**
@@ -188,7 +216,7 @@ export class Store {
   }
 
   /** The path for a file of so many bytes. Throws a StoreError when none can take it. */
-  choosePath(size: number): StorePath {
+  private choosePath(size: number): StorePath {
     return roomiest(this.paths, size, this.mayTake);
   }
 
@@ -235,8 +263,7 @@ export class Store {
 
   private linkTo(content: Content, twin: FilePlace): StoredFile | undefined {
     const path = this.paths[twin.storePath];
-    if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.space.available === 0)
-      return undefined;
+    if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.isFull) return undefined;
     const stored = this.mint(content, path);
     return path.link(twin, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
   }
@@ -260,7 +287,7 @@ export class Store {
     let failure: unknown;
     for (let attempt = 0; attempt <= this.paths.length; attempt++) {
       const onDisk = 'storePath' in file.content ? file.content : undefined;
-      const path = onDisk?.storePath ?? this.choosePath(file.size);
+      const path = onDisk?.storePath ?? this.pathFor(file, attempt === 0);
       const stored = this.mint(file, path);
       const { directory, name } = stored;
       try {
@@ -269,13 +296,22 @@ export class Store {
       } catch (error) {
         failure = error;
         // A path that is well after a failure (an odd error of this one file) would fail again.
-        if (onDisk || (path.trouble === undefined && path.space.available > 0)) throw error;
+        if (onDisk || (path.trouble === undefined && !path.isFull)) throw error;
         continue;
       }
+      file.room?.release();
       if (this.settings.deduplicate) this.twins.wrote(file.sha256, stored);
       return stored;
     }
     throw failure;
+  }
+
+  /** Where a file has room, or, where that is of no use, somewhere else. */
+  private pathFor({ room, size }: ReceivedFile, isFirst: boolean): StorePath {
+    const path = room?.storePath;
+    if (isFirst && path && path.trouble === undefined && this.mayTake(path.number)) return path;
+    room?.release();
+    return this.choosePath(size);
   }
 
   private nextDirectory(): number {

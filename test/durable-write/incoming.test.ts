@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { IncomingFile, type PartialFile } from '../../daemon/store/incoming-file.js';
+import { Reservation } from '../../daemon/store/reservation.js';
 import { RunningDigest } from '../../daemon/store/running-digest.js';
 import { StorePath } from '../../daemon/store/store-path.js';
 import { seeded } from '../helpers/random.js';
@@ -49,7 +50,7 @@ t.test('a file that ends while the disk is behind', async (t) => {
 
   await t.test('has all its bytes when its end resolves', async (t) => {
     const file = partial(storePath);
-    const incoming = IncomingFile.resume(file, false, () => {});
+    const incoming = IncomingFile.resume(file, new Reservation(storePath, 0), false, () => {});
     incoming.write(Buffer.alloc(MIB, 1));
     t.ok(incoming.write(Buffer.alloc(64 * MIB, 2)), 'the sender is to wait');
     await incoming.suspend();
@@ -60,7 +61,7 @@ t.test('a file that ends while the disk is behind', async (t) => {
   // Seen to fail (it is taken) without the look at `closing` and `failure` in write().
   await t.test('and is given up, is gone, and nothing is written any more', async (t) => {
     const file = partial(storePath);
-    const incoming = IncomingFile.resume(file, false, () => {});
+    const incoming = IncomingFile.resume(file, new Reservation(storePath, 0), false, () => {});
     incoming.write(Buffer.alloc(MIB, 1));
     incoming.write(Buffer.alloc(64 * MIB, 2));
     await incoming.discard();
@@ -71,7 +72,7 @@ t.test('a file that ends while the disk is behind', async (t) => {
 
   await t.test('and is given up in the middle of its end, is closed once', async (t) => {
     const file = partial(storePath);
-    const incoming = IncomingFile.resume(file, true, () => {});
+    const incoming = IncomingFile.resume(file, new Reservation(storePath, 0), true, () => {});
     incoming.write(Buffer.alloc(MIB, 1));
     incoming.write(Buffer.alloc(8 * MIB, 2));
     const ended = incoming.suspend();
@@ -91,7 +92,7 @@ for (const flushes of [false, true]) {
     for (let round = 0; round < 10; round++) {
       const file = partial(storePath);
       const stable: { size: number; crc32: number }[] = [];
-      const incoming = IncomingFile.resume(file, flushes, (now) => stable.push(now));
+      const incoming = IncomingFile.resume(file, new Reservation(storePath, 0), flushes, (now) => stable.push(now));
       const content: Buffer[] = [];
       for (let chunk = random.below(3); chunk >= 0; chunk--) {
         const isLast = chunk === 0;
@@ -116,7 +117,7 @@ for (const flushes of [false, true]) {
 t.test('what was given up cannot be finished', async (t) => {
   const storePath = openPath(t);
   for (const size of [10, MIB]) {
-    const incoming = new IncomingFile(() => storePath, undefined, true);
+    const incoming = new IncomingFile((bytes) => new Reservation(storePath, bytes), undefined, true);
     incoming.write(Buffer.alloc(size));
     await incoming.discard();
     await t.rejects(incoming.finish('txt'), `${size} bytes`);

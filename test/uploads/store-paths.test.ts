@@ -40,9 +40,9 @@ t.test('new files go to the store path with the most room, and one below its res
   const where: string[] = [];
   const outcomes: string[] = [];
   const kept: { id: string; body: Buffer }[] = [];
-  // 20 MiB and 4 MiB are free above the reserves: 4 MiB files fit five times on the large one, then once on the small.
+  // 20 MiB and 4 MiB are free above the reserves: 4 MiB files fit five times on the large one, then once on the small, with the ballast of each.
   for (let round = 0; round < 8; round++) {
-    const body = Buffer.alloc(4 * MIB - 65_536, round);
+    const body = Buffer.alloc(4 * MIB - 400_000, round);
     const answer = await node.post(body);
     outcomes.push(outcome(answer));
     if (answer.status === 201) {

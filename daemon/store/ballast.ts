@@ -1,0 +1,74 @@
+import { randomBytes } from 'node:crypto';
+import { closeSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeAllSync } from './write-all.js';
+
+/** It is given up in so many pieces: other programs that write to a full disk take what was given up and not used. */
+const PIECES = 64;
+/** Bytes beside the records of all files: a deletion takes some tens of kilobytes in the journal until that begins again. */
+const RECORDS_BALLAST = 4 * 2 ** 20;
+
+/**
+ * A ballast file: blocks that are kept in use, to be given up for what has to be written on a disk that is full to the last
+ * byte, as deletions have. It is made again when there is room.
+ */
+export class Ballast {
+  private readonly file: string;
+  private size: number;
+
+  /** @param full bytes that it has when it is whole */
+  constructor(
+    private readonly directory: string,
+    private readonly full: number,
+  ) {
+    this.file = join(directory, 'ballast');
+    this.size = statSync(this.file, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /** The ballast of the directory of the records. */
+  static ofRecords(directory: string): Ballast {
+    return new Ballast(directory, RECORDS_BALLAST);
+  }
+
+  /** Gives up so much of it that so many bytes are free, where it can. */
+  makeRoom(bytes: number): void {
+    const isLacking = () => {
+      const { bavail, bsize } = statfsSync(this.directory);
+      return bavail * bsize < bytes;
+    };
+    while (isLacking() && this.give());
+  }
+
+  /** Makes it whole, where that leaves as much to others. */
+  fill(): void {
+    if (this.size >= this.full) return;
+    try {
+      const { bavail, bsize } = statfsSync(this.directory);
+      if (bavail * bsize < 2 * this.full) return;
+      const descriptor = openSync(this.file, 'a', 0o600);
+      try {
+        ftruncateSync(descriptor, this.size);
+        // Not of zeros, which some file systems do not store.
+        writeAllSync(descriptor, randomBytes(this.full - this.size));
+        this.size = this.full;
+      } finally {
+        closeSync(descriptor);
+      }
+    } catch {
+      // Full after all, or the disk is in trouble, which others notice and say: tried again with the next look at the disk.
+    }
+  }
+
+  /** Gives up a piece. False when nothing is left of it. */
+  give(): boolean {
+    if (this.size === 0) return false;
+    const size = Math.max(0, this.size - Math.ceil(this.full / PIECES));
+    try {
+      truncateSync(this.file, size);
+    } catch {
+      return false; // the disk is in worse trouble than being full, and what is tried on it says so
+    }
+    this.size = size;
+    return true;
+  }
+}
