@@ -36,6 +36,7 @@ js_path ${quoted(`${JS_DIRECTORY}/`)};
 js_set $fidfs_last_modified fidfs.lastModified;
 js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
+js_set $fidfs_token_seen fidfs.tokenSeen;
 
 # The digits after M, to where that store path keeps its files.
 map $fidfs_m $fidfs_store {
@@ -47,7 +48,7 @@ map $content_length $fidfs_stream {
   "${GATHERED_BODY}" 0;
 }
 # Most downloads ask for nothing but the file; njs is asked about dates and names only where there are any.
-map "$request_method $arg_download$arg_filename$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map "$request_method $arg_download$arg_filename$arg_token$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;
@@ -59,6 +60,11 @@ map $http_if_modified_since$http_if_unmodified_since $fidfs_condition {
 map $arg_download$arg_filename $fidfs_download {
   default $fidfs_download_name;
   "" none;
+}
+# FastDFS's anti-steal tokens, which nobody checks here.
+map "$arg_token $arg_ts" $fidfs_token {
+  default "";
+  "~^[^ ]+ [^ ]+$" $fidfs_token_seen;
 }
 map $fidfs_download $fidfs_disposition {
   default $fidfs_download;

@@ -1,9 +1,21 @@
+import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
+
+/** What the locations depend on besides the settings. */
+interface Place {
+  /** Whether other nodes are asked for what is not here. */
+  asks: boolean;
+  /** What njs/tokens.ts must know, as a value of nginx's. */
+  tokenCheck: string;
+}
+
+/** The file that says that a token was seen, and that the log says so. */
+export const TOKEN_FILE = 'token-seen';
 
 /** What a request may ask for besides a file, and what its location does about it before the file is sent. */
 const DOWNLOADS = {
@@ -12,16 +24,18 @@ const DOWNLOADS = {
     prefix: '',
     module: 'last-modified',
     dates: 'before',
-    first: (asks: boolean) =>
+    first: ({ asks }: Place) =>
       `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
     disposition: '$fidfs_active',
   },
-  /** A date or a name. */
+  /** A date, a name, or a token of FastDFS's. */
   more: {
     prefix: '/.fidfs/more',
     module: 'downloads',
     dates: 'before',
-    first: () => `internal;
+    first: ({ tokenCheck }: Place) => `internal;
+  set $fidfs_token_check ${tokenCheck};
+  set $fidfs_unused $fidfs_token;
   if ($fidfs_download = refused) { return 418; }
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
@@ -47,6 +61,8 @@ const DOWNLOADS = {
 export function downloads(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
   const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
   const asks = asksOwnGroup(settings);
+  const servers = [settings.serverId, ...settings.peers.map(({ id }) => id)];
+  const tokenCheck = quoted(JSON.stringify({ said: join(directory, TOKEN_FILE), servers }));
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
@@ -56,7 +72,7 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const location = (name: string, sendfile: 'on' | 'off') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
-  ${first(asks)}
+  ${first({ asks, tokenCheck })}
   alias ${file};
   sendfile ${sendfile};
   }`;

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } fro
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
-import { typesInclude } from './downloads.js';
+import { TOKEN_FILE, typesInclude } from './downloads.js';
 import type { NginxPrograms } from './programs.js';
 import { quotedInclude } from './quote.js';
 
@@ -44,6 +44,7 @@ export function writeStandalone(
   mkdirSync(join(directory, 'tmp'), { recursive: true });
   mkdirSync(join(settings.data, 'log'), { recursive: true });
   writeIncludes(settings);
+  rmSync(join(directory, TOKEN_FILE), { force: true });
   const configuration = join(directory, 'nginx.conf');
   const accessLog = join(settings.data, 'log', 'access.log');
   // nginx makes it as root where root starts it, and the owner could not write there later.

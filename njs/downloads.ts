@@ -5,6 +5,7 @@
 import createdOf from '../file-id/created.js';
 import download from './download.js';
 import hot from './last-modified.js';
+import tokens from './tokens.js';
 
 /**
  * `$fidfs_date_condition`: what If-Modified-Since and If-Unmodified-Since say of the ID's second, asked only when one
@@ -37,4 +38,5 @@ export default {
   dateCondition: dateCondition,
   downloadName: downloadName,
   forgetCaching: forgetCaching,
+  tokenSeen: tokens.seen,
 };
