@@ -1,0 +1,69 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { TestNode } from '../helpers/node.js';
+import { missing, run } from '../helpers/programs.js';
+import { seeded } from '../helpers/random.js';
+
+const page = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
+/** The code of each section that is a language's. */
+const codes = new Map(
+  [...page.matchAll(/^## (\w+)\n[\s\S]*?```\w+\n([\s\S]*?)```/gm)].map(([, title = '', code]) => [title, code]),
+);
+
+/** How the code of a language is run, with the server, the key and a file as its last words. */
+interface Language {
+  title: string;
+  file: string;
+  /** What is added to the code of the page, so that it runs by itself. */
+  call: string;
+  program: string;
+  /** What must be there for it. */
+  needs: string;
+}
+
+const LANGUAGES: Language[] = [
+  {
+    ...{ title: 'Node', file: 'upload.mjs', program: process.execPath, needs: process.execPath },
+    call: 'process.stdout.write(await upload(...process.argv.slice(2)));',
+  },
+  {
+    ...{ title: 'Python', file: 'upload.py', program: 'python3', needs: 'python3' },
+    call: '\nimport sys\nprint(upload(*sys.argv[1:]))',
+  },
+  { title: 'Java', file: 'Fidfs.java', call: '', program: 'java', needs: 'javac' },
+];
+
+t.test('the code of docs/clients.md stores files as they are, and says why it was refused', async (t) => {
+  const random = seeded(t);
+  const node = await TestNode.start(t);
+  const directory = t.testdir();
+  const content = random.bytes(3_000_000);
+  const file = join(directory, 'a "1" + ü.jpg');
+  writeFileSync(file, content);
+  const empty = join(directory, 'empty.tar.gz');
+  writeFileSync(empty, '');
+  for (const { title, file: name, call, program, needs } of LANGUAGES) {
+    await t.test(title, { skip: missing(needs) }, async (t) => {
+      const code = codes.get(title) ?? '';
+      t.not(code, '', 'it is there');
+      const script = join(directory, name);
+      writeFileSync(script, `${code}${call}\n`);
+      // Java reads file names by the locale.
+      const send = (key: string, path: string) => run(program, [script, node.origin, key, path], { LC_ALL: 'C.UTF-8' });
+      // Seen to fail with another file sent.
+      const { status, stdout, stderr } = await send(node.key, file);
+      t.equal(status, 0, stderr);
+      const id = stdout.trimEnd();
+      t.match(id, /^group1\/M00\/.*\.jpg$/);
+      t.ok((await node.get(id)).body.equals(content));
+      const nothing = (await send(node.key, empty)).stdout.trimEnd();
+      t.match(nothing, /\.tar\.gz$/);
+      t.match(await node.get(nothing), { status: 200, headers: { 'content-length': '0' } });
+      // Seen to fail without the status in the exception.
+      const refused = await send('not-the-key-0123456789', file);
+      t.not(refused.status, 0);
+      t.match(refused.stderr, /fidfs: 401 .*Wrong key/);
+    });
+  }
+});
