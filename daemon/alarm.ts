@@ -10,6 +10,7 @@ export type AlarmKind =
   | 'damage' // a file whose bytes are wrong, and no good copy to be had
   | 'set-aside' // a file that could not be fetched
   | 'too-few-copies' // fewer nodes than `copies` promises
+  | 'index' // damage of the index
   | 'disk' // a store path that takes no files
   | 'peer'; // a peer whose settings do not go with this node's
 

@@ -14,7 +14,7 @@ import { Replication } from './replication/replication.js';
 import { Requests } from './requests.js';
 import type { Node } from './status.js';
 import { Ballast } from './store/ballast.js';
-import { WrongStorePath } from './store/errors.js';
+import { StoreError, WrongStorePath } from './store/errors.js';
 import { canSyncFileSystems } from './store/file-system.js';
 import { recover } from './store/recovery.js';
 import { Store, type Warn } from './store/store.js';
@@ -141,8 +141,13 @@ async function main(): Promise<void> {
     flush();
     process.exit(1);
   };
-  process.on('uncaughtException', (error) => die('the daemon failed', error));
-  process.on('unhandledRejection', (error) => die('the daemon failed', error));
+  const fail = (error: unknown) => {
+    // A restart would meet the same: downloads, and the word of what to do, go on.
+    if (error instanceof StoreError && error.code === 'damaged') log.error({ err: error }, 'the index is damaged');
+    else die('the daemon failed', error);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
   try {
     const configuration = process.argv[2];
     const { drain, stop, keyMade } = await run(loadSettings(configuration === '' ? undefined : configuration), log);

@@ -21,18 +21,29 @@ export interface Node {
 
 /** Why this node takes no uploads now, for people; undefined when it does. */
 export function uploadTrouble({
+  index,
   store,
   cluster,
   replication,
-}: Pick<Node, 'store' | 'cluster' | 'replication'>): string | undefined {
-  return cluster.trouble ?? replication.trouble ?? store.trouble;
+}: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
+  return index.damage ?? cluster.trouble ?? replication.trouble ?? store.trouble;
+}
+
+/** What the index says, for people; something else where it is damaged, which is said besides. */
+function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (index.damage === undefined) throw error;
+    return otherwise;
+  }
 }
 
 /** What this node says of itself to peers and to people. */
 export function describeNode(node: Node): Hello {
   const { settings, store, index, replication, alarms, requests } = node;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const missing = index.missing.totals;
+  const missing = unlessDamaged(index, () => index.missing.totals, { all: 0, aside: 0, toCome: 0 });
   return {
     protocol: PROTOCOL,
     version,
@@ -49,10 +60,10 @@ export function describeNode(node: Node): Hello {
     downloads: requests.downloads ?? null,
     capacity: sum(store.paths.map(({ space }) => space.capacity)),
     available: sum(store.paths.map(({ space, trouble }) => (trouble === undefined ? space.available : 0))),
-    backlog: replication.followers.map(({ backlog }) => backlog),
+    backlog: unlessDamaged(index, () => replication.followers.map(({ backlog }) => backlog), []),
     missing: missing.all,
     setAside: missing.aside,
-    oldestScrub: replication.scrub.oldest,
+    oldestScrub: unlessDamaged(index, () => replication.scrub.oldest, 0),
     alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
   };
 }
@@ -71,7 +82,7 @@ export function describeAll(node: Node) {
     underCopied: acknowledgements.underCopied(settings.copies),
     /** How far the comparison with a peer is that is under way. */
     comparison: comparison.progress ?? null,
-    scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null },
+    scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
     storePaths: store.paths.map(({ number, root, space, trouble }) => ({
       number,
       root,
@@ -87,7 +98,9 @@ export function describeAll(node: Node) {
       backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id) : 0,
       hello: hello ?? null,
     })),
-    aside: index.missing.setAside().map(({ name, tries, reason }) => ({ name, tries, reason })),
+    aside: unlessDamaged(index, () => index.missing.setAside(), []).map(({ name, tries, reason }) => ({
+      ...{ name, tries, reason },
+    })),
   };
 }
 

@@ -6,13 +6,15 @@ const GRACE_MILLISECONDS = 10_000;
 
 /** Looks every second at what has no event of its own and may put a promise in danger. Returns the function that ends it. */
 export function watchPromises({
+  index,
   store,
   replication,
   alarms,
   settings,
-}: Pick<Node, 'store' | 'replication' | 'alarms' | 'settings'>): () => void {
+}: Pick<Node, 'index' | 'store' | 'replication' | 'alarms' | 'settings'>): () => void {
   let fewSince: number | undefined;
   const timer = setInterval(() => {
+    if (index.damage !== undefined) alarms.raise('index', 'index.db', `uploads are refused: ${index.damage}`);
     for (const { root, trouble, isFull } of store.paths) {
       const wrong = trouble ?? (isFull ? 'it is full down to its reserve' : undefined);
       if (wrong === undefined) alarms.clear('disk', root);

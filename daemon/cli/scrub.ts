@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ScrubProgress } from '../replication/scrub.js';
 import type { Client } from './client.js';
+import { CommandFailed } from './errors.js';
 import { formatBytes, progressBar } from './output.js';
 
 const LOOK_MILLISECONDS = 200;
@@ -13,6 +14,7 @@ export async function scrub(client: Client): Promise<ScrubProgress> {
     for (;;) {
       const { scrub } = await client.status();
       if (scrub.last) return scrub.last;
+      if (scrub.failure !== null) throw new CommandFailed(`the scrub was broken off: ${scrub.failure}`);
       const { progress } = scrub;
       if (progress) {
         bar ??= progressBar('{bar} {percentage}% | {files} files, {size}', progress.of);

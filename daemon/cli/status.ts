@@ -1,4 +1,5 @@
 import type { Status } from '../status.js';
+import { storePathLabel } from '../store/layout.js';
 import { formatBytes, formatTable } from './output.js';
 
 /** Everything that is not well, for people; none when all is. */
@@ -21,7 +22,7 @@ export function formatStatus(status: Status, troubles: string[]): string {
   const shared = saved > 0 ? `, of which deduplication saves ${formatBytes(saved)}` : '';
   const head = `${group}, server ${serverId}, fidfs ${version}: ${files} files, ${formatBytes(bytes)}${shared}\n`;
   const paths = storePaths.map((path) => [
-    `M${(path.number + 0x100).toString(16).toUpperCase().slice(1)}`,
+    storePathLabel(path.number),
     path.root,
     formatBytes(path.available),
     formatBytes(path.capacity),

@@ -32,6 +32,9 @@ function toProblem(error: unknown): Problem {
   if (error instanceof StoreError && error.code === 'unavailable') {
     return new Problem('unavailable', 'The disks of this node take no files now; its log says why.', { cause: error });
   }
+  if (error instanceof StoreError && error.code === 'damaged') {
+    return new Problem('unavailable', `This cannot be done now: ${error.message}.`, { cause: error });
+  }
   const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
   if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
   if (typeof status === 'number' && status >= 400 && status < 500) {

@@ -5,7 +5,7 @@ import { readSmallBody } from './body.js';
 import type { Challenges, Claim } from './challenges.js';
 import { extensionFromParameter } from './extension.js';
 import { Problem } from './problems.js';
-import { assertCopiesCanBeMade, conclude, originOf, type Upload } from './upload.js';
+import { assertUploadsAreTaken, conclude, originOf, type Upload } from './upload.js';
 
 /** The longest body, in bytes. */
 const BODY_LIMIT = 4096;
@@ -36,7 +36,7 @@ export async function known(
 ): Promise<Upload | undefined> {
   const origin = originOf(request, node.settings);
   const body = parse(await readSmallBody(request.raw, BODY_LIMIT));
-  assertCopiesCanBeMade(node);
+  assertUploadsAreTaken(node);
   if ('nonce' in body) {
     const proven = await challenges.answer(body.nonce, body.proof);
     if (proven === false) throw new Problem('wrong-proof', 'These are not the bytes of that file. Send the file.');

@@ -1,7 +1,7 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
-import { describeAll, type Node } from '../status.js';
+import { describeAll, type Node, uploadTrouble } from '../status.js';
 import { routedAddress } from './address.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
@@ -150,10 +150,11 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
-    const trouble = node.cluster.trouble ?? replication.trouble ?? replication.lag;
-    if (trouble !== undefined)
-      throw new Problem('unavailable', `This node is not ready: ${trouble.replace(/\.$/, '')}.`);
-    if (store.trouble) throw new Problem('unavailable', 'This node takes no uploads now; its log says why.');
+    const trouble = uploadTrouble(node) ?? replication.lag;
+    if (trouble !== undefined) {
+      const text = store.withoutRoots(trouble).replace(/\.$/, '');
+      throw new Problem('unavailable', `This node is not ready: ${text}.`);
+    }
     return reply.type('application/json').send(Buffer.from('{"status":"ready"}\n'));
   });
 

@@ -16,7 +16,7 @@ import { extensionOf } from './extension.js';
 import { Problem, type ProblemName } from './problems.js';
 import { CHECKSUM_ALGORITHMS, ExpectedChecksum } from './tus-checksum.js';
 import { Locks } from './tus-locks.js';
-import { assertCopiesCanBeMade, originOf, waitForCopies } from './upload.js';
+import { assertUploadsAreTaken, originOf, waitForCopies } from './upload.js';
 
 /** Where uploads in pieces are addressed. */
 export const TUS_PATH = '/tus';
@@ -158,7 +158,7 @@ export class Tus {
   }
 
   private async create(upload: Upload): Promise<Upload> {
-    assertCopiesCanBeMade(this.node);
+    assertUploadsAreTaken(this.node);
     const { id, size = 0, metadata = {} } = upload;
     for (const value of Object.values(metadata)) {
       if (/[\u0000-\u001f\u007f\ufffd]/.test(value ?? '')) {
@@ -194,7 +194,7 @@ export class Tus {
 
   /** Makes a whole file durable, with its copies; resolves with its ID. */
   private async keep(received: ReceivedFile): Promise<string> {
-    assertCopiesCanBeMade(this.node);
+    assertUploadsAreTaken(this.node);
     const files = await this.node.store.add([received]);
     await waitForCopies(files, this.node.replication);
     const [file] = files as [StoredFile];

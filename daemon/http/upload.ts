@@ -57,7 +57,7 @@ export async function upload(
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
   const isMultipart = /^multipart\/form-data\b/i.test(headers['content-type'] ?? '');
-  assertCopiesCanBeMade(node);
+  assertUploadsAreTaken(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
     : [await receiveRaw(request, announced, store, limit, parameters)];
@@ -91,22 +91,23 @@ export async function waitForCopies(files: StoredFile[], replication: Node['repl
   throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }
 
-/** Throws a Problem when an upload could not get its copies now. */
-export function assertCopiesCanBeMade({ replication }: Pick<Node, 'replication'>): void {
+/** Throws a Problem when an upload could not be recorded, or not get its copies, now. */
+export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index' | 'replication'>): void {
+  if (index.damage !== undefined) throw new Problem('unavailable', `No uploads are taken now: ${index.damage}.`);
   if (replication.trouble === undefined) return;
   throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
 }
 
 /** The node of another group that an upload goes to; undefined when it stays here. Rejects with a Problem when none takes it. */
 export async function otherPlace(node: Node, wanted: string | undefined): Promise<Member | undefined> {
-  const { cluster, store, replication } = node;
+  const { cluster, index, store, replication } = node;
   // A node whose cluster is one group has no choice, but may be asked for it.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
   const available = store.paths.reduce(
     (sum, { space, trouble }) => sum + (trouble === undefined ? space.available : 0),
     0,
   );
-  const own = { available, trouble: store.trouble ?? replication.trouble };
+  const own = { available, trouble: index.damage ?? store.trouble ?? replication.trouble };
   const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
   for (;;) {
     const place = choosePlace(cluster, own, left);

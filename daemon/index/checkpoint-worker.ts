@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import { inThread } from './thread.js';
 
 /** SQLite writes the journal from its beginning again only when all of it has been copied, so what came meanwhile is copied too. */
 const PASSES = 10;
@@ -15,9 +16,10 @@ interface Copied {
   checkpointed: number;
 }
 
-const database = new Database(String(workerData));
+let database: Database.Database | undefined;
 
 function copy(): void {
+  database ??= new Database(String(workerData));
   let before = 0;
   for (let pass = 0; pass < PASSES; pass++) {
     const [{ checkpointed }] = database.pragma('wal_checkpoint(PASSIVE)') as [Copied];
@@ -27,6 +29,6 @@ function copy(): void {
 }
 
 parentPort?.on('message', () => {
-  copy();
+  inThread(copy);
   parentPort?.postMessage('copied');
 });

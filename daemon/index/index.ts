@@ -1,10 +1,12 @@
 import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
+import type Database from 'better-sqlite3';
 import { isFull } from '../store/errors.js';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
+import { Damage } from './damage.js';
+import { openDatabase } from './database.js';
 import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
@@ -12,6 +14,7 @@ import { Operations } from './operations.js';
 import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
 import { KnownStorePaths } from './store-paths.js';
+import { runThread } from './thread.js';
 
 interface FileRow {
   key: Buffer;
@@ -43,18 +46,6 @@ function toRecord(row: FileRow): FileRecord {
   return { key: row.key, name, storePath: row.place >>> 16, directory: row.place & 0xffff, sha256: row.sha256 };
 }
 
-function openDatabase(file: string): Database.Database {
-  const database = new Database(file);
-  try {
-    database.pragma('journal_mode = WAL');
-    return database;
-  } catch (error) {
-    database.close();
-    const message = `the index ${file} cannot be opened (${(error as Error).message})`;
-    throw new Error(`${message}; if it is damaged, run "fidfs rebuild"`, { cause: error });
-  }
-}
-
 /**
  * Opens the index, a SQLite file, making it when there is none. One process may write to it: see `lock.ts`.
  *
@@ -75,6 +66,7 @@ export class Index implements Records {
   readonly storePaths: KnownStorePaths;
   private current: Checkpoint;
   private counts: Totals;
+  private readonly known = new Damage();
   private readonly database: Database.Database;
   private readonly checkpointer: Checkpointer;
   private readonly insertFile;
@@ -95,9 +87,11 @@ export class Index implements Records {
     private readonly file: string,
     warn: (message: string, error: unknown) => void = () => {},
   ) {
-    this.checkpointer = new Checkpointer(file, warn);
+    this.checkpointer = new Checkpointer(file, (message, error) => {
+      warn(message, this.known.caught(error));
+    });
     this.directory = dirname(file);
-    const database = openDatabase(file);
+    const database = openDatabase(file, this.known);
     this.database = database;
     database.pragma('synchronous = NORMAL');
     // The checkpointer does it; this is for when it cannot, in pages of 4 KiB.
@@ -135,8 +129,21 @@ export class Index implements Records {
 
     const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
     if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
-    this.current = { copies: [], ...JSON.parse(state.checkpoint) };
+    this.current = { copies: [], ...this.parse(state.checkpoint) };
     this.counts = { files: state.files, bytes: state.bytes, saved: state.saved };
+  }
+
+  /** Why the index cannot be relied on, and what to do, for people; undefined while nothing is known to be wrong. */
+  get damage(): string | undefined {
+    return this.known.reason;
+  }
+
+  /** Looks at all of it, in a thread of its own. Rejects with a StoreError when it is damaged. */
+  async check(): Promise<void> {
+    this.known.assertNone();
+    const program = new URL('./check-worker.js', import.meta.url);
+    const said = await runThread(program, this.file).catch(this.known.rethrow);
+    if (said !== 'ok') this.known.found(String(said).replaceAll('\n', ' '));
   }
 
   get checkpoint(): Checkpoint {
@@ -242,7 +249,7 @@ export class Index implements Records {
 
   /** Digests of all there is, for a comparison with a peer. */
   inventory(): Promise<Inventory> {
-    return takeInventory(this.file);
+    return takeInventory(this.file).catch(this.known.rethrow);
   }
 
   /** All files in the order of their IDs, one at a time. */
@@ -265,6 +272,14 @@ export class Index implements Records {
     await this.checkpointer.close();
     closeSync(this.journalDescriptor);
     this.database.close();
+  }
+
+  private parse(checkpoint: string): Omit<Checkpoint, 'copies'> & Partial<Checkpoint> {
+    try {
+      return JSON.parse(checkpoint);
+    } catch (error) {
+      return this.known.found('its checkpoint cannot be read', error);
+    }
   }
 
   private write({ added, removed, checkpoint, alongside = [] }: Batch): void {

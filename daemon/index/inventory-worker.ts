@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import { inThread } from './thread.js';
 
 /** Digests of sets of keys: the sum, in two halves of 32 bits, of a mix of each key. */
 class Digests {
@@ -50,18 +51,20 @@ class Digests {
   }
 }
 
-const database = new Database(String(workerData), { readonly: true });
-try {
-  const files = new Digests();
-  for (const [place, key] of database.prepare<[], [number, Buffer]>('SELECT place, key FROM file').raw().iterate()) {
-    files.add(place, key);
+inThread(() => {
+  const database = new Database(String(workerData), { readonly: true });
+  try {
+    const files = new Digests();
+    for (const [place, key] of database.prepare<[], [number, Buffer]>('SELECT place, key FROM file').raw().iterate()) {
+      files.add(place, key);
+    }
+    const tombstones = new Digests();
+    for (const [key] of database.prepare<[], [Buffer]>('SELECT key FROM tombstone').raw().iterate()) {
+      // Source and, in steps of 65,536 seconds, creation: neighbours in the table are neighbours here.
+      tombstones.add(key.readUInt32BE(0) * 65536 + key.readUInt16BE(4), key);
+    }
+    parentPort?.postMessage({ files: files.toBuffer(), tombstones: tombstones.toBuffer() });
+  } finally {
+    database.close();
   }
-  const tombstones = new Digests();
-  for (const [key] of database.prepare<[], [Buffer]>('SELECT key FROM tombstone').raw().iterate()) {
-    // Source and, in steps of 65,536 seconds, creation: neighbours in the table are neighbours here.
-    tombstones.add(key.readUInt32BE(0) * 65536 + key.readUInt16BE(4), key);
-  }
-  parentPort?.postMessage({ files: files.toBuffer(), tombstones: tombstones.toBuffer() });
-} finally {
-  database.close();
-}
+});

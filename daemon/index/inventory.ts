@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { runThread } from './thread.js';
 
 /** Digests of parts of what a node has, by the number of the part. */
 export type PartDigests = ReadonlyMap<number, bigint>;
@@ -12,15 +12,10 @@ export interface Inventory {
 }
 
 /** Digests everything in the index, in a thread of its own: with a million files it takes about a second. */
-export function takeInventory(database: string): Promise<Inventory> {
-  return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL('./inventory-worker.js', import.meta.url), { workerData: database });
-    worker.on('message', ({ files, tombstones }: { files: Uint8Array; tombstones: Uint8Array }) =>
-      resolve({ files: Buffer.from(files), tombstones: Buffer.from(tombstones) }),
-    );
-    worker.on('error', reject);
-    worker.on('exit', () => reject(new Error('the thread that digests the index ended early')));
-  });
+export async function takeInventory(database: string): Promise<Inventory> {
+  const told = await runThread(new URL('./inventory-worker.js', import.meta.url), database);
+  const { files, tombstones } = told as { files: Uint8Array; tombstones: Uint8Array };
+  return { files: Buffer.from(files), tombstones: Buffer.from(tombstones) };
 }
 
 /** The parts whose digests are not the same here and there, or that are there only. */

@@ -63,6 +63,8 @@ export class Scrub {
   progress: ScrubProgress | undefined;
   /** The last complete round since the start. */
   last: ScrubProgress | undefined;
+  /** Why the last round did not come to its end; undefined when it did. */
+  failure: string | undefined;
 
   constructor(private readonly parts: ScrubParts) {}
 
@@ -80,6 +82,7 @@ export class Scrub {
   now(): void {
     this.urgent = true;
     this.last = undefined;
+    this.failure = undefined;
     const { before } = this.parts.index.scrub;
     this.parts.index.scrub = { position: Buffer.alloc(0), started: null, before };
     this.hurry?.();
@@ -91,17 +94,25 @@ export class Scrub {
   }
 
   private async run(): Promise<void> {
+    // Damage of the index would else show only where something happens to be looked up.
+    await this.parts.index.check().catch((error) => this.parts.warn('the index is not as it should be', error));
     while (!this.ending.signal.aborted) {
-      const { started, before } = this.parts.index.scrub;
-      // Either way: where the clock was wrong, the last round may have begun in the future.
-      const due = Math.abs(Date.now() / 1000 - before) >= this.parts.days * DAY_SECONDS * ROUNDS_BEGIN;
-      if (this.urgent || (this.parts.days > 0 && (started !== null || due))) {
-        await this.round().catch((error: unknown) => {
-          if (!this.ending.signal.aborted) this.parts.warn('the scrub was broken off; it goes on later', error);
-        });
+      try {
+        if (this.isDue()) await this.round();
+      } catch (error) {
+        this.failure = (error as Error).message;
+        if (!this.ending.signal.aborted) this.parts.warn('the scrub was broken off; it goes on later', error);
       }
       if (!this.urgent) await this.pause(LOOK_MILLISECONDS);
     }
+  }
+
+  private isDue(): boolean {
+    if (this.urgent) return true;
+    if (this.parts.days === 0) return false;
+    const { started, before } = this.parts.index.scrub;
+    // Either way: where the clock was wrong, the last round may have begun in the future.
+    return started !== null || Math.abs(Date.now() / 1000 - before) >= this.parts.days * DAY_SECONDS * ROUNDS_BEGIN;
   }
 
   private async pause(milliseconds: number): Promise<void> {
@@ -116,6 +127,7 @@ export class Scrub {
     const { index, days } = this.parts;
     const urgent = this.urgent;
     this.urgent = false;
+    await index.check();
     const started = index.scrub.started ?? Math.floor(Date.now() / 1000);
     const { files, bytes } = index.totals;
     const progress = { files: 0, of: files, bytes: 0, bad: 0, found: 0 };
@@ -139,6 +151,7 @@ export class Scrub {
       await this.searchDirectories(progress, limit);
       index.scrub = { position: Buffer.alloc(0), started: null, before: started };
       this.last = progress;
+      this.failure = undefined;
     } finally {
       this.progress = undefined;
     }

@@ -204,6 +204,14 @@ export class Disk {
   private recognise(): void {
     const marker = markerFile(this.root);
     if (!existsSync(marker)) throw new Error(`${marker} is missing: is the disk mounted?`);
+    for (const directory of [dataDirectory(this.root), temporaryDirectory(this.root)]) {
+      if (!existsSync(directory)) throw new Error(`${directory} is missing; put it back`);
+    }
+    // What is appended to a file that was deleted is lost.
+    const { ino } = statSync(tombstonesFile(this.root), { throwIfNoEntry: false }) ?? {};
+    if (ino !== this.opened?.tombstones.inode) {
+      throw new Error(`${tombstonesFile(this.root)} is not the one that was there at the start; restart fidfs`);
+    }
     if (statSync(this.root).dev !== this.opened?.device) {
       throw new Error('another file system is mounted there than at the start; restart fidfs');
     }

@@ -1,9 +1,10 @@
 /** Why the store could not do something, in the words of the public error catalogue. */
-export type StoreErrorCode = 'full' | 'unavailable' | 'failed';
+export type StoreErrorCode = 'full' | 'unavailable' | 'damaged' | 'failed';
 
 /**
  * An operation of the store that failed. `message` carries operation, path and cause and is for the log;
- * `code` says what to tell the client: no space left, no store path takes writes, or something else.
+ * `code` says what to tell the client: no space left, no store path takes writes, the
+ * records are damaged (then the message itself is for the client too), or something else.
  */
 export class StoreError extends Error {
   override name = 'StoreError';

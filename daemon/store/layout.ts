@@ -14,6 +14,11 @@ import type { FilePlace } from './records.js';
  *   fidfs-store-path    which store path of which node this is
  */
 
+/** What a store path is called in IDs and by people: M00 to MFF. */
+export function storePathLabel(number: number): string {
+  return `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`;
+}
+
 /** The directory of the files. FastDFS calls it the same, so its store paths can be served as they are. */
 export function dataDirectory(root: string): string {
   return join(root, 'data');

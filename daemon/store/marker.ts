@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { WrongStorePath } from './errors.js';
-import { dataDirectory, markerFile } from './layout.js';
+import { dataDirectory, markerFile, storePathLabel } from './layout.js';
 import { writeAllSync } from './write-all.js';
 
 /*
@@ -22,8 +22,10 @@ export function readMarker(root: string): string | undefined {
 export function proveIdentity(root: string, number: number, known: string | undefined): string {
   const wrong = (what: string) => new WrongStorePath(`the store path ${root}: ${what}`);
   const found = readMarker(root);
-  if (found !== undefined && !found.startsWith(`${label(number)} `)) {
-    throw wrong(`its marker says ${found.split(' ')[0]}, its place in storePaths ${label(number)}; put them in order`);
+  if (found !== undefined && !found.startsWith(`${storePathLabel(number)} `)) {
+    throw wrong(
+      `its marker says ${found.split(' ')[0]}, its place in storePaths ${storePathLabel(number)}; put them in order`,
+    );
   }
   if (known !== undefined && found === undefined)
     throw new Error(`${markerFile(root)} is missing: is the disk mounted?`);
@@ -37,16 +39,12 @@ export function proveIdentity(root: string, number: number, known: string | unde
   return found ?? makeMarker(root, number);
 }
 
-function label(number: number): string {
-  return `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`;
-}
-
 function isEmpty(directory: string): boolean {
   return !existsSync(directory) || readdirSync(directory).length === 0;
 }
 
 function makeMarker(root: string, number: number): string {
-  const identity = `${label(number)} ${randomUUID()}`;
+  const identity = `${storePathLabel(number)} ${randomUUID()}`;
   mkdirSync(root, { recursive: true });
   const file = openSync(markerFile(root), 'wx', 0o644);
   try {

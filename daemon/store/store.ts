@@ -5,7 +5,7 @@ import { DurableWriter } from './durable-write.js';
 import { isMissing } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
-import { fileDirectory } from './layout.js';
+import { fileDirectory, storePathLabel } from './layout.js';
 import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
@@ -76,6 +76,13 @@ export class Store {
     } catch (error) {
       return (error as Error).message;
     }
+  }
+
+  /** A text without the directories of the store paths, which are called by their numbers: for clients. */
+  withoutRoots(text: string): string {
+    // The longest first: one may begin with another.
+    const paths = [...this.paths].sort((one, other) => other.root.length - one.root.length);
+    return paths.reduce((left, { root, number }) => left.replaceAll(root, storePathLabel(number)), text);
   }
 
   /**

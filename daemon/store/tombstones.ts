@@ -11,15 +11,17 @@ const TOMBSTONE_LENGTH = 20;
 export class Tombstones {
   private constructor(
     readonly descriptor: number,
+    /** Which file it is, whatever its name stands for by now. */
+    readonly inode: number,
     private entries: number,
   ) {}
 
   static open(file: string): Tombstones {
     const descriptor = openSync(file, 'a+', 0o644);
-    const { size } = fstatSync(descriptor);
+    const { size, ino } = fstatSync(descriptor);
     const entries = Math.floor(size / TOMBSTONE_LENGTH);
     if (size % TOMBSTONE_LENGTH !== 0) ftruncateSync(descriptor, entries * TOMBSTONE_LENGTH);
-    return new Tombstones(descriptor, entries);
+    return new Tombstones(descriptor, ino, entries);
   }
 
   /** How many there are. */

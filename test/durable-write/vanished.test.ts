@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { TestNode } from '../helpers/node.js';
+import { problemOf, TestNode } from '../helpers/node.js';
 
 /** A directory for store paths; with the node's own directory in it. */
 function places(t: Test): { directory: string; first: string; second: string } {
@@ -87,4 +87,33 @@ t.test('with a second store path uploads go on, to clients unseen, and both are 
   await node.start();
   t.equal((await node.get(before.id)).body.toString(), 'before', 'it is back');
   await node.assertClean(t);
+});
+
+// Seen to fail (ready) without the looks at the directories and at the tombstones in Disk.recognise.
+t.test('/readyz is 503 and says why when a store path, or a part of it, is deleted under the node', async (t) => {
+  const { directory, first } = places(t);
+  const node = await TestNode.start(t, { directory, env: { FIDFS_STORE_PATHS: first } });
+  const { id } = await node.upload(Buffer.from('before'));
+  const said = async () => problemOf(await node.get('/readyz')).detail ?? '';
+  const asItWas = join(directory, 'as-it-was');
+  cpSync(first, asItWas, { recursive: true });
+  for (const part of ['data', 'tmp', '']) {
+    const away = join(first, part);
+    renameSync(away, join(directory, 'away'));
+    await node.until(
+      async () => (await said()).startsWith('This node is not ready: no store path takes files: M00'),
+      'told',
+    );
+    t.notMatch(await said(), directory, 'without its directory');
+    t.equal((await node.post('x')).status, 503);
+    renameSync(join(directory, 'away'), away);
+    await untilReady(node);
+  }
+  rmSync(first, { recursive: true });
+  renameSync(asItWas, first);
+  await node.until(async () => /tombstones is not the one that was there/.test(await said()), 'told of the other file');
+  await node.stop();
+  await node.start();
+  t.equal((await node.get(id)).status, 200);
+  t.equal((await node.delete(id)).status, 204);
 });

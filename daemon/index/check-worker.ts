@@ -1,0 +1,15 @@
+/*
+ * The thread behind `Index.check`: looks at every page of the index through a connection of its own.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import Database from 'better-sqlite3';
+import { inThread } from './thread.js';
+
+inThread(() => {
+  const database = new Database(String(workerData), { readonly: true });
+  try {
+    parentPort?.postMessage(database.pragma('quick_check(1)', { simple: true }));
+  } finally {
+    database.close();
+  }
+});
