@@ -62,6 +62,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
     sendProblem(reply, new Problem('upload-busy', problem.message));
     return;
   }
+  if (problem.problem === 'unsupported-encoding') reply.header('accept-encoding', 'identity');
   if (problem.status === 503) reply.header('retry-after', RETRY_AFTER);
   // The rest of the body will not be read: the connection is of no more use.
   if (problem.problem === 'body-timeout') reply.header('connection', 'close');

@@ -1,6 +1,8 @@
 import { Mime } from 'mime';
 import otherTypes from 'mime/types/other.js';
 import standardTypes from 'mime/types/standard.js';
+import { decodeWords } from './encoded-words.js';
+import { USUAL_EXTENSIONS } from './media-types.js';
 import { Problem } from './problems.js';
 
 /** All media types that have an extension; audio/mpeg is mp3 to everybody. */
@@ -33,7 +35,16 @@ export function extensionFromParameter(extension: string): string {
 
 /** The extension of a client's file name, whatever path it wrote; empty when there is none that fits. */
 function extensionFromFileName(fileName: string): string {
-  const last = fileName.slice(Math.max(fileName.lastIndexOf('/'), fileName.lastIndexOf('\\')) + 1);
+  const name = decodeWords(fileName);
+  // What clients that take the name from a URL leave behind it.
+  return extensionAtEnd(name.replace(/\?[\w.%~-]+=.*$/s, '')) || extensionAtEnd(name.replace(/[?#].*$/s, ''));
+}
+
+function extensionAtEnd(name: string): string {
+  const last = name
+    .slice(Math.max(name.lastIndexOf('/'), name.lastIndexOf('\\')) + 1)
+    .slice(-100)
+    .replace(/[\s.]+$/, '');
   if (/[^.]\.tar\.gz$/i.test(last)) return last.slice(-6);
   const dot = last.lastIndexOf('.');
   const extension = dot > 0 ? last.slice(dot + 1) : '';
@@ -43,7 +54,7 @@ function extensionFromFileName(fileName: string): string {
 function extensionFromMediaType(mediaType: string): string {
   const bare = (mediaType.split(';', 1)[0] as string).trim().toLowerCase();
   if (SAYS_NOTHING.has(bare)) return '';
-  const extension = mediaTypes.getExtension(bare) ?? '';
+  const extension = USUAL_EXTENSIONS.get(bare) ?? mediaTypes.getExtension(bare) ?? '';
   return fits(extension) ? extension : '';
 }
 

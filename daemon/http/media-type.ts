@@ -14,12 +14,19 @@ const OTHER_BODIES: [type: RegExp, detail: string][] = [
   ],
 ];
 
+/** An envelope of several parts, of which none would be stored as what it is. */
+const OTHER_MULTIPART =
+  'Of multipart bodies only multipart/form-data is taken: send each file as a part of one, or by itself.';
+
 /**
  * Throws a Problem for a body that is no file by its media type, unless the client says what kind of file it is: some
- * (curl --data-binary, PHP, Python's urllib, Java) call every body a form.
+ * (curl --data-binary, PHP, Python's urllib, Java) call every body a form. Nothing makes a file of another multipart body.
  */
 export function assertIsFile(mediaType: string | undefined, isNamed: boolean): void {
-  if (mediaType === undefined || isNamed) return;
+  if (mediaType === undefined) return;
+  if (/^multipart\/(?!form-data\s*(?:;|$))/i.test(mediaType))
+    throw new Problem('unsupported-media-type', OTHER_MULTIPART);
+  if (isNamed) return;
   const other = OTHER_BODIES.find(([type]) => type.test(mediaType));
   if (other) throw new Problem('unsupported-media-type', other[1]);
 }

@@ -1,13 +1,16 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
-import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance } from '@fastify/busboy';
+import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance, Dicer } from '@fastify/busboy';
+import { getMultipartBoundary } from '@remix-run/multipart-parser';
 import type { IncomingFile, ReceivedFile } from '../store/incoming-file.js';
 import type { Reservation } from '../store/reservation.js';
 import type { Store } from '../store/store.js';
 import { type ByteSink, ClientGone, readBody } from './body.js';
 import { extensionOf } from './extension.js';
+import { BoundaryLines } from './multipart-lines.js';
 import { Problem } from './problems.js';
+import { isIdentity } from './whole-body.js';
 
 /** Files in one request. */
 export const MAX_FILES = 1000;
@@ -39,6 +42,7 @@ export async function receiveStream(
   const partFailed = new Promise<never>((_, reject) => {
     failPart = reject;
   });
+  const seen = watchParts(parser, failPart);
   const standstill = new Standstill(() => failPart(malformed(new Error('the parser stands still'))));
   const begin = (stream: BusboyFileStream): IncomingFile | undefined => {
     try {
@@ -49,19 +53,21 @@ export async function receiveStream(
       return undefined;
     }
   };
-  parser.on('file', (_field, stream, fileName, _encoding, mediaType) => {
+  parser.on('file', (_field, stream, fileName) => {
     const file = begin(stream);
     if (!file) return;
     files.push(file);
-    const part = receivePart(stream, file, fileName, mediaType, limit);
+    const part = receivePart(stream, file, fileName, seen.mediaType, limit);
     parts.push(part);
     standstill.open++;
     // Whichever part fails first ends the whole request.
     part.then(() => standstill.closed(), failPart);
   });
   let fields = 0;
-  parser.on('field', () => {
+  parser.on('field', (_field, _value, _isCut, _isLong, _encoding, mediaType) => {
     fields++;
+    // Many clients say of each field that it is text (.NET, Spring, Apache's), which is what it would be anyway.
+    if (mediaType !== 'text/plain') failPart(malformedPart(NO_FILE_NAME));
   });
   parser.on('filesLimit', () => {
     failPart(
@@ -76,9 +82,9 @@ export async function receiveStream(
   });
   const received: ReceivedFile[] = [];
   try {
-    await Promise.race([Promise.all([feed(body, parser, standstill), parsed]), partFailed]);
+    await Promise.race([Promise.all([feed(body, parser, linesOf(headers), standstill), parsed]), partFailed]);
     for (const file of await Promise.all(parts)) if (file) received.push(file);
-    if (partsSeen(parser) !== parts.length + fields) throw malformed(new Error('a part has no usable headers'));
+    if (seen.parts !== parts.length + fields) throw malformed(new Error('a part has no usable headers'));
     if (received.length === 0) {
       throw new Problem('no-file', 'The multipart body has no file part; send one, as in curl -F file=@photo.jpg.');
     }
@@ -94,16 +100,39 @@ export async function receiveStream(
   }
 }
 
+interface SeenParts {
+  parts: number;
+  /** What the last of them says that it is; undefined when it does not say, and busboy takes it for text. */
+  mediaType: string | undefined;
+}
+
 /**
- * How many parts there were. busboy passes over a part whose headers it cannot use (no Content-Disposition, or too
- * late, or a bare line break in them) without a word; but a request is stored whole or not at all.
+ * Counts the parts, and looks at the headers of each before busboy does, which passes over a part whose headers it cannot use
+ * (no Content-Disposition, or too late, or a bare line break in them) without a word; but a request is stored whole or not at
+ * all.
  */
-function partsSeen(parser: BusboyInstance): number {
+function watchParts(parser: BusboyInstance, fail: (problem: Problem) => void): SeenParts {
   const multipart: unknown = Reflect.get(parser, '_parser');
-  const seen: unknown = typeof multipart === 'object' && multipart !== null ? Reflect.get(multipart, '_nparts') : null;
-  if (typeof seen !== 'number')
-    throw new Error('@fastify/busboy does not count its parts any more; pin its last version');
+  const dicer: unknown = typeof multipart === 'object' && multipart !== null ? Reflect.get(multipart, 'parser') : null;
+  if (!(dicer instanceof Dicer)) throw new Error('@fastify/busboy has no Dicer any more; pin its last version');
+  const seen: SeenParts = { parts: 0, mediaType: undefined };
+  dicer.prependListener('part', (part: Dicer.PartStream) => {
+    seen.parts++;
+    part.on('header', (headers: Record<string, string[] | undefined>) => {
+      seen.mediaType = headers['content-type']?.[0];
+      const transfer = headers['content-transfer-encoding']?.[0] ?? 'binary';
+      const isPlain = /^(?:7bit|8bit|binary)?$/i.test(transfer.trim()) && isIdentity(headers['content-encoding']?.[0]);
+      if (!isPlain) fail(malformedPart(ENCODED));
+    });
+  });
   return seen;
+}
+
+const ENCODED = 'A part has a Content-Transfer-Encoding or Content-Encoding; send the bytes of the file themselves.';
+const NO_FILE_NAME = 'A part has a Content-Type but no file name; give each file one (filename="photo.jpg").';
+
+function malformedPart(detail: string): Problem {
+  return new Problem('malformed-multipart', detail);
 }
 
 function malformed(cause: unknown): Problem {
@@ -112,22 +141,33 @@ function malformed(cause: unknown): Problem {
 
 function openParser(headers: IncomingHttpHeaders): BusboyInstance {
   try {
-    return new Busboy({ headers: headers as BusboyHeaders, limits: LIMITS });
+    return new Busboy({ headers: headers as BusboyHeaders, limits: LIMITS, preservePath: true });
   } catch (error) {
     throw new Problem('malformed-multipart', 'The Content-Type has no usable boundary.', { cause: error });
   }
 }
 
-async function feed(body: Readable, parser: BusboyInstance, standstill: Standstill): Promise<void> {
+function linesOf(headers: IncomingHttpHeaders): BoundaryLines {
+  return new BoundaryLines(getMultipartBoundary(headers['content-type'] ?? '') ?? '');
+}
+
+async function feed(
+  body: Readable,
+  parser: BusboyInstance,
+  lines: BoundaryLines,
+  standstill: Standstill,
+): Promise<void> {
   parser.on('drain', () => standstill.goesOn());
+  const pass = (pieces: Buffer[]) => pieces.reduce((_before, piece) => parser.write(piece), true);
   const sink: ByteSink = {
     write(chunk) {
-      if (parser.write(chunk)) return undefined;
+      if (pass(lines.take(chunk))) return undefined;
       standstill.waits();
       return new Promise((resolve) => parser.once('drain', resolve));
     },
   };
   await readBody(body, sink, Number.POSITIVE_INFINITY, '');
+  pass(lines.end());
   parser.end();
   standstill.waits();
 }

@@ -22,7 +22,7 @@ const PLAIN_TYPE = /^[\w!#$&^.+/-]*$/;
 interface FilePart {
   content: Buffer;
   fileName: string | undefined;
-  mediaType: string;
+  mediaType: string | undefined;
 }
 
 /**
@@ -78,11 +78,12 @@ function split(body: Buffer, contentType: string): FilePart[] | undefined {
     let length = delimiter + '--\r\n'.length;
     for (const part of parseMultipart(body, { boundary, ...limits })) {
       const disposition = PLAIN_DISPOSITION.exec(part.headers['content-disposition'] ?? '');
-      const mediaType = part.headers['content-type'] ?? 'text/plain'; // RFC 7578, 4.4
-      if (!disposition || !PLAIN_TYPE.test(mediaType)) return undefined;
+      const mediaType = part.headers['content-type'];
+      if (!disposition || !PLAIN_TYPE.test(mediaType ?? '') || isUnusual(part)) return undefined;
       length += delimiter + '\r\n'.length + lengthOf(part);
       const fileName = disposition[1];
-      const isFile = fileName !== undefined || mediaType.toLowerCase() === 'application/octet-stream';
+      const isFile = fileName !== undefined || mediaType?.toLowerCase() === 'application/octet-stream';
+      if (!isFile && mediaType !== undefined) return undefined;
       const content = contentOf(part);
       // The empty part that a browser sends for a file field without a file.
       if (isFile && (content.length > 0 || fileName)) files.push({ content, fileName, mediaType });
@@ -95,6 +96,11 @@ function split(body: Buffer, contentType: string): FilePart[] | undefined {
       return undefined;
     throw error;
   }
+}
+
+/** Whether the part has headers that say more than what it is called and what it is. */
+function isUnusual({ headers }: MultipartPart): boolean {
+  return headers['content-transfer-encoding'] !== undefined || headers['content-encoding'] !== undefined;
 }
 
 /** The part's bytes, where they lie: a whole body has them in one piece. */

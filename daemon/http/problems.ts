@@ -29,6 +29,7 @@ export const CATALOGUE = {
   'too-large': [413, 'File too large'],
   'uri-too-long': [414, 'Address too long'],
   'unsupported-media-type': [415, 'Not taken as a file'],
+  'unsupported-encoding': [415, 'Encoded body'],
   'range-not-satisfiable': [416, 'Range not satisfiable'],
   'upload-busy': [423, 'How the upload stands cannot be said now'],
   'headers-too-large': [431, 'Headers too large'],

@@ -4,6 +4,7 @@ import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
 import { originOf, otherPlace } from './upload.js';
+import { assertNotEncoded } from './whole-body.js';
 
 /** Uploads in pieces: where they begin, and where each goes on. */
 export function addTusRoutes(
@@ -15,6 +16,7 @@ export function addTusRoutes(
   const onRequest = [available, authorize];
   for (const url of [TUS_PATH, `${TUS_PATH}/`]) {
     server.post(url, { onRequest }, async (request, reply) => {
+      assertNotEncoded(request.headers);
       const { group } = request.query as { group?: unknown };
       const elsewhere = await otherPlace(node, group === undefined ? undefined : String(group));
       if (!elsewhere) return tus.answer(request, reply);

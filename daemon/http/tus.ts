@@ -17,6 +17,7 @@ import { Problem, type ProblemName } from './problems.js';
 import { CHECKSUM_ALGORITHMS, ExpectedChecksum } from './tus-checksum.js';
 import { Locks } from './tus-locks.js';
 import { assertUploadsAreTaken, originOf, waitForCopies } from './upload.js';
+import { assertNotEncoded } from './whole-body.js';
 
 /** Where uploads in pieces are addressed. */
 export const TUS_PATH = '/tus';
@@ -105,11 +106,12 @@ export class Tus {
       reply.header('tus-version', VERSION);
       throw new Problem('precondition-failed', `Send "Tus-Resumable: ${VERSION}".`);
     }
+    assertNotEncoded(request.headers);
     const checksum = ExpectedChecksum.of(request.headers['upload-checksum']);
     const context: Context = { request, checksum, file: null, failure: undefined };
     const asked = new Request(new URL(request.url, 'http://fidfs'), {
       method,
-      headers: request.headers as Record<string, string>,
+      headers: headersFor(request),
     });
     const answer = await this.current.run(context, () => this.server.handleWeb(asked));
     if (answer.status >= 400) await this.refuse(answer, context);
@@ -160,11 +162,6 @@ export class Tus {
   private async create(upload: Upload): Promise<Upload> {
     assertUploadsAreTaken(this.node);
     const { id, size = 0, metadata = {} } = upload;
-    for (const value of Object.values(metadata)) {
-      if (/[\u0000-\u001f\u007f\ufffd]/.test(value ?? '')) {
-        throw new Problem('bad-request', 'Upload-Metadata must be UTF-8 without control characters.');
-      }
-    }
     const extension = extensionOf(metadata.filename ?? metadata.name ?? '', metadata.filetype ?? metadata.type ?? '');
     await this.uploads.create({ id, size, extension, metadata: Metadata.stringify(metadata) });
     if (size === 0) this.describe(await this.uploads.look(id));
@@ -208,6 +205,13 @@ export class Tus {
     const said = metadata === '' ? {} : { metadata: Metadata.parse(metadata) };
     return new Upload({ id, size, offset, ...said, creation_date: new Date(touched).toISOString() });
   }
+}
+
+/** A request's headers as the library reads them: it knows of no blanks between the pairs of metadata. */
+function headersFor({ headers }: FastifyRequest): Record<string, string> {
+  const given = headers as Record<string, string>;
+  const metadata = given['upload-metadata'];
+  return metadata === undefined ? given : { ...given, 'upload-metadata': metadata.trim().replace(/\s*,\s*/g, ',') };
 }
 
 /** What a request wants to be taken for. */

@@ -8,6 +8,7 @@ import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
+import { prefersText } from './accept.js';
 import { nameInAddress } from './address.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
@@ -17,6 +18,7 @@ import { assertIsFile } from './media-type.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
 import { Problem } from './problems.js';
+import { assertNotEncoded, assertNotPiece } from './whole-body.js';
 
 /** The files of one answered upload. */
 export interface Upload {
@@ -45,6 +47,8 @@ export async function upload(
 ): Promise<Upload | undefined> {
   const { settings, store } = node;
   const { headers } = request;
+  assertNotEncoded(headers);
+  assertNotPiece(headers);
   const parameters = readParameters(request);
   const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
@@ -56,7 +60,7 @@ export async function upload(
   const expected = expectedContent(headers, parameters.crc32);
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
-  const isMultipart = /^multipart\/form-data\b/i.test(headers['content-type'] ?? '');
+  const isMultipart = /^multipart\//i.test(headers['content-type'] ?? '');
   assertUploadsAreTaken(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
@@ -192,7 +196,7 @@ function answer(
 ): void {
   reply.code(201);
   if (files.length === 1) reply.header('location', `${origin}/${files[0]?.id}`);
-  if (/^text\/plain\b/.test(request.headers.accept ?? '')) {
+  if (prefersText(request.headers.accept)) {
     reply.type('text/plain').send(files.map((file) => `${file.id}\n`).join(''));
     return;
   }

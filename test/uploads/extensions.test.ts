@@ -49,7 +49,7 @@ t.test('the extension comes from ?ext, else from ?filename, else from the media 
     ['?ext=json', 'application/json', '.json'],
     ['?filename=a.txt', 'application/json; charset=utf-8', '.txt'],
     ['?ext=', 'application/json', ''],
-    ['', 'application/x-ndjson', ''],
+    ['', 'application/x-ndjson', '.ndjson'],
     ['', 'application/x-unheard-of', ''],
     ['', 'no media type', ''],
   ];
