@@ -121,14 +121,19 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
 /** The rooms that have to do with other nodes. */
 function createNode(settings: Settings, store: Store, index: Index, log: Logger, warn: Warn): Node {
   const alarms = new Alarms(log, settings.alertUrl, settings);
-  const cluster = new Cluster(settings, nginxDirectory(settings), ({ peer, state, reason }) => {
-    const context = { peer: peer.id, state };
-    if (state === 'up') log.info(context, `node ${peer.id} is there`);
-    else log.warn(context, reason);
-    if (state === 'down') replication.peerIsDown();
-    if (state === 'wrong') alarms.raise('peer', `node ${peer.id}`, reason);
-    else alarms.clear('peer', `node ${peer.id}`);
-  });
+  const cluster = new Cluster(
+    settings,
+    nginxDirectory(settings),
+    ({ peer, state, reason }) => {
+      const context = { peer: peer.id, state };
+      if (state === 'up') log.info(context, `node ${peer.id} is there`);
+      else log.warn(context, reason);
+      if (state === 'down') replication.peerIsDown();
+      if (state === 'wrong') alarms.raise('peer', `node ${peer.id}`, reason);
+      else alarms.clear('peer', `node ${peer.id}`);
+    },
+    warn,
+  );
   const info = (progress: object, message: string) => log.info(progress, message);
   const replication: Replication = new Replication({ settings, cluster, store, index, alarms, info, warn });
   return { settings, store, index, cluster, replication, alarms, requests: new Requests(settings) };

@@ -49,12 +49,15 @@ export class Cluster {
   private readonly ending = new AbortController();
   private readonly file: ClusterFile;
   private loops: Promise<void>[] = [];
+  /** Whether the file could not be written, which has been said. */
+  private fileFailed = false;
 
   /** @param directory where nginx's files lie */
   constructor(
     private readonly settings: Settings,
     directory: string,
     private readonly onChange: OnChange,
+    private readonly warn: (message: string, error: unknown) => void,
   ) {
     const { peers, serverId, peerSecret = '' } = settings;
     this.members = peers.map((peer) => new Member(peer, new PeerClient(peer, serverId, peerSecret)));
@@ -147,7 +150,14 @@ export class Cluster {
         ? []
         : [[String(peer.id), { group: peer.group, origin, host: new URL(peer.url).host, up: reachable }] as const],
     );
-    this.file.write(Object.fromEntries(nodes));
+    try {
+      this.file.write(Object.fromEntries(nodes));
+      this.fileFailed = false;
+    } catch (error) {
+      // A full disk, for instance: that says nothing about the peer, and the next look tries again.
+      if (!this.fileFailed) this.warn('nginx could not be told which nodes are up; it is tried again', error);
+      this.fileFailed = true;
+    }
   }
 }
 

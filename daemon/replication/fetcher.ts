@@ -60,6 +60,8 @@ export class Fetcher {
   private readonly ending = new AbortController();
   private awake = new AbortController();
   private running: Promise<void> | undefined;
+  /** Whether the index could not be asked, which has been said. */
+  private isBlind = false;
 
   constructor(private readonly parts: FetcherParts) {}
 
@@ -88,7 +90,7 @@ export class Fetcher {
 
   private async run(): Promise<void> {
     while (!this.ending.signal.aborted) {
-      for (const file of this.parts.index.missing.due(AT_ONCE * 2)) {
+      for (const file of this.due()) {
         const key = file.key.toString('base64url');
         if (this.active.size >= AT_ONCE || this.active.has(key)) continue;
         // The next name of a content is a link to the first.
@@ -102,6 +104,19 @@ export class Fetcher {
       }
       await sleep(LOOK_MILLISECONDS, undefined, { signal: this.awake.signal }).catch(() => {});
       if (this.awake.signal.aborted) this.awake = new AbortController();
+    }
+  }
+
+  /** What is to be tried now; nothing while the index cannot be asked, which is tried again. */
+  private due(): MissingFile[] {
+    try {
+      const due = this.parts.index.missing.due(AT_ONCE * 2);
+      this.isBlind = false;
+      return due;
+    } catch (error) {
+      if (!this.isBlind) this.parts.warn('the index does not say what is missing; it is asked again', error);
+      this.isBlind = true;
+      return [];
     }
   }
 

@@ -70,7 +70,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
       await destroy(a);
       t.ok(c.hasFile(third));
       await c.start();
-      // Seen to fail with `return confirm(…, settings.copies)` before the wait in deleteHere.
+      // Seen to fail (still there) with an answer before spread() has resolved.
       await c.until(() => !c.hasFile(third), 'rid of it');
       await a.start();
       for (const node of nodes) await ready(node);
