@@ -65,16 +65,20 @@ function wanted(r: NginxHTTPRequest): Wanted | undefined {
   }
 }
 
-/** Who is where, as the daemon last knew. What is missing there cannot be asked. */
+/** Who is where, as the daemon last knew. What is missing there cannot be asked. A torn file has a second copy. */
 function readCluster(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } {
+  return readNodes(r, path) || readNodes(r, `${path}.last`) || {};
+}
+
+function readNodes(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } | undefined {
   try {
     const nodes = JSON.parse(fs.readFileSync(path, 'utf8')).nodes;
     if (typeof nodes === 'object' && nodes !== null) return nodes;
-    r.error(`fidfs: ${path} names no nodes; no other node can be asked`);
+    r.error(`fidfs: ${path} names no nodes`);
   } catch (error) {
-    r.error(`fidfs: cannot read ${path}, no other node can be asked: ${(error as Error).message}`);
+    r.error(`fidfs: cannot read ${path}, which says where other nodes are: ${(error as Error).message}`);
   }
-  return {};
+  return undefined;
 }
 
 /** The nodes of the settings, because those that cluster.json does not know (yet) may have the file all the same. */

@@ -1,4 +1,4 @@
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** A peer as njs sees it. */
@@ -11,20 +11,35 @@ export interface ClusterFileNode {
   up: boolean;
 }
 
-/** `<data>/nginx/cluster.json`: where peers are and which of them are alive, for njs to read on a miss. */
+/**
+ * `<data>/nginx/cluster.json`: where peers are and which of them are alive, for njs to read on a miss. A second copy,
+ * `cluster.json.last`, is what njs reads where the first one is torn and this daemon is not there to write it anew.
+ */
 export class ClusterFile {
-  private written = '';
+  private readonly files: readonly [string, string];
 
-  constructor(private readonly directory: string) {}
+  constructor(private readonly directory: string) {
+    const file = join(directory, 'cluster.json');
+    this.files = [file, `${file}.last`];
+  }
 
-  /** Replaces the file when anything changed. */
+  /** Replaces what is not so on the disk, whether anything changed or the file is not what was written; called every second. */
   write(nodes: Record<string, ClusterFileNode>): void {
     const text = `${JSON.stringify({ nodes })}\n`;
-    if (text === this.written) return;
+    // One at a time: what tears the first leaves the other as it was.
+    const wrong = this.files.find((file) => readText(file) !== text);
+    if (wrong === undefined) return;
     mkdirSync(this.directory, { recursive: true });
-    const file = join(this.directory, 'cluster.json');
-    writeFileSync(`${file}.new`, text, { mode: 0o644 });
-    renameSync(`${file}.new`, file);
-    this.written = text;
+    writeFileSync(`${wrong}.new`, text, { mode: 0o644 });
+    renameSync(`${wrong}.new`, wrong);
+  }
+}
+
+/** What a file holds; undefined when it cannot be read. */
+function readText(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined; // it is written anew, and that says what is wrong
   }
 }

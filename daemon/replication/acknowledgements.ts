@@ -99,7 +99,7 @@ export class Acknowledgements {
     return this.operations.published - after + (without?.size ?? 0);
   }
 
-  /** How many entries of the log fewer than so many nodes hold, this one included. */
+  /** How many entries of the log fewer than so many nodes hold, this one included, and nobody waits for their copies. */
   underCopied(copies: number): number {
     if (copies === 1) return 0;
     const held = [...this.followers.values()].sort((one, other) => other.after - one.after);
@@ -107,7 +107,14 @@ export class Acknowledgements {
     const { after = 0 } = held[copies - 2] ?? {};
     const gaps = new Set(held.flatMap(({ without }) => [...without].filter((entry) => entry <= after)));
     const lacking = [...gaps].filter((entry) => this.holders(entry) < copies - 1).length;
-    return this.operations.published - Math.max(after, this.operations.beginning) + lacking;
+    const all = this.operations.published - Math.max(after, this.operations.beginning) + lacking;
+    return all - this.underWay(copies);
+  }
+
+  /** How many of those are uploads and deletions that are not answered yet. */
+  private underWay(copies: number): number {
+    const awaited = new Set([...this.waiters].flatMap(({ numbers }) => [...numbers]));
+    return [...awaited].filter((entry) => this.holders(entry) < copies - 1).length;
   }
 
   /** Up to where all of these followers hold everything. */

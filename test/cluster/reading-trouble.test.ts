@@ -292,6 +292,18 @@ t.test('peers in trouble', async (t) => {
       assertProblem(t, nobodys, 404, 'not-found', 'a group that nobody has');
     }
     await reader.until(() => /cannot read .*cluster\.json/.test(reader.log), 'logged');
+    // Seen to fail without the second reading in readCluster.
+    two.hold('found by the second copy');
+    const { id, group, url } = two.other;
+    const good = { [id]: { group, origin: url, host: url.replace('http://', ''), up: true } };
+    for (const text of ['', '{', 'null', '{}']) {
+      writeCluster(reader, text, JSON.stringify({ nodes: good }));
+      t.equal(
+        (await reader.get(madeUpId({ source: 2, counter: 12 }))).body.toString(),
+        'found by the second copy',
+        text,
+      );
+    }
   });
 
   // Seen to fail (the others wait too) without limit_conn, and (404s of marked requests wait) with limit_conn in

@@ -38,12 +38,17 @@ export function tell(node: TestNode, others: Other[]): void {
   writeCluster(node, JSON.stringify({ nodes: Object.fromEntries(nodes) }));
 }
 
-/** Writes anything as cluster.json. */
-export function writeCluster(node: TestNode, text: string): void {
+/** Writes anything as cluster.json, and as its second copy. */
+export function writeCluster(node: TestNode, text: string, last = text): void {
   const directory = join(node.data, 'nginx');
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'cluster.json.test'), text);
-  renameSync(join(directory, 'cluster.json.test'), join(directory, 'cluster.json'));
+  for (const [name, content] of [
+    ['cluster.json', text],
+    ['cluster.json.last', last],
+  ] as const) {
+    writeFileSync(join(directory, 'cluster.json.test'), content);
+    renameSync(join(directory, 'cluster.json.test'), join(directory, name));
+  }
 }
 
 /** Kills a node's daemon for good, for the time of the test: a supervisor that stands still starts no new one. */
