@@ -17,6 +17,9 @@ export const MAX_FILES = 1000;
 /** Other fields are not kept, so they need not be long; a part's headers neither. */
 const LIMITS = { files: MAX_FILES, fieldSize: 64 * 1024, headerSize: 16 * 1024 };
 
+/** Mostly an application has written the header itself, where FormData or curl -F would have with the boundary. */
+const NO_BOUNDARY = 'The Content-Type has no usable boundary; leave this header to your HTTP client, which makes one.';
+
 /** How large a file may be, and how to say so. */
 export interface SizeLimit {
   bytes: number;
@@ -143,7 +146,7 @@ function openParser(headers: IncomingHttpHeaders): BusboyInstance {
   try {
     return new Busboy({ headers: headers as BusboyHeaders, limits: LIMITS, preservePath: true });
   } catch (error) {
-    throw new Problem('malformed-multipart', 'The Content-Type has no usable boundary.', { cause: error });
+    throw new Problem('malformed-multipart', NO_BOUNDARY, { cause: error });
   }
 }
 

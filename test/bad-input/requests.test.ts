@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import t from 'tap';
 import { filesOn } from '../helpers/disk.js';
 import { MULTIPART } from '../helpers/multipart.js';
-import { TestNode } from '../helpers/node.js';
+import { problemOf, TestNode } from '../helpers/node.js';
 import { chunk, head, outcome, RawConnection, raw } from '../helpers/raw.js';
 
 const MIB = 2 ** 20;
@@ -86,6 +86,8 @@ t.test('multipart without a usable boundary is 400', async (t) => {
     found.filter((one) => !/^400 (malformed-multipart|bad-request)$/.test(one)),
     [],
   );
+  const headers = { 'content-type': 'multipart/form-data' };
+  t.match(problemOf(await node.post('x', '', headers)).detail, 'leave this header to your HTTP client');
 });
 
 // Seen to fail (500 and HTML) with named locations for nginx's early errors.
