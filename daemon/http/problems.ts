@@ -25,6 +25,7 @@ export const CATALOGUE = {
   'body-timeout': [408, 'The body stopped coming'],
   'offset-conflict': [409, 'Not where the upload stands'],
   'upload-expired': [410, 'Upload given up'],
+  'upload-damaged': [410, 'What came of the upload is damaged'],
   'precondition-failed': [412, 'Precondition failed'],
   'too-large': [413, 'File too large'],
   'uri-too-long': [414, 'Address too long'],

@@ -7,9 +7,11 @@ import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import {
   NoSuchUpload,
+  NotKept,
   RESUMABLE_LIFETIME_MILLISECONDS,
   type ResumableUpload,
   ResumableUploads,
+  UploadDamaged,
 } from '../store/resumable.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
@@ -71,7 +73,7 @@ export class Tus {
   ) {
     const { settings, store, index } = node;
     const flushes = settings.sync !== 'off';
-    this.uploads = new ResumableUploads(store, index.resumable, (received) => this.keep(received), flushes);
+    this.uploads = new ResumableUploads(store, index.resumable, (received) => this.keep(received), flushes, warn);
     this.server = new Server({
       path: TUS_PATH,
       datastore: this.createDataStore(),
@@ -141,6 +143,9 @@ export class Tus {
 
   private async refuse(answer: Response, { failure }: Context): Promise<never> {
     if (failure instanceof NoSuchUpload) throw new Problem('not-found', 'There is no such upload, or not any more.');
+    if (failure instanceof UploadDamaged) {
+      throw new Problem('upload-damaged', 'What came of this upload is damaged on the disk of the node; begin anew.');
+    }
     if (failure instanceof Error) throw failure;
     const { maxFileSize } = this.node.settings;
     const tooLarge = `A file may have up to ${maxFileSize} bytes here, and a piece no more than its upload still lacks.`;
@@ -193,7 +198,9 @@ export class Tus {
   private async keep(received: ReceivedFile): Promise<string> {
     assertUploadsAreTaken(this.node);
     const files = await this.node.store.add([received]);
-    await waitForCopies(files, this.node.replication);
+    await waitForCopies(files, this.node.replication).catch((error: unknown) => {
+      throw new NotKept('other nodes did not take it', { cause: error });
+    });
     const [file] = files as [StoredFile];
     this.onStored(this.context.request, file);
     return file.id;

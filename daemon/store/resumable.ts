@@ -1,4 +1,4 @@
-import { closeSync, rmSync, truncateSync, utimesSync } from 'node:fs';
+import { closeSync, rmSync, statSync, truncateSync, utimesSync } from 'node:fs';
 import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
@@ -49,9 +49,19 @@ export interface ResumableRecords {
   untouchedSince(time: number, limit: number): ResumableUpload[];
 }
 
-/** There is no such upload, or what was there of it is lost: it has to begin anew. */
+/** There is no such upload, or not any more. */
 export class NoSuchUpload extends Error {
   override name = 'NoSuchUpload';
+}
+
+/** What came of an upload is not on the disk as it came: it has to begin anew. */
+export class UploadDamaged extends Error {
+  override name = 'UploadDamaged';
+}
+
+/** A whole file could not be kept although it was written. Its bytes may be the reason; `cause` is the error. */
+export class NotKept extends Error {
+  override name = 'NotKept';
 }
 
 /** One piece of an upload, as it comes. */
@@ -75,14 +85,17 @@ export class ResumableUploads {
   private readonly rooms = new Map<string, { room: Reservation; heard: number }>();
 
   /**
-   * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID
+   * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID; rejects with NotKept
+   * where other nodes did not take it
    * @param flushes whether pieces are flushed (not with `sync: off`)
+   * @param warn is told what is lost
    */
   constructor(
     private readonly store: Pick<Store, 'writer' | 'paths' | 'reserve'>,
     private readonly records: ResumableRecords,
     private readonly keep: (file: ReceivedFile) => Promise<string>,
     private readonly flushes: boolean,
+    private readonly warn: (message: string, error: unknown) => void,
   ) {}
 
   /** Begins an upload. Rejects with a StoreError when there is no room for it. */
@@ -106,7 +119,10 @@ export class ResumableUploads {
   /** How an upload stands; one that is whole, and did not become a file when it came to that, does so now. */
   async look(id: string): Promise<ResumableUpload> {
     const upload = this.find(id);
-    return upload.offset === upload.size && upload.file === null ? this.finish(upload) : upload;
+    if (upload.file !== null) return upload;
+    const { size = 0 } = statSync(pathOf(upload, this.storePathOf(upload)), { throwIfNoEntry: false }) ?? {};
+    if (size < upload.offset) return this.lose(upload, 'what came of it is not there any more');
+    return upload.offset === upload.size ? this.finish(upload) : upload;
   }
 
   /** Takes one more piece; resolves when it is on stable storage, and when it was the last, when the file has its ID. */
@@ -186,11 +202,23 @@ export class ResumableUploads {
     const path = pathOf(upload, storePath);
     utimesSync(path, FILE_TIME, FILE_TIME);
     const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
-    const finished = await this.save({ ...upload, file: await this.keep(received), touched: Date.now() });
+    const finished = await this.save({ ...upload, file: await this.keepSound(received, upload), touched: Date.now() });
     this.digests.delete(id);
     this.giveRoomBack(id);
     rmSync(path, { force: true });
     return finished;
+  }
+
+  /** As `keep`. What was known of the bytes in memory may not be so on the disk: then no other node takes them. */
+  private async keepSound(received: ReceivedFile, upload: ResumableUpload): Promise<string> {
+    try {
+      return await this.keep(received);
+    } catch (error) {
+      if (!(error instanceof NotKept)) throw error;
+      this.digests.delete(upload.id);
+      this.remember(upload.id, await this.digestOf(upload));
+      throw error.cause;
+    }
   }
 
   private async discard(uploads: readonly ResumableUpload[]): Promise<void> {
@@ -205,9 +233,14 @@ export class ResumableUploads {
     }
   }
 
-  private async lose(upload: ResumableUpload, why: string): Promise<never> {
-    await this.discard([upload]);
-    throw new NoSuchUpload(`upload ${upload.id} has to begin anew: ${why}`);
+  /** Gives up what is there of a damaged upload. Its record stays for a day, so that every request is told the same. */
+  private lose(upload: ResumableUpload, why: string): never {
+    const error = new UploadDamaged(`upload ${upload.id} has to begin anew: ${why}`);
+    this.digests.delete(upload.id);
+    this.giveRoomBack(upload.id);
+    rmSync(pathOf(upload, this.storePathOf(upload)), { force: true });
+    this.warn('what came of an upload in pieces is damaged', error);
+    throw error;
   }
 
   private async save(upload: ResumableUpload): Promise<ResumableUpload> {
