@@ -30,8 +30,10 @@ interface Follower {
   fetching: ReadonlyMap<number, number>;
   /** Questions that wait for an answer now. */
   waiting: number;
-  /** When it was last heard, in milliseconds of `performance.now()`. */
+  /** When it was last heard, in milliseconds of `performance.now()`, */
   heard: number;
+  /** and when it last came further in the log. */
+  advanced: number;
 }
 
 interface Waiter {
@@ -47,6 +49,8 @@ interface Waiter {
 export class Acknowledgements {
   private readonly followers = new Map<number, Follower>();
   private readonly waiters = new Set<Waiter>();
+  /** The same by the entries that they wait for. */
+  private readonly awaited = new Map<number, Set<Waiter>>();
   private timer: NodeJS.Timeout | undefined;
 
   /** @param isDown whether a follower is known not to answer */
@@ -66,13 +70,16 @@ export class Acknowledgements {
   heard(id: number, { incarnation, from, after, without, fetching }: Question): () => void {
     const before = this.followers.get(id);
     const valid = incarnation === this.operations.incarnation && after <= this.operations.published;
+    const now = performance.now();
+    const reached = valid ? after : 0;
     const follower = {
       from,
-      after: valid ? after : 0,
+      after: reached,
       without: new Set(valid ? without : []),
       fetching: new Map(valid ? fetching : []),
       waiting: (before?.waiting ?? 0) + 1,
-      heard: performance.now(),
+      heard: now,
+      advanced: reached > (before?.after ?? 0) ? now : (before?.advanced ?? Number.NEGATIVE_INFINITY),
     };
     this.followers.set(id, follower);
     this.tellWaiters(before, follower);
@@ -131,16 +138,17 @@ export class Acknowledgements {
    * `patience` milliseconds.
    */
   wait(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
+    if (this.areHeld(numbers, followers)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (enough: boolean) => {
-        this.waiters.delete(waiter);
+        this.forget(waiter);
         resolve(enough);
       };
       const waiter: Waiter = { numbers, followers, patience, progress: performance.now(), settle };
       this.waiters.add(waiter);
-      this.settleWhenHeld(waiter);
+      for (const entry of numbers) this.awaited.set(entry, (this.awaited.get(entry) ?? new Set()).add(waiter));
       // One timer for all of them, while there are any.
-      if (this.waiters.size > 0) this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
+      this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
     });
   }
 
@@ -151,26 +159,59 @@ export class Acknowledgements {
 
   private lookAtWaiters(): void {
     const now = performance.now();
-    for (const waiter of this.waiters) if (now - waiter.progress > waiter.patience) waiter.settle(false);
+    for (const waiter of this.waiters) if (now - this.progressOf(waiter) > waiter.patience) waiter.settle(false);
     if (this.waiters.size > 0) return;
     clearInterval(this.timer);
     this.timer = undefined;
   }
 
-  private settleWhenHeld(waiter: Waiter): void {
-    if (waiter.numbers.every((entry) => this.holders(entry) >= waiter.followers)) waiter.settle(true);
+  /** When what somebody waits for last came nearer: a follower that has not come so far yet may have come further. */
+  private progressOf({ numbers, progress }: Waiter): number {
+    const last = numbers.at(-1) ?? 0;
+    const nearer = [...this.followers.values()].filter(({ after }) => after < last);
+    return Math.max(progress, ...nearer.map(({ advanced }) => advanced));
   }
 
-  private tellWaiters(before: Follower | undefined, follower: Follower): void {
-    for (const waiter of this.waiters) {
-      const nearer = waiter.numbers.some(
-        (entry) =>
-          ((before?.after ?? 0) < follower.after && (before?.after ?? 0) < entry) ||
-          (follower.fetching.get(entry) ?? 0) > (before?.fetching.get(entry) ?? 0) ||
-          (before?.without.has(entry) && !follower.without.has(entry)),
-      );
-      if (nearer) waiter.progress = performance.now();
-      this.settleWhenHeld(waiter);
+  private areHeld(numbers: readonly number[], followers: number): boolean {
+    return numbers.every((entry) => this.holders(entry) >= followers);
+  }
+
+  private forget(waiter: Waiter): void {
+    this.waiters.delete(waiter);
+    for (const entry of waiter.numbers) {
+      const others = this.awaited.get(entry);
+      others?.delete(waiter);
+      if (others?.size === 0) this.awaited.delete(entry);
     }
+  }
+
+  /** Looks at those only who wait for what this question has changed: with a crowd of uploads each of them is asked of often. */
+  private tellWaiters(before: Follower | undefined, follower: Follower): void {
+    if (this.waiters.size === 0) return;
+    const now = performance.now();
+    for (const [entry, bytes] of follower.fetching) {
+      if (bytes <= (before?.fetching.get(entry) ?? 0)) continue;
+      for (const waiter of this.awaited.get(entry) ?? []) waiter.progress = now;
+    }
+    const touched = new Set<Waiter>();
+    for (const entry of this.newlyHeld(before, follower)) {
+      for (const waiter of this.awaited.get(entry) ?? []) touched.add(waiter);
+    }
+    for (const waiter of touched) {
+      waiter.progress = now;
+      if (this.areHeld(waiter.numbers, waiter.followers)) waiter.settle(true);
+    }
+  }
+
+  /** The entries somebody waits for that a follower may hold now and did not before. */
+  private newlyHeld(before: Follower | undefined, { from, after, without }: Follower): number[] {
+    const known = { from: 0, after: 0, without: new Set<number>(), ...before };
+    // What it could not say before, it may say of anything.
+    const first = from < known.from ? from : known.after;
+    const came = [...known.without].filter((entry) => !without.has(entry));
+    if (after - first > this.awaited.size) {
+      for (const entry of this.awaited.keys()) if (first < entry && entry <= after) came.push(entry);
+    } else for (let entry = first + 1; entry <= after; entry++) came.push(entry);
+    return came;
   }
 }
