@@ -91,7 +91,7 @@ t.test('the page learns of other nodes, and which of them have a file', async (t
   await first.until(async () => (await askCluster(first)).nodes[1]?.state === 'down', 'aware that it is gone');
   t.match((await copies(first)).nodes, [{ holds: 'record' }, { id: 2, state: 'down', holds: null }]);
   t.match((await askCluster(first)).nodes[1], { id: 2, files: 1 }, 'what was last heard of it stays');
-  t.equal((await first.delete(id)).status, 204);
+  t.equal((await first.delete(id)).status, 202, 'the other node is still to be told');
   t.match(await copies(first), { deleted: true, nodes: [{ holds: null }, {}] });
   const none = await first.get('/console/api/copies?id=%3Cimg%3E', first.authorized());
   assertProblem(t, none, 400, 'bad-id', 'no ID');
