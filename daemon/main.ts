@@ -19,6 +19,7 @@ import { canSyncFileSystems } from './store/file-system.js';
 import { recover } from './store/recovery.js';
 import { Store, type Warn } from './store/store.js';
 import { StorePath } from './store/store-path.js';
+import { whatIsOn } from './store/unused.js';
 import { watchPromises } from './watch.js';
 
 /** How long a daemon whose supervisor was killed may take to stop. */
@@ -39,10 +40,14 @@ function tell(message: DaemonMessage): void {
 
 /** Opens the store paths. A known path that is gone is left out of use; one that cannot belong here stops the start. */
 function openStorePaths(settings: Settings, index: Index, log: Logger): StorePath[] {
-  for (const { number, root } of index.storePaths.all()) {
-    if (number >= settings.storePaths.length) {
-      throw new Error(`store path ${number} (${root}) holds files but is not in storePaths; write it there again`);
+  for (const { number, identity, root } of index.storePaths.all()) {
+    if (number < settings.storePaths.length) continue;
+    const why = index.storePaths.isUsed(number) ? 'it holds files' : whatIsOn(root, identity);
+    if (why !== undefined) {
+      throw new Error(`store path ${number} (${root}) is not in storePaths any more, but ${why}; write it there again`);
     }
+    index.storePaths.forget(number);
+    log.info({ storePath: root }, 'a store path that held nothing is taken out of use');
   }
   return settings.storePaths.map((root, number) => {
     const path = new StorePath(number, root, settings.reserve);

@@ -11,10 +11,24 @@ export class KnownStorePaths {
   }
 
   /** All of them, by number. */
-  all(): { number: number; root: string }[] {
+  all(): { number: number; identity: string; root: string }[] {
     return this.database
-      .prepare<[], { number: number; root: string }>('SELECT * FROM store_path ORDER BY number')
+      .prepare<[], { number: number; identity: string; root: string }>('SELECT * FROM store_path ORDER BY number')
       .all();
+  }
+
+  /** Whether the index knows of files or of unfinished uploads there. Reads all of it where it does not. */
+  isUsed(number: number): boolean {
+    const select = this.database.prepare<[number, number, number], unknown>(
+      `SELECT 1 FROM file WHERE place >> 16 = ? UNION ALL SELECT 1 FROM missing WHERE place >> 16 = ?
+       UNION ALL SELECT 1 FROM upload WHERE storePath = ? AND file IS NULL LIMIT 1`,
+    );
+    return select.get(number, number, number) !== undefined;
+  }
+
+  /** It is no store path any more. */
+  forget(number: number): void {
+    this.database.prepare('DELETE FROM store_path WHERE number = ?').run(number);
   }
 
   remember(number: number, identity: string, root: string): void {
