@@ -8,6 +8,7 @@ import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, r
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { findLauncher, stopWithLauncher } from './launcher.mjs';
 import { orExit, prepare, root } from './prepare.mjs';
 
 const NODES = [1, 2, 3];
@@ -113,6 +114,7 @@ The upload key is in ${shown(join(directory, 'key'))}; what the nodes say is in 
 
 async function main() {
   const { directory, ...options } = readOptions();
+  stopWithLauncher(findLauncher());
   await prepare();
   const nodes = configure({ directory, ...options });
   let stopping = false;

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { findNginx, type NginxPrograms } from '../../nginx/programs.js';
 import { nginxDirectory, writeStandalone } from '../../nginx/write.js';
@@ -63,6 +64,9 @@ class Supervisor {
       this.stopped = done;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void this.stop());
+    // The terminal was closed; one that has none, as by nohup, is to go on.
+    const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
+    process.on('SIGHUP', () => hasTerminal && void this.stop());
     // Nobody reads any more: that is no reason to stop serving.
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     try {
