@@ -76,7 +76,8 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
   const nodes = await startCluster(t, { groups: ['group1', 'group1'] });
   const [node, other] = nodes as [TestNode, TestNode];
   const { id } = await node.upload(PNG, '?ext=png');
-  await holds(other, [id]);
+  const { id: second } = await node.upload(PNG, '?ext=png');
+  await holds(other, [id, second]);
   await withConsole(t, node.origin, async (console) => {
     const { page } = console;
     await console.openWithKey(node.key, `file/${id}`);
@@ -111,6 +112,13 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     await page.getByText('a node that may have it cannot be asked').waitFor();
     t.equal(await page.locator('[role=alert], .notice').count(), 0, 'that is the one message');
     t.equal(await page.getByRole('button', { name: 'Delete' }).isDisabled(), true, 'nothing can be deleted now');
+
+    // Seen to fail without the look at the status in deletion.tsx.
+    await console.open(`file/${second}`);
+    await page.getByRole('button', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'Delete for good' }).click();
+    t.match(await page.locator('[data-result=accepted]').innerText(), /^Deleted\. 1 of 2 nodes know of it so far/);
+    await console.open(`file/${nowhere}`);
     await other.start();
     await page.getByText('The file is not there').waitFor();
   });
