@@ -48,7 +48,12 @@ map $content_length $fidfs_stream {
   "${GATHERED_BODY}" 0;
 }
 # Most downloads ask for nothing but the file; njs is asked about dates and names only where there are any.
-map "$request_method $arg_download$arg_filename$arg_token$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map $args $fidfs_saves {
+  default "";
+  "" "";
+  "~*(?:^|&)(?:download|filename)(?:[=&]|$)" 1;
+}
+map "$request_method $fidfs_saves$arg_token$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;
@@ -57,7 +62,7 @@ map $http_if_modified_since$http_if_unmodified_since $fidfs_condition {
   default $fidfs_date_condition;
   "" "";
 }
-map $arg_download$arg_filename $fidfs_download {
+map $fidfs_saves $fidfs_download {
   default $fidfs_download_name;
   "" none;
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
+import { charset, compression } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
@@ -36,7 +37,6 @@ const DOWNLOADS = {
     first: ({ tokenCheck }: Place) => `internal;
   set $fidfs_token_check ${tokenCheck};
   set $fidfs_unused $fidfs_token;
-  if ($fidfs_download = refused) { return 418; }
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
   },
@@ -70,27 +70,30 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   const [only = '', ...others] = settings.storePaths;
   const file = others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/$fidfs_file');
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
-  const location = (name: string, sendfile: 'on' | 'off') => `
+  const headers = `add_header Last-Modified $fidfs_last_modified;
+  add_header Cache-Control "public, max-age=31536000, immutable";
+  add_header X-Content-Type-Options nosniff;
+  add_header Content-Disposition ${disposition};`;
+  const location = (name: string, sendfile: 'on' | 'off', more = '') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
   ${first({ asks, tokenCheck })}
   alias ${file};
-  sendfile ${sendfile};
+  sendfile ${sendfile};${more}
   }`;
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
+  const compressed = '(?i:\\.svgz)';
   return `location ^~ ${prefix}/${settings.group}/ {
   js_import fidfs from njs/${module}.js;
   if_modified_since ${dates};
-  add_header Last-Modified $fidfs_last_modified;
-  add_header Cache-Control "public, max-age=31536000, immutable";
-  add_header X-Content-Type-Options nosniff;
-  add_header Content-Disposition ${disposition};
+  ${headers}
+  ${charset(settings)}
+  ${compression(settings)}
   ${asks ? 'error_page 404 = @fidfs_elsewhere; ' : ''}${errorPages(400, ...(asks ? [] : [404]), 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
   error_page 301 403 =404 @fidfs_404;
   # Without it what an error_page sends on would have no error pages any more.
   recursive_error_pages on;
   error_page 405 = @fidfs_other_method;
-  error_page 418 = @fidfs_download_name;
   log_not_found off;
   tcp_nopush off;
   # An entry is looked at again after a second, so a deleted file is gone by then.
@@ -100,8 +103,10 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-  ${location(`(?=${fileId.SMALL_PATTERN})${name}`, 'off')}
-  ${location(name, 'on')}
+  ${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
+  ${location(`${name}(?<!${compressed})`, 'on')}
+  # SVG that is stored compressed.
+  ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}
   # Not a well-formed ID.
   return 404;
 }`;

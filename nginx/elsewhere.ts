@@ -5,6 +5,7 @@ import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { Peer, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { NORMALISED } from './address.js';
+import { compression } from './compression.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 
@@ -152,6 +153,8 @@ function passing(settings: Settings, otherwise: string): string {
   proxy_buffer_size 16k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
+  ${compression(settings)}
+  proxy_hide_header Vary;
   # The peer has set all headers. One of ours, even an empty one, keeps away those that an outer level adds.
   add_header X-Fidfs-Peer "";`;
 }
@@ -163,14 +166,11 @@ export function elsewhereServer(settings: Settings, directory: string, toDaemon:
   const otherGroups = [...groups].map(
     (group) => `# No file of this group is here.
 location ^~ /${group}/ {
-  js_import fidfs from njs/downloads.js;
   recursive_error_pages on;
   error_page 404 = @fidfs_elsewhere;
   error_page 405 = @fidfs_other_method;
-  error_page 418 = @fidfs_download_name;
   ${errorPages(413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
-  if ($fidfs_download = refused) { return 418; }
   return 404;
 }
 `,

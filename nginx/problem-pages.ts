@@ -49,10 +49,7 @@ export function problemLocations(): string {
   const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
   ${EXTRAS[status] ?? ''}${problemAnswer(status, name, detail)}
 }`;
-  return `${PROBLEMS.map(location).join('\n')}
-location @fidfs_download_name {
-  ${problemAnswer(400, 'bad-download-name', 'The download name must be UTF-8 without control characters.')}
-}`;
+  return PROBLEMS.map(location).join('\n');
 }
 
 /** The directives for a location of ours that may give these statuses. */

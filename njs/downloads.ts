@@ -23,9 +23,9 @@ function dateCondition(r: NginxHTTPRequest): string {
   return Date.parse(modifiedSince) >= created ? '' : 'modified';
 }
 
-/** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`; `refused` when the name is. */
+/** `$fidfs_download_name`: `Content-Disposition` for `?download=` or `?filename=`, with a name or without. */
 function downloadName(r: NginxHTTPRequest): string {
-  return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '') || 'refused';
+  return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '');
 }
 
 /** For an error that still has the headers of a file: no cache may keep it for a year. */

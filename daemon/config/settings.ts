@@ -76,6 +76,11 @@ const schema = z.strictObject({
   ).optional(),
   uploads: oneOf('key', 'open').default('key'),
   activeTypes: oneOf('attachment', 'inline').default('attachment'),
+  charset: value(
+    (text) => (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,39}$/.test(text) ? text : undefined),
+    'the name of an encoding such as utf-8, or "off"',
+  ).default('utf-8'),
+  gzip: oneOf('on', 'off').default('on'),
   workers: value(
     (text) => (text === 'auto' ? text : integer(1, 1024)(text)),
     '"auto" or a number from 1 to 1024',

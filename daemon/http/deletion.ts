@@ -5,6 +5,7 @@ import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
 import { forwardDeletion } from './forward.js';
+import { assertConditions, type Conditions } from './preconditions.js';
 import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
@@ -13,9 +14,15 @@ const ASK_MILLISECONDS = 3000;
  * Deletes a file of any group. Answers 204 when the deletion is durable on as many nodes as `copies`, 202 when on fewer.
  * Rejects with a Problem.
  */
-export async function deleteAnywhere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+export async function deleteAnywhere(
+  id: FileId,
+  text: string,
+  reply: FastifyReply,
+  node: Node,
+  conditions: Conditions,
+): Promise<FastifyReply> {
   const { cluster } = node;
-  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node);
+  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node, conditions);
   const members = cluster.membersOf(id.group);
   if (members.length === 0) throw notFound();
   return forwardDeletion(
@@ -23,26 +30,40 @@ export async function deleteAnywhere(id: FileId, text: string, reply: FastifyRep
     reply,
     [...members].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
     node.settings,
+    conditions,
   );
 }
 
 /** Deletes a file of this node's group. What is not here may be on a node that has not been followed yet. */
-export async function deleteHere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+export async function deleteHere(
+  id: FileId,
+  text: string,
+  reply: FastifyReply,
+  node: Node,
+  conditions: Conditions,
+): Promise<FastifyReply> {
   const { store, replication } = node;
+  if (store.holds(id)) assertConditions(conditions, id, store);
   const removed = await store.remove(id);
   if (removed) return confirm(text, reply, await replication.spread(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
-  return deleteElsewhere(id, text, reply, node);
+  return deleteElsewhere(id, text, reply, node, conditions);
 }
 
 /** The same, for a client: where the disk of this node takes no deletions now, another node does it. */
-async function deleteHereOrByPeer(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+async function deleteHereOrByPeer(
+  id: FileId,
+  text: string,
+  reply: FastifyReply,
+  node: Node,
+  conditions: Conditions,
+): Promise<FastifyReply> {
   try {
-    return await deleteHere(id, text, reply, node);
+    return await deleteHere(id, text, reply, node, conditions);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
     if (!(error instanceof StoreError) || others.length === 0) throw error;
-    return forwardDeletion(text, reply, others, node.settings);
+    return forwardDeletion(text, reply, others, node.settings, conditions);
   }
 }
 
@@ -70,17 +91,24 @@ async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: 
 }
 
 /** Finds a peer that has the file. Where it has a record of it, the file is deleted here, for all nodes. */
-async function deleteElsewhere(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+async function deleteElsewhere(
+  id: FileId,
+  text: string,
+  reply: FastifyReply,
+  node: Node,
+  conditions: Conditions,
+): Promise<FastifyReply> {
   const { cluster, store, replication, settings } = node;
   const answers = await askGroup(text, node);
   if (answers.some(({ holds }) => holds === 'record')) {
+    assertConditions(conditions, id, store);
     const removed = await store.remove(id, true);
     if (removed) return confirm(text, reply, await replication.spread(removed), node);
     throw notFound();
   }
   // A foreign file that only another node has: that one deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) return forwardDeletion(text, reply, [foreign.member], settings);
+  if (foreign) return forwardDeletion(text, reply, [foreign.member], settings, conditions);
   if (answers.length < cluster.group.length || replication.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }

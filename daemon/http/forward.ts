@@ -5,6 +5,7 @@ import { parseHello } from '../cluster/hello.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import type { Settings } from '../config/settings.js';
 import { nameInAddress } from './address.js';
+import type { Conditions } from './preconditions.js';
 import { Problem } from './problems.js';
 
 /** An upload is answered after its copies were made. In milliseconds. */
@@ -77,13 +78,14 @@ export async function forwardDeletion(
   reply: FastifyReply,
   members: readonly Member[],
   { copyTimeout }: Pick<Settings, 'copyTimeout'>,
+  conditions: Conditions,
 ): Promise<FastifyReply> {
   const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
   const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
   const failures: unknown[] = [];
   for (const { client } of members) {
     try {
-      const headers = { authorization: client.authorization('DELETE', target) };
+      const headers = { ...conditions, authorization: client.authorization('DELETE', target) };
       const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout });
       if (answer.statusCode < 500) return await pass(answer, reply);
       await answer.body.dump();

@@ -10,6 +10,7 @@ import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
 import { readSmallBody } from './body.js';
 import { deleteHere } from './deletion.js';
+import { conditionsOf } from './preconditions.js';
 import { Problem } from './problems.js';
 import type { RequestsUnderWay } from './requests-under-way.js';
 import { TUS_PATH, type Tus } from './tus.js';
@@ -105,7 +106,7 @@ export function addPeerRoutes(
     underWay.enter(reply);
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
-    return deleteHere(id, (request.query as { id: string }).id, reply, node);
+    return deleteHere(id, (request.query as { id: string }).id, reply, node, conditionsOf(request.headers));
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {

@@ -5,7 +5,6 @@
 export const CATALOGUE = {
   'bad-request': [400, 'Malformed request'],
   'bad-id': [400, 'Not a file ID'],
-  'bad-download-name': [400, 'Download name refused'],
   'no-file': [400, 'No file in the request'],
   'malformed-multipart': [400, 'Malformed multipart body'],
   'too-many-files': [400, 'Too many files in one request'],

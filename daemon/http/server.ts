@@ -13,6 +13,7 @@ import { known } from './known.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
+import { conditionsOf } from './preconditions.js';
 import { Problem } from './problems.js';
 import { RequestsUnderWay } from './requests-under-way.js';
 import { Tus } from './tus.js';
@@ -131,7 +132,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
     try {
-      await deleteAnywhere(id, text, reply, node);
+      await deleteAnywhere(id, text, reply, node, conditionsOf(request.headers));
     } catch (error) {
       if (error instanceof Problem && error.problem === 'not-found') metrics.deletions.inc({ result: 'not-found' });
       throw error;
