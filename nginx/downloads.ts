@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
 import fileId from '../file-id/file-id.js';
-import { charset, compression } from './compression.js';
+import { compression, servedType } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
@@ -86,7 +86,6 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   js_import fidfs from njs/${module}.js;
   if_modified_since ${dates};
   ${headers}
-  ${charset(settings)}
   ${compression(settings)}
   ${asks ? 'error_page 404 = @fidfs_elsewhere; ' : ''}${errorPages(400, ...(asks ? [] : [404]), 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
@@ -113,7 +112,9 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
 }
 
 /** The media types by extension, the same on every node; the server include includes it. */
-export function typesInclude(): string {
-  const lines = [...extensionsByType()].map(([type, extensions]) => `  ${type} ${extensions.join(' ')};`);
+export function typesInclude(settings: Settings): string {
+  const lines = [...extensionsByType()].map(
+    ([type, extensions]) => `  ${quoted(servedType(type, settings))} ${extensions.join(' ')};`,
+  );
   return `types {\n${lines.join('\n')}\n}\n`;
 }

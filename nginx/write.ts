@@ -31,7 +31,7 @@ export function writeIncludes(settings: Settings): void {
   rmSync(`${server}.new`, { force: true });
   writeFileSync(`${server}.new`, serverInclude(settings, directory), { mode });
   renameSync(`${server}.new`, server);
-  writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude());
+  writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude(settings));
 }
 
 /** Writes the includes and a whole configuration around them; returns its path. */

@@ -74,7 +74,7 @@ t.test('download names', async (t) => {
         }
       }
       // GBK and Latin-1: how many characters cannot be read is njs's own word.
-      for (const query of ['%CE%C4%BC%FE.jpg', 'caf%E9.jpg', '%E7%85.jpg']) {
+      for (const query of ['%B9%B9%C8.jpg', 'caf%E9.jpg', '%E7%85.jpg']) {
         const { status, headers } = await node.get(`/${id}?${parameter}=${query}`);
         t.equal(status, 200);
         t.match(

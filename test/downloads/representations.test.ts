@@ -14,7 +14,7 @@ const GZIP = { 'accept-encoding': 'gzip' };
 t.test('a node as it comes', async (t) => {
   const node = await TestNode.start(t);
 
-  // Seen to fail without charset() in nginx/downloads.ts.
+  // Seen to fail without servedType in nginx/downloads.ts.
   t.test('text says that it is UTF-8, and nothing else does', async (t) => {
     const types: [ext: string, type: string][] = [
       ['txt', 'text/plain; charset=utf-8'],
