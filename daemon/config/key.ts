@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Settings, SettingsError } from './settings.js';
 
@@ -30,12 +30,15 @@ export function readOrMakeKey(settings: Pick<Settings, 'key' | 'data'>): UploadK
   if (existing !== undefined) return { key: existing, made: false };
   const key = randomBytes(24).toString('base64url');
   mkdirSync(settings.data, { recursive: true });
-  const file = openSync(join(settings.data, 'key'), 'wx', 0o600);
+  // Under another name first: a crash must not leave half of it.
+  const path = join(settings.data, 'key');
+  const file = openSync(`${path}.new`, 'w', 0o600);
   try {
     writeSync(file, `${key}\n`);
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  renameSync(`${path}.new`, path);
   return { key, made: true };
 }

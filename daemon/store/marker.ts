@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { WrongStorePath } from './errors.js';
 import { dataDirectory, markerFile, storePathLabel } from './layout.js';
 import { writeAllSync } from './write-all.js';
@@ -46,12 +46,15 @@ function isEmpty(directory: string): boolean {
 function makeMarker(root: string, number: number): string {
   const identity = `${storePathLabel(number)} ${randomUUID()}`;
   mkdirSync(root, { recursive: true });
-  const file = openSync(markerFile(root), 'wx', 0o644);
+  // Under another name first: a crash must not leave half of it, which would be that of no store path.
+  const marker = markerFile(root);
+  const file = openSync(`${marker}.new`, 'w', 0o644);
   try {
     writeAllSync(file, Buffer.from(`${identity}\n`));
     fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  renameSync(`${marker}.new`, marker);
   return identity;
 }
