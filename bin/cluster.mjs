@@ -31,7 +31,7 @@ function readOrMakeSecret(file) {
   return readFileSync(file, 'utf8').trim();
 }
 
-/** Writes the settings files; returns what there is to know of each node. */
+/** Writes the settings files that are not there; returns what there is to know of each node. */
 function configure({ port, directory }) {
   mkdirSync(directory, { recursive: true });
   const key = readOrMakeSecret(join(directory, 'key'));
@@ -47,10 +47,14 @@ function configure({ port, directory }) {
     const data = join(directory, String(id));
     const settings = { serverId: id, data, listen: addressOf(id), daemonListen, key, peers, peerSecret };
     const file = `${data}.json`;
-    rmSync(`${file}.new`, { force: true });
-    writeFileSync(`${file}.new`, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
-    return { id, url: `http://${addressOf(id)}`, settings: file, log: `${data}.log` };
+    // One that is there may have been changed by hand, such as for a fourth node.
+    if (!existsSync(file)) {
+      rmSync(`${file}.new`, { force: true });
+      writeFileSync(`${file}.new`, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600 });
+      renameSync(`${file}.new`, file);
+    }
+    const { listen = addressOf(id) } = JSON.parse(readFileSync(file, 'utf8'));
+    return { id, url: `http://${listen}`, settings: file, log: `${data}.log` };
   });
 }
 

@@ -46,6 +46,7 @@ export function build() {
     modified(join(root, file)),
   );
   if (modified(stamp) > Math.max(...SOURCES.map(newest), ...settings)) return;
+  say('building (once after each change of the sources; half a minute or so)');
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
   run(process.execPath, tsc);
   run(process.execPath, tsc, '-p', 'njs');

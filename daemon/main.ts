@@ -102,7 +102,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
     throw new Error(
-      `cannot listen on ${address}: ${(error as Error).message}; end what listens there, or write another address in "daemonListen"`,
+      `cannot listen on ${address}: ${(error as Error).message}; end what listens there, or write another address in "daemonListen" (FIDFS_DAEMON_LISTEN)`,
       { cause: error },
     );
   });

@@ -77,7 +77,7 @@ async function forEach<T>(
     underWay.push(outcome);
   };
   for (let count = 0; count < AT_ONCE; count++) begin();
-  let failed = false;
+  let status = 0;
   for (let next = underWay.shift(); next; next = underWay.shift()) {
     const outcome = await next;
     begin();
@@ -88,12 +88,13 @@ async function forEach<T>(
     }
     const { thing, error } = outcome;
     if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
-    failed = true;
+    // What is no ID was written wrongly, whatever became of the others.
+    status = fileId.isFileIdError(error) ? 2 : Math.max(status, 1);
     results.push({ input: thing, error: error.message });
     if (!options.json) process.stderr.write(`fidfs: ${thing}: ${error.message}\n`);
   }
   if (options.json) printJson(results);
-  if (failed) process.exitCode = 1;
+  if (status > 0) process.exitCode = status;
 }
 
 command('start', 'Run nginx and the daemon in the foreground.', [

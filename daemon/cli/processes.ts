@@ -28,7 +28,7 @@ export async function assertFree(address: Address): Promise<void> {
   } catch (error) {
     const reason = (error as Error).message;
     throw new CommandFailed(
-      `nginx cannot listen on ${formatAddress(address)}: ${reason}; end what listens there, or write another address in "listen"`,
+      `nginx cannot listen on ${formatAddress(address)}: ${reason}; end what listens there, or write another address in "listen" (FIDFS_LISTEN)`,
       { cause: error },
     );
   }

@@ -119,7 +119,7 @@ export class Tus {
     if (answer.status >= 400) await this.refuse(answer, context);
     for (const name of ANSWERED_HEADERS) {
       const value = answer.headers.get(name);
-      if (value !== null) reply.header(name, value);
+      if (value !== null) reply.header(name, name === 'location' ? `${this.prefix}${value}` : value);
     }
     if (method === 'OPTIONS') reply.header('tus-checksum-algorithm', CHECKSUM_ALGORITHMS.join(','));
     if (context.file !== null) {
@@ -133,6 +133,12 @@ export class Tus {
   stop(): void {
     clearInterval(this.sweeping);
     this.locks.interruptAll();
+  }
+
+  /** What the path of a public address begins with, where a proxy in front serves this node below one: `/files`. */
+  private get prefix(): string {
+    const { publicUrl } = this.node.settings;
+    return publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
   }
 
   private get context(): Context {

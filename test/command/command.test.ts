@@ -89,14 +89,14 @@ t.test('the fidfs command', async (t) => {
     t.match(await node.command('delete', id), { status: 0, stdout: `deleted ${id}\n`, stderr: '' });
     t.equal((await node.get(id)).status, 404);
     const { status, stdout } = await node.command('delete', '--json', id, 'x', (await node.upload(bytes)).id);
-    t.equal(status, 1);
+    t.equal(status, 2, 'a wrong ID');
     t.match(JSON.parse(stdout), [{ input: id, error: /404/ }, { input: 'x', error: /five parts/ }, { deleted: true }]);
   });
 
   await t.test('info needs no node and says what /info says', async (t) => {
     const { id } = await node.upload(bytes, '?ext=png');
     const { status, stdout } = await node.command('info', '--json', id, 'x');
-    t.equal(status, 1);
+    t.equal(status, 2, 'a wrong ID');
     const infos = JSON.parse(stdout);
     t.strictSame(infos[0], JSON.parse(String((await node.get(`/info/${id}`)).body)));
     t.match(infos[1], { input: 'x', error: String });

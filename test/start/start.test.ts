@@ -52,8 +52,8 @@ t.test('an address that is taken stops the start with a line that says which, an
   t.teardown(() => taken.close());
   const address = `127.0.0.1:${(taken.address() as { port: number }).port}`;
   for (const [variable, setting] of [
-    ['FIDFS_LISTEN', '"listen"'],
-    ['FIDFS_DAEMON_LISTEN', '"daemonListen"'],
+    ['FIDFS_LISTEN', '"listen" \\(FIDFS_LISTEN\\)'],
+    ['FIDFS_DAEMON_LISTEN', '"daemonListen" \\(FIDFS_DAEMON_LISTEN\\)'],
   ] as const) {
     const node = await TestNode.create(t, { env: { [variable]: address } });
     // Seen to fail without assertFree: whoever has the address was taken for our nginx.

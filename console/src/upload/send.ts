@@ -96,6 +96,8 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
       storeFingerprintForResuming: false,
       onAfterResponse: keepUploadOnTrouble,
       onUploadUrlAvailable: () => {
+        // The server names its public address, which need not be the one that the page came from.
+        if (upload?.url) upload.url = `${location.origin}/tus/${upload.url.slice(upload.url.lastIndexOf('/') + 1)}`;
         item.tusUrl = upload?.url ?? undefined;
         begun();
       },
