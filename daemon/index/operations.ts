@@ -108,11 +108,19 @@ export class Operations {
     this.last = last;
   }
 
-  /** What was recorded so far is durable. */
+  /** What was recorded so far is durable. Every listener is told; throws what the first of them threw. */
   publish(): void {
     if (this.published === this.last) return;
     this.published = this.last;
-    for (const listener of [...this.listeners]) listener();
+    const failures: unknown[] = [];
+    for (const listener of [...this.listeners]) {
+      try {
+        listener();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw failures[0];
   }
 
   /** Calls back whenever more of the log is durable; returns the function that ends it. */

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeAllSync } from './write-all.js';
 
@@ -49,7 +49,7 @@ export class Ballast {
       try {
         ftruncateSync(descriptor, this.size);
         // Not of zeros, which some file systems do not store.
-        writeAllSync(descriptor, randomBytes(this.full - this.size));
+        writeAllSync({ writeSync }, descriptor, randomBytes(this.full - this.size));
         this.size = this.full;
       } finally {
         closeSync(descriptor);

@@ -1,7 +1,8 @@
-import { closeSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { canSyncFileSystems } from './calls.js';
 import { storeError } from './errors.js';
-import { canSyncFileSystems, FileSystem, type SyncMode } from './file-system.js';
+import type { FileSystem, SyncMode } from './file-system.js';
 import { filePath } from './layout.js';
 import type { FilePlace, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
@@ -9,9 +10,9 @@ import type { StorePath } from './store-path.js';
 /** What a batch did to the disks. */
 export interface Touched {
   added: StoredFile[];
-  removed: RemovedFile[];
+  removed: readonly RemovedFile[];
   /** Files that the batch before removed. */
-  unlinked: FilePlace[];
+  unlinked: readonly FilePlace[];
 }
 
 /** What failed, by file system. */
@@ -19,15 +20,12 @@ export type SyncFailures = Map<FileSystem, unknown>;
 
 /** Brings batches to stable storage, by one sync of their file systems, file by file, or not at all. */
 export class BatchSync {
-  private readonly recordsFileSystem: FileSystem;
-
   constructor(
     private readonly paths: readonly StorePath[],
     private readonly records: Records,
+    private readonly recordsFileSystem: FileSystem,
     private readonly mode: SyncMode,
-  ) {
-    this.recordsFileSystem = FileSystem.of(records.directory);
-  }
+  ) {}
 
   /** Syncs what a batch touched, and its records. */
   async batch({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
@@ -50,30 +48,35 @@ export class BatchSync {
   /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the journal. */
   private async files({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
     const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.journalDescriptor]]]);
-    const opened: number[] = [];
+    const opened: [StorePath, number][] = [];
     const failures: SyncFailures = new Map();
     for (const path of this.paths) {
       if (!path.isOpen) continue;
-      const here = <File extends FilePlace>(files: File[]) => files.filter((file) => file.storePath === path.number);
+      const here = <File extends FilePlace>(files: readonly File[]) =>
+        files.filter((file) => file.storePath === path.number);
       const place = (file: FilePlace) => filePath(path.root, file.directory, file.name);
       const written = here(added).map((file) => file.temporary ?? place(file));
       const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)].map(place);
-      const names = new Set([...path.takeFreshDirectories(), ...written]);
-      for (const name of [...written, ...lost]) names.add(dirname(name));
+      const fresh = path.takeFreshDirectories();
+      const names = new Set([...fresh, ...written]);
+      for (const name of written) names.add(dirname(name));
+      // A directory that was never made here has lost nothing.
+      for (const name of lost) if (existsSync(dirname(name))) names.add(dirname(name));
       const own = here(removed).length > 0 ? [path.tombstones.descriptor] : [];
       try {
         for (const name of names) {
-          const descriptor = openSync(name, 'r');
-          opened.push(descriptor);
+          const descriptor = path.calls.openSync(name, 'r');
+          opened.push([path, descriptor]);
           own.push(descriptor);
         }
       } catch (error) {
+        path.leaveFreshDirectories(fresh);
         failures.set(path.fileSystem, storeError('sync in', path.root, error));
       }
       descriptors.set(path.fileSystem, [...(descriptors.get(path.fileSystem) ?? []), ...own]);
     }
     const synced = await syncEach(descriptors.keys(), (one) => one.syncDescriptors(descriptors.get(one) ?? []));
-    for (const descriptor of opened) closeSync(descriptor);
+    for (const [path, descriptor] of opened) path.calls.closeSync(descriptor);
     return new Map([...failures, ...synced]);
   }
 }

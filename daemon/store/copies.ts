@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { rmSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
@@ -89,8 +88,9 @@ export class Copies {
       const { unnamed } = making;
       if (unnamed) await this.writer.commit({ alongside: () => this.withdraw(unnamed, making, alongside) });
     } finally {
-      for (const { content } of copies)
-        if (content && 'temporary' in content) rmSync(content.temporary, { force: true });
+      for (const { content, storePath } of copies) {
+        if (content && 'temporary' in content) this.paths[storePath]?.calls.removeSync(content.temporary);
+      }
     }
   }
 
@@ -168,9 +168,18 @@ export class Copies {
 
   private removeTemporaries({ files }: Making): void {
     for (const file of files.values()) {
-      rmSync(file.temporary, { force: true });
       this.unnamed.delete(file.temporary);
       this.fresh.delete(contentKey(file));
+    }
+    for (const file of files.values()) this.removeTemporary(file);
+  }
+
+  /** One that stays is swept by the next start, and in the way of nothing until then. */
+  private removeTemporary({ storePath, temporary }: StoredFile & { temporary: string }): void {
+    try {
+      this.paths[storePath]?.calls.removeSync(temporary);
+    } catch (error) {
+      this.writer.warn('a temporary file of a copy could not be removed; the next start does it', error);
     }
   }
 
@@ -183,7 +192,7 @@ export class Copies {
       try {
         (this.paths[storePath] as StorePath).replace(temporary, directory, name);
         // A link to the file that had the name already is left.
-        if (file.linked) rmSync(temporary, { force: true });
+        if (file.linked) this.removeTemporary(file);
         else this.twins.wrote(file.sha256, file);
       } catch (error) {
         unnamed.push({ copy, reason: (error as Error).message });
@@ -201,7 +210,7 @@ export class Copies {
   private withdraw(unnamed: readonly FailedCopy[], { files }: Making, alongside: Takeover['alongside']): void {
     const recorded = unnamed.map(({ copy }) => files.get(copy)).filter((file) => file !== undefined);
     this.records.withdraw(recorded);
-    for (const { temporary } of recorded) rmSync(temporary, { force: true });
+    for (const file of recorded) this.removeTemporary(file);
     alongside?.(unnamed);
   }
 

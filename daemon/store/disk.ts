@@ -1,6 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import type { Reserve } from '../config/settings.js';
 import { Ballast } from './ballast.js';
+import { type Calls, realCalls } from './calls.js';
 import { errorCode, isFull, StoreError, storeError, WrongStorePath } from './errors.js';
 import { FileSystem } from './file-system.js';
 import {
@@ -60,6 +61,7 @@ export class Disk {
     readonly number: number,
     readonly root: string,
     private readonly reserve: Reserve,
+    readonly calls: Calls = realCalls,
   ) {}
 
   /**
@@ -83,8 +85,8 @@ export class Disk {
         );
       }
       this.opened = {
-        fileSystem: FileSystem.of(this.root),
-        tombstones: Tombstones.open(tombstonesFile(this.root)),
+        fileSystem: FileSystem.of(this.root, this.calls),
+        tombstones: Tombstones.open(tombstonesFile(this.root), this.calls),
         ballast: new Ballast(this.root, BALLAST),
         device: statSync(this.root).dev,
       };

@@ -1,15 +1,10 @@
 import { hash, randomUUID } from 'node:crypto';
-import { close, fdatasync, futimesSync, rmSync } from 'node:fs';
-import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { FILE_TIME } from './layout.js';
 import type { Reservation } from './reservation.js';
 import { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
 import { writeAll } from './write-all.js';
-
-const fdatasyncAsync = promisify(fdatasync);
-const closeAsync = promisify(close);
 
 /** Up to here a file is held in memory and written in one go. */
 export const SMALL_FILE = 512 * 1024;
@@ -140,18 +135,18 @@ export class IncomingFile {
     const { room } = this;
     await this.suspend();
     room.release();
-    const release = () => rmSync(path, { force: true });
+    const release = () => storePath.calls.removeSync(path);
     return { ...digest.finish(), content: { path, storePath }, extension, release };
   }
 
   /** Ends for now: all that came is on stable storage. Rejects when any of it could not be written. */
   async suspend(): Promise<void> {
-    const { descriptor } = this.temporary as PartialFile;
+    const { descriptor, storePath } = this.temporary as PartialFile;
     this.writeOut();
     this.step(async () => {
       await this.flushing;
-      futimesSync(descriptor, FILE_TIME, FILE_TIME);
-      if (this.flushes) await fdatasyncAsync(descriptor);
+      storePath.calls.futimesSync(descriptor, FILE_TIME, FILE_TIME);
+      if (this.flushes) await storePath.calls.fdatasync(descriptor);
     });
     await this.close();
     if (this.failure) throw this.failure;
@@ -163,7 +158,7 @@ export class IncomingFile {
     this.releaseMemory();
     if (!this.temporary) return;
     await this.close();
-    rmSync(this.temporary.path, { force: true });
+    this.temporary.storePath.calls.removeSync(this.temporary.path);
     this.room.release();
   }
 
@@ -192,19 +187,20 @@ export class IncomingFile {
 
   /** The next step writes what has been collected. */
   private writeOut(): Promise<void> {
-    const { descriptor, digest } = this.temporary as PartialFile;
+    const { descriptor, digest, storePath } = this.temporary as PartialFile;
     const { size, crc32 } = digest; // of all that is written with this
     const bytes = this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks);
     this.chunks = [];
     this.held = 0;
     return this.step(async () => {
-      await writeAll(descriptor, bytes);
+      await writeAll(storePath.calls, descriptor, bytes);
       this.room.written(bytes.length);
       this.unflushed += bytes.length;
       if (!this.flushes || this.unflushed < this.flushSize) return;
       this.unflushed = 0;
       await this.flushing;
-      this.flushing = fdatasyncAsync(descriptor)
+      this.flushing = storePath.calls
+        .fdatasync(descriptor)
         .then(() => this.onStable({ size, crc32 }))
         .catch(this.fail);
     });
@@ -224,8 +220,8 @@ export class IncomingFile {
 
   /** Closes the temporary file, once, when nothing is done to it any more. */
   private close(): Promise<void> {
-    const { descriptor } = this.temporary as PartialFile;
-    const end = () => this.flushing.then(() => closeAsync(descriptor)).catch(this.fail);
+    const { descriptor, storePath } = this.temporary as PartialFile;
+    const end = () => this.flushing.then(() => storePath.calls.close(descriptor)).catch(this.fail);
     this.closing ??= this.steps.then(end);
     return this.closing;
   }

@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { WrongStorePath } from './errors.js';
 import { dataDirectory, markerFile, storePathLabel } from './layout.js';
 import { writeAllSync } from './write-all.js';
@@ -50,7 +60,7 @@ function makeMarker(root: string, number: number): string {
   const marker = markerFile(root);
   const file = openSync(`${marker}.new`, 'w', 0o644);
   try {
-    writeAllSync(file, Buffer.from(`${identity}\n`));
+    writeAllSync({ writeSync }, file, Buffer.from(`${identity}\n`));
     fsyncSync(file);
   } finally {
     closeSync(file);

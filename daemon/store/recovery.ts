@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, statSync, utimesSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { type Content, differenceFrom, differenceFromName, readContent } from './inspect.js';
 import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
@@ -74,7 +74,7 @@ export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }:
       const content = await readContent(location, { sha256: true });
       if (isCopy({ ...place, storePath: path.number, content })) path.replace(location, place.directory, place.name);
     }
-    rmSync(location, { force: true });
+    path.calls.removeSync(location);
     swept++;
   }
   return swept;
@@ -173,7 +173,7 @@ async function recoverFile(path: StorePath, file: FilePlace, records: Records, s
     return;
   }
   checked.add(file.name);
-  utimesSync(location, FILE_TIME, FILE_TIME);
+  path.calls.utimesSync(location, FILE_TIME, FILE_TIME);
   if (record) return;
   const stored: StoredFile = {
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },

@@ -1,4 +1,4 @@
-import { closeSync, rmSync, statSync, truncateSync, utimesSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
@@ -104,12 +104,12 @@ export class ResumableUploads {
     const { storePath } = room;
     const upload = { ...wanted, offset: 0, crc32: 0, storePath: storePath.number, touched: Date.now(), file: null };
     try {
-      closeSync((await this.openTemporary(upload)).descriptor);
+      storePath.calls.closeSync((await this.openTemporary(upload)).descriptor);
       // The disk of the records, which is synced next, may be another one.
       if (this.flushes) await storePath.syncTemporaries();
       await this.save(upload);
     } catch (error) {
-      rmSync(pathOf(upload, storePath), { force: true });
+      storePath.calls.removeSync(pathOf(upload, storePath));
       room.release();
       throw error;
     }
@@ -151,13 +151,14 @@ export class ResumableUploads {
     await file.suspend().catch(async (error: unknown) => {
       room.release();
       // A full disk: what came gives its room back. Where that is not written down, digestOf finds it out.
-      truncateSync(partial.path, upload.offset);
+      const giveBack = async () => partial.storePath.calls.truncateSync(partial.path, upload.offset);
+      await giveBack().catch(() => undefined);
       await this.save(upload).catch(() => undefined);
       throw error;
     });
     if (failure && piece.isWhole) {
       this.remember(id, before);
-      truncateSync(partial.path, upload.offset);
+      partial.storePath.calls.truncateSync(partial.path, upload.offset);
       room.release();
       throw failure.error;
     }
@@ -200,12 +201,19 @@ export class ResumableUploads {
     const digest = await this.digestOf(upload);
     const storePath = this.storePathOf(upload);
     const path = pathOf(upload, storePath);
-    utimesSync(path, FILE_TIME, FILE_TIME);
+    storePath.calls.utimesSync(path, FILE_TIME, FILE_TIME);
     const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
     const finished = await this.save({ ...upload, file: await this.keepSound(received, upload), touched: Date.now() });
     this.digests.delete(id);
     this.giveRoomBack(id);
-    rmSync(path, { force: true });
+    try {
+      storePath.calls.removeSync(path);
+    } catch (error) {
+      this.store.writer.warn(
+        'the temporary file of a finished upload could not be removed; the next start does it',
+        error,
+      );
+    }
     return finished;
   }
 
@@ -229,7 +237,7 @@ export class ResumableUploads {
       this.giveRoomBack(upload.id);
       const storePath = this.store.paths[upload.storePath];
       // On a disk that is away now, the start that finds it again does it.
-      if (storePath) rmSync(pathOf(upload, storePath), { force: true });
+      if (storePath) storePath.calls.removeSync(pathOf(upload, storePath));
     }
   }
 
@@ -238,7 +246,7 @@ export class ResumableUploads {
     const error = new UploadDamaged(`upload ${upload.id} has to begin anew: ${why}`);
     this.digests.delete(upload.id);
     this.giveRoomBack(upload.id);
-    rmSync(pathOf(upload, this.storePathOf(upload)), { force: true });
+    this.storePathOf(upload).calls.removeSync(pathOf(upload, this.storePathOf(upload)));
     this.warn('what came of an upload in pieces is damaged', error);
     throw error;
   }
@@ -276,7 +284,7 @@ export class ResumableUploads {
       return room;
     } catch (error) {
       kept?.release();
-      closeSync(descriptor);
+      storePath.calls.closeSync(descriptor);
       throw error;
     }
   }

@@ -1,16 +1,4 @@
-import {
-  closeSync,
-  existsSync,
-  ftruncateSync,
-  futimesSync,
-  linkSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
+import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Disk } from './disk.js';
 import { errorCode, isMissing, type StoreError, storeError } from './errors.js';
@@ -30,23 +18,44 @@ export class StorePath extends Disk {
   /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
   private freshDirectories: string[] = [];
 
-  /** Writes a small file under its final name, which nobody knows yet. Leaves nothing when it throws. */
-  create(directory: number, name: string, content: readonly Uint8Array[]): void {
+  /**
+   * Writes a small file under its final name, which nobody knows yet. Leaves nothing when it throws.
+   * @param onRemains called where something is left all the same, because it could not be removed either
+   */
+  create(directory: number, name: string, content: readonly Uint8Array[], onRemains: () => void): void {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
-    let file: number | undefined;
+    const file = this.blaming('write', path, () =>
+      this.withDirectory(directory, () => this.calls.openSync(path, 'wx', 0o644)),
+    );
+    this.fill(file, path, content, onRemains);
+  }
+
+  /** Writes a whole file and closes it. Leaves nothing of it when it throws, or says so. */
+  private fill(file: number, path: string, content: readonly Uint8Array[], onRemains: () => void): void {
     try {
-      file = this.withDirectory(directory, () => openSync(path, 'wx', 0o644));
-      for (const chunk of content) writeAllSync(file, chunk);
-      futimesSync(file, FILE_TIME, FILE_TIME);
-      closeSync(file);
+      try {
+        for (const chunk of content) writeAllSync(this.calls, file, chunk);
+        this.calls.futimesSync(file, FILE_TIME, FILE_TIME);
+      } finally {
+        this.calls.closeSync(file);
+      }
       this.written(content.reduce((sum, chunk) => sum + chunk.length, 0));
     } catch (error) {
-      if (file !== undefined) {
-        closeSync(file);
-        this.discard(directory, name);
+      try {
+        this.calls.removeSync(path);
+      } catch {
+        onRemains(); // what the write threw says more
       }
       throw this.blame('write', path, error);
+    }
+  }
+
+  private blaming<T>(operation: string, path: string, call: () => T): T {
+    try {
+      return call();
+    } catch (error) {
+      throw this.blame(operation, path, error);
     }
   }
 
@@ -55,7 +64,7 @@ export class StorePath extends Disk {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
     try {
-      this.withDirectory(directory, () => linkSync(temporary, path));
+      this.withDirectory(directory, () => this.calls.linkSync(temporary, path));
     } catch (error) {
       throw this.blame('link', path, error);
     }
@@ -63,18 +72,10 @@ export class StorePath extends Disk {
 
   /** Writes a whole temporary file. Leaves nothing when it throws. */
   createTemporary(name: string, content: Uint8Array): string {
-    const { path, descriptor } = this.openTemporary(name);
-    try {
-      writeAllSync(descriptor, content);
-      futimesSync(descriptor, FILE_TIME, FILE_TIME);
-      this.written(content.length);
-      return path;
-    } catch (error) {
-      rmSync(path, { force: true });
-      throw this.blame('write', path, error);
-    } finally {
-      closeSync(descriptor);
-    }
+    const path = temporaryFile(this.root, name);
+    const { descriptor } = this.overLeftover(path, () => this.openTemporary(name));
+    this.fill(descriptor, path, [content], () => {}); // the next one of this name removes it
+    return path;
   }
 
   /** One more name for a file of this path. False when it may have no more of them, or is gone. */
@@ -82,20 +83,33 @@ export class StorePath extends Disk {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
     const source = this.pathOf(existing);
-    return this.tryLink(source, () => this.withDirectory(directory, () => linkSync(source, path)));
+    return this.tryLink(source, () => this.withDirectory(directory, () => this.calls.linkSync(source, path)));
   }
 
   /** A temporary name for the content of another file of this path. Undefined when it may have none, or is gone. */
   linkTemporary(name: string, existing: FilePlace): string | undefined {
     const path = temporaryFile(this.root, name);
     const source = this.pathOf(existing);
-    return this.tryLink(source, () => linkSync(source, path)) ? path : undefined;
+    const link = () => this.calls.linkSync(source, path);
+    return this.tryLink(source, () => this.overLeftover(path, link)) ? path : undefined;
   }
 
   /** One more temporary name for a temporary file. Undefined when it may have no more of them. */
   linkTemporaries(temporary: string, name: string): string | undefined {
     const path = temporaryFile(this.root, name);
-    return this.tryLink(temporary, () => linkSync(temporary, path)) ? path : undefined;
+    const link = () => this.calls.linkSync(temporary, path);
+    return this.tryLink(temporary, () => this.overLeftover(path, link)) ? path : undefined;
+  }
+
+  /** Makes a temporary file in the place of one that an earlier failure left. */
+  private overLeftover<T>(path: string, make: () => T): T {
+    try {
+      return make();
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST' && errorCode((error as Error).cause) !== 'EEXIST') throw error;
+      this.calls.removeSync(path);
+      return make();
+    }
   }
 
   private pathOf({ directory, name }: FilePlace): string {
@@ -117,7 +131,7 @@ export class StorePath extends Disk {
   renameTemporary(temporary: string, name: string): string {
     const path = temporaryFile(this.root, name);
     try {
-      renameSync(temporary, path);
+      this.calls.renameSync(temporary, path);
       return path;
     } catch (error) {
       throw this.blame('rename', temporary, error);
@@ -132,7 +146,7 @@ export class StorePath extends Disk {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
     try {
-      this.withDirectory(directory, () => renameSync(temporary, path));
+      this.withDirectory(directory, () => this.calls.renameSync(temporary, path));
     } catch (error) {
       throw this.blame('rename', path, error);
     }
@@ -140,14 +154,14 @@ export class StorePath extends Disk {
 
   /** Removes a file; one that is not there is no error. */
   discard(directory: number, name: string): void {
-    rmSync(filePath(this.root, directory, name), { force: true });
+    this.calls.removeSync(filePath(this.root, directory, name));
   }
 
   /** Keeps a bad file aside; returns where. */
   quarantine(directory: number, name: string): string {
     let target = join(quarantineDirectory(this.root), name);
     for (let copy = 1; existsSync(target); copy++) target = join(quarantineDirectory(this.root), `${name}.${copy}`);
-    renameSync(filePath(this.root, directory, name), target);
+    this.calls.renameSync(filePath(this.root, directory, name), target);
     return target;
   }
 
@@ -172,7 +186,7 @@ export class StorePath extends Disk {
     this.fileSystem.assertSound();
     const path = temporaryFile(this.root, name);
     try {
-      return { path, descriptor: openSync(path, 'wx', 0o644) };
+      return { path, descriptor: this.calls.openSync(path, 'wx', 0o644) };
     } catch (error) {
       throw this.blame('create', path, error);
     }
@@ -187,8 +201,8 @@ export class StorePath extends Disk {
     const path = temporaryFile(this.root, name);
     try {
       if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < size) return undefined;
-      const descriptor = openSync(path, 'a', 0o644);
-      ftruncateSync(descriptor, size);
+      const descriptor = this.calls.openSync(path, 'a', 0o644);
+      this.calls.ftruncateSync(descriptor, size);
       return { path, descriptor };
     } catch (error) {
       throw this.blame('open', path, error);
@@ -197,11 +211,11 @@ export class StorePath extends Disk {
 
   /** Brings the names of temporary files to stable storage. */
   async syncTemporaries(): Promise<void> {
-    const descriptor = openSync(temporaryDirectory(this.root), 'r');
+    const descriptor = this.calls.openSync(temporaryDirectory(this.root), 'r');
     try {
       await this.fileSystem.syncDescriptors([descriptor]);
     } finally {
-      closeSync(descriptor);
+      this.calls.closeSync(descriptor);
     }
   }
 
@@ -217,6 +231,11 @@ export class StorePath extends Disk {
     return fresh;
   }
 
+  /** Their entries could not be synced: the next batch takes them again. */
+  leaveFreshDirectories(directories: readonly string[]): void {
+    this.freshDirectories.push(...directories);
+  }
+
   /** Runs `make`; when its directory is missing, makes that and runs it again. */
   private withDirectory<T>(directory: number, make: () => T): T {
     try {
@@ -228,7 +247,7 @@ export class StorePath extends Disk {
     // Not recursive: where data/ itself is gone, so is the disk.
     for (const made of [inner.slice(0, -3), inner]) {
       try {
-        mkdirSync(made);
+        this.calls.mkdirSync(made);
         this.freshDirectories.push(made.slice(0, -3));
       } catch (error) {
         if (errorCode(error) !== 'EEXIST') throw error;

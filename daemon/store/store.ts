@@ -1,6 +1,7 @@
 import { readdirSync } from 'node:fs';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
+import { type Calls, realCalls } from './calls.js';
 import { DurableWriter } from './durable-write.js';
 import { isMissing } from './errors.js';
 import { Identifiers } from './identifiers.js';
@@ -48,6 +49,7 @@ export class Store {
     readonly paths: readonly StorePath[],
     private readonly records: Records,
     warn: Warn,
+    calls: Calls = realCalls,
   ) {
     this.twins = new Twins(paths, records);
     this.identifiers = new Identifiers(settings.serverId, records.lastSecond(settings.serverId));
@@ -55,10 +57,11 @@ export class Store {
     const open = paths.filter((path) => path.isOpen);
     this.filesInDirectory = Math.max(0, ...open.map((path) => countEntries(fileDirectory(path.root, this.directory))));
     const frontier = () => ({ second: this.identifiers.lastSecond, directory: this.directory });
-    this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn);
+    this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn, calls);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
       this.writer.keepBallast();
+      this.writer.removeLeftovers();
     }, 1000).unref();
   }
 
@@ -216,7 +219,8 @@ export class Store {
     // On a disk that is not there now the file would stay, and come back with it.
     path.assertThere();
     const { storePath, directory, name } = id;
-    const foreign = here !== 'record' && !held;
+    // What was deleted, but could not be removed yet, has no record either.
+    const foreign = here !== 'record' && !held && !this.records.isDeleted(key);
     const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
     await this.writer.commit({ removed: [removed] });
     return removed;
@@ -299,7 +303,7 @@ export class Store {
       const { directory, name } = stored;
       try {
         if (onDisk) path.adopt(onDisk.path, directory, name);
-        else path.create(directory, name, file.content as readonly Buffer[]);
+        else path.create(directory, name, file.content as readonly Buffer[], () => this.writer.discard(stored));
       } catch (error) {
         failure = error;
         // A path that is well after a failure (an odd error of this one file) would fail again.

@@ -1,4 +1,5 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { fstatSync, readSync } from 'node:fs';
+import { type Calls, realCalls } from './calls.js';
 import { writeAllSync } from './write-all.js';
 
 /** Bytes of one tombstone: the key of the deleted ID. */
@@ -9,19 +10,23 @@ const TOMBSTONE_LENGTH = 20;
  * deletions; the index only mirrors it. A torn last entry (power cut) was never acknowledged and is cut off when opened.
  */
 export class Tombstones {
+  /** Whether there may be more in the file than the entries, which could not be cut off yet. */
+  private isRagged = false;
+
   private constructor(
     readonly descriptor: number,
     /** Which file it is, whatever its name stands for by now. */
     readonly inode: number,
     private entries: number,
+    private readonly calls: Calls,
   ) {}
 
-  static open(file: string): Tombstones {
-    const descriptor = openSync(file, 'a+', 0o644);
+  static open(file: string, calls: Calls = realCalls): Tombstones {
+    const descriptor = calls.openSync(file, 'a+', 0o644);
     const { size, ino } = fstatSync(descriptor);
     const entries = Math.floor(size / TOMBSTONE_LENGTH);
-    if (size % TOMBSTONE_LENGTH !== 0) ftruncateSync(descriptor, entries * TOMBSTONE_LENGTH);
-    return new Tombstones(descriptor, ino, entries);
+    if (size % TOMBSTONE_LENGTH !== 0) calls.ftruncateSync(descriptor, entries * TOMBSTONE_LENGTH);
+    return new Tombstones(descriptor, ino, entries, calls);
   }
 
   /** How many there are. */
@@ -31,21 +36,24 @@ export class Tombstones {
 
   /** Appends all keys or none; durable only after the next sync. */
   append(keys: readonly Uint8Array[]): void {
-    const start = this.entries * TOMBSTONE_LENGTH;
-    try {
-      writeAllSync(this.descriptor, Buffer.concat(keys));
-    } catch (error) {
-      ftruncateSync(this.descriptor, start);
-      throw error;
-    }
+    if (this.isRagged) this.cutOff(this.entries);
+    this.isRagged = true;
+    writeAllSync(this.calls, this.descriptor, Buffer.concat(keys));
+    this.isRagged = false;
     this.entries += keys.length;
   }
 
   /** Takes back what was appended after there were `count`. */
   truncate(count: number): void {
-    if (this.entries === count) return;
-    ftruncateSync(this.descriptor, count * TOMBSTONE_LENGTH);
+    if (this.entries !== count || this.isRagged) this.cutOff(count);
+  }
+
+  private cutOff(count: number): void {
+    // Whatever becomes of the file: from now on there are so many.
     this.entries = count;
+    this.isRagged = true;
+    this.calls.ftruncateSync(this.descriptor, count * TOMBSTONE_LENGTH);
+    this.isRagged = false;
   }
 
   /** The keys from the `from`th on, oldest first. */
@@ -66,6 +74,6 @@ export class Tombstones {
   }
 
   close(): void {
-    closeSync(this.descriptor);
+    this.calls.closeSync(this.descriptor);
   }
 }

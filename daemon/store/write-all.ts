@@ -1,7 +1,4 @@
-import { write, writeSync } from 'node:fs';
-import { promisify } from 'node:util';
-
-const writeAsync = promisify(write);
+import type { Calls } from './calls.js';
 
 /** A write that stopped short although no error was reported: what a full disk looks like. */
 function shortWrite(): Error {
@@ -9,7 +6,7 @@ function shortWrite(): Error {
 }
 
 /** Writes the whole buffer; node's own writeSync returns short on a full disk without an error. */
-export function writeAllSync(file: number, bytes: Uint8Array): void {
+export function writeAllSync({ writeSync }: Pick<Calls, 'writeSync'>, file: number, bytes: Uint8Array): void {
   let written = 0;
   while (written < bytes.length) {
     const count = writeSync(file, bytes, written, bytes.length - written);
@@ -19,10 +16,10 @@ export function writeAllSync(file: number, bytes: Uint8Array): void {
 }
 
 /** Writes the whole buffer at the file's position, off the main thread. */
-export async function writeAll(file: number, bytes: Uint8Array): Promise<void> {
+export async function writeAll({ write }: Pick<Calls, 'write'>, file: number, bytes: Uint8Array): Promise<void> {
   let written = 0;
   while (written < bytes.length) {
-    const { bytesWritten } = await writeAsync(file, bytes, written, bytes.length - written);
+    const { bytesWritten } = await write(file, bytes, written, bytes.length - written);
     if (bytesWritten === 0) throw shortWrite();
     written += bytesWritten;
   }

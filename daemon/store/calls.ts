@@ -1,0 +1,70 @@
+import * as fs from 'node:fs';
+import { release } from 'node:os';
+import { promisify } from 'node:util';
+import koffi from 'koffi';
+
+/**
+ * The calls of the operating system by which the store changes what is on a disk. Whoever opens a store may give it others,
+ * which fail, or do less than they should.
+ */
+export interface Calls {
+  openSync(path: string, flags: string, mode?: number): number;
+  closeSync(descriptor: number): void;
+  close(descriptor: number): Promise<void>;
+  /** Returns how many bytes were written, which may be fewer. */
+  writeSync(descriptor: number, bytes: Uint8Array, offset: number, length: number): number;
+  write(descriptor: number, bytes: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>;
+  ftruncateSync(descriptor: number, length: number): void;
+  futimesSync(descriptor: number, accessed: number, modified: number): void;
+  truncateSync(path: string, length: number): void;
+  utimesSync(path: string, accessed: number, modified: number): void;
+  linkSync(existing: string, path: string): void;
+  renameSync(path: string, target: string): void;
+  /** Removes a file; one that is not there is no error. */
+  removeSync(path: string): void;
+  mkdirSync(path: string): void;
+  fsync(descriptor: number): Promise<void>;
+  fdatasync(descriptor: number): Promise<void>;
+  syncfs(descriptor: number): Promise<void>;
+}
+
+type SyncFileSystem = (descriptor: number, done: (error: Error | null, result: number) => void) => void;
+
+/** Linux's syncfs, which reports errors from 5.8 on. Undefined where there is none that can be trusted. */
+const syncfs: SyncFileSystem | undefined = (() => {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (process.platform !== 'linux' || major < 5 || (major === 5 && minor < 8)) return undefined;
+  return koffi.load('libc.so.6').func('int syncfs(int descriptor)').async as SyncFileSystem;
+})();
+
+/** Whether `sync: batch` can be had here. */
+export const canSyncFileSystems = syncfs !== undefined;
+
+/** The real ones. */
+export const realCalls: Calls = {
+  openSync: fs.openSync,
+  closeSync: fs.closeSync,
+  close: promisify(fs.close),
+  writeSync: fs.writeSync,
+  write: promisify(fs.write),
+  ftruncateSync: fs.ftruncateSync,
+  futimesSync: fs.futimesSync,
+  truncateSync: fs.truncateSync,
+  utimesSync: fs.utimesSync,
+  linkSync: fs.linkSync,
+  renameSync: fs.renameSync,
+  removeSync: (path) => fs.rmSync(path, { force: true }),
+  mkdirSync: (path) => void fs.mkdirSync(path),
+  fsync: promisify(fs.fsync),
+  fdatasync: promisify(fs.fdatasync),
+  syncfs: (descriptor) =>
+    new Promise((resolve, reject) => {
+      if (!syncfs) throw new Error('syncfs is not available here; set sync to "file"');
+      syncfs(descriptor, (error, result) => {
+        if (error) reject(error);
+        // errno is the thread's that made the call, not this one's: koffi.errno() would be that of another call.
+        else if (result !== 0) reject(new Error('syncfs failed; the log of the kernel (dmesg) says why'));
+        else resolve();
+      });
+    }),
+};

@@ -1,0 +1,98 @@
+import { type Calls, realCalls } from '../../daemon/store/calls.js';
+
+/** What goes wrong, and when. */
+export interface Fault {
+  /** The number of the call that fails, from 1. */
+  at: number;
+  /** An errno name; `short` writes half of what it should, and then the disk is full. */
+  code: string;
+  /** Whether all calls from then on fail, too. */
+  isLasting: boolean;
+}
+
+/** A disk that fails when it is told to. Syncs do nothing: what a power cut leaves is not its business. */
+export class FaultyDisk {
+  /** Calls so far. */
+  count = 0;
+  /** The calls that failed, by name. */
+  readonly failed: string[] = [];
+  readonly calls: Calls;
+  private isWell = false;
+  private isFull = false;
+
+  constructor(private readonly fault: Fault) {
+    const real = realCalls;
+    const now =
+      <Parameters extends unknown[], Result>(name: string, call: (...parameters: Parameters) => Result) =>
+      (...parameters: Parameters): Result => {
+        this.pass(name);
+        return call(...parameters);
+      };
+    const later =
+      <Parameters extends unknown[], Result>(name: string, call: (...parameters: Parameters) => Promise<Result>) =>
+      async (...parameters: Parameters): Promise<Result> => {
+        this.pass(name);
+        return call(...parameters);
+      };
+    const nothing = async () => {};
+    this.calls = {
+      openSync: now('open', real.openSync),
+      // A descriptor is given back whatever close says.
+      closeSync: (descriptor) => {
+        real.closeSync(descriptor);
+        this.pass('close');
+      },
+      close: async (descriptor) => {
+        await real.close(descriptor);
+        this.pass('close');
+      },
+      writeSync: (descriptor, bytes, offset, length) =>
+        real.writeSync(descriptor, bytes, offset, this.lengthOf('write', length)),
+      write: async (descriptor, bytes, offset, length) =>
+        real.write(descriptor, bytes, offset, this.lengthOf('write', length)),
+      ftruncateSync: now('truncate', real.ftruncateSync),
+      futimesSync: now('utimes', real.futimesSync),
+      truncateSync: now('truncate', real.truncateSync),
+      utimesSync: now('utimes', real.utimesSync),
+      linkSync: now('link', real.linkSync),
+      renameSync: now('rename', real.renameSync),
+      removeSync: now('remove', real.removeSync),
+      mkdirSync: now('mkdir', real.mkdirSync),
+      fsync: later('fsync', nothing),
+      fdatasync: later('fdatasync', nothing),
+      syncfs: later('syncfs', nothing),
+    };
+  }
+
+  /** From now on nothing fails any more. */
+  heal(): void {
+    this.isWell = true;
+  }
+
+  /** One more call, which may be that which fails. */
+  pass(name: string): void {
+    if (this.isDue() && this.fault.code !== 'short') this.fail(name, this.fault.code);
+  }
+
+  private isDue(): boolean {
+    this.count++;
+    const { at, isLasting } = this.fault;
+    return !this.isWell && (this.count === at || (isLasting && this.count > at));
+  }
+
+  private lengthOf(name: string, length: number): number {
+    const isDue = this.isDue();
+    if (this.isFull || (isDue && this.fault.code !== 'short')) {
+      this.isFull = false;
+      this.fail(name, isDue && this.fault.code !== 'short' ? this.fault.code : 'ENOSPC');
+    }
+    if (!isDue) return length;
+    this.isFull = true;
+    return length >> 1;
+  }
+
+  private fail(name: string, code: string): never {
+    this.failed.push(name);
+    throw Object.assign(new Error(`${code}: on purpose, in ${name}`), { code });
+  }
+}
