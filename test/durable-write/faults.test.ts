@@ -69,7 +69,7 @@ async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promi
   await store.writer.settle();
   const copies = new Copies(SETTINGS, store, index);
   const keep = async (received: ReceivedFile) => (await store.add([received]))[0]?.id as string;
-  const resumable = new ResumableUploads(store, index.resumable, keep, mode !== 'off');
+  const resumable = new ResumableUploads(store, index.resumable, keep, mode !== 'off', () => {});
   return { index, paths, store, copies, resumable };
 }
 
