@@ -1,0 +1,155 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Index } from '../../daemon/index/index.js';
+import { type Calls, realCalls } from '../../daemon/store/calls.js';
+import type { FileChange } from '../../daemon/store/change.js';
+import type { SyncMode } from '../../daemon/store/file-system.js';
+import { filePath } from '../../daemon/store/layout.js';
+import { Store } from '../../daemon/store/store.js';
+import { StorePath } from '../../daemon/store/store-path.js';
+import fileId from '../../file-id/file-id.js';
+
+function openStore(t: Test, changed: Partial<Calls> = {}, sync: SyncMode = 'batch') {
+  const directory = t.testdir({ data: {} });
+  const calls = { ...realCalls, ...changed };
+  const index = new Index(join(directory, 'data/index.db'));
+  index.operations.enabled = true;
+  const path = new StorePath(0, join(directory, 'path'), { bytes: 0 }, calls);
+  path.open(undefined);
+  const warnings: string[] = [];
+  const settings = { group: 'group1', serverId: 1, sync, deduplicate: false };
+  const store = new Store(settings, [path], index, (message) => warnings.push(message), calls);
+  t.teardown(async () => {
+    await store.close().catch(() => {}); // where its syncs fail
+    await index.close();
+  });
+  return { index, path, store, warnings };
+}
+
+async function upload(store: Store, text: string): Promise<string> {
+  const file = store.receive(undefined);
+  await file.write(Buffer.from(text));
+  const received = await file.finish('txt');
+  const [stored] = await store.add([received]).finally(() => received.release());
+  return stored?.id as string;
+}
+
+const boom = (): never => {
+  throw new Error('boom');
+};
+
+for (const [phase, change] of Object.entries({
+  write: { write: boom },
+  undo: { write: boom, undo: boom },
+  alongside: { alongside: boom },
+  finish: { finish: boom },
+}) as [string, FileChange][]) {
+  // Each seen to fail (the others' promises never settle, or the process ends) without the catch of its phase.
+  t.test(`a change whose ${phase}() throws fails alone, and the writer goes on`, async (t) => {
+    const { store, index } = openStore(t);
+    const odd = store.writer.commit(change);
+    const others = Array.from({ length: 5 }, (_, number) => upload(store, `beside it ${number}`));
+    await t.rejects(odd, /boom/);
+    for (const id of await Promise.all(others)) t.ok(index.find(fileId.keyOf(fileId.decode(id).name)), 'recorded');
+    t.ok(await upload(store, 'after it'), 'the next batch');
+  });
+}
+
+// Seen to fail (an unhandled rejection) without the catch around publish().
+t.test('somebody who waits for news of the log and throws harms nobody', async (t) => {
+  const { store, index, warnings } = openStore(t);
+  let told = 0;
+  index.operations.onPublish(boom);
+  index.operations.onPublish(() => told++);
+  t.ok(await upload(store, 'news'));
+  t.equal(told, 1, 'the others are told');
+  t.match(warnings, [/peers could not be told/]);
+});
+
+// Seen to fail with the unlink behind the record: the log had an entry.
+t.test('a foreign file that cannot be removed is not told to the peers as deleted', async (t) => {
+  const { store, index, path } = openStore(t, {
+    removeSync: () => {
+      throw Object.assign(new Error('EIO'), { code: 'EIO' });
+    },
+  });
+  const id = fileId.decode('group1/M00/00/03/wKgAZ2XQAAAAAAAAAAAD6HTj-0E417.txt');
+  const place = filePath(path.root, id.directory, id.name);
+  mkdirSync(dirname(place), { recursive: true });
+  writeFileSync(place, 'foreign');
+  await t.rejects(store.remove(id), { name: 'StoreError' });
+  t.ok(existsSync(place));
+  t.strictSame(index.operations.read(0, 10), []);
+});
+
+// Seen to fail (named for ever, and the file stays) without removeLeftovers().
+t.test('a deleted file that could not be removed is named by each checkpoint until it could', async (t) => {
+  let isBroken = true;
+  const { store, index, path } = openStore(t, {
+    removeSync: (file) => {
+      if (isBroken) throw Object.assign(new Error('EPERM'), { code: 'EPERM' });
+      realCalls.removeSync(file);
+    },
+  });
+  const file = fileId.decode(await upload(store, 'to be removed'));
+  const place = filePath(path.root, file.directory, file.name);
+  await t.rejects(store.remove(file), { name: 'StoreError' });
+  const named = () => index.checkpoint.deletions.filter(({ name }) => name === file.name).length;
+  for (let number = 0; number < 3; number++) {
+    await upload(store, `meanwhile ${number}`);
+    t.equal(named(), 1, 'named once');
+  }
+  isBroken = false;
+  store.writer.removeLeftovers();
+  t.notOk(existsSync(place), 'removed');
+  await upload(store, 'covered by its sync');
+  t.equal(named(), 1, 'named until a sync has covered it');
+  await upload(store, 'after it');
+  t.equal(named(), 0, 'and then no more');
+});
+
+/** A store that syncs file by file, and whose next sync fails, once, without harm to the disk. */
+function failingOnce(t: Test) {
+  const state = { isFailing: false };
+  const openSync = (file: string, flags: string, mode?: number) => {
+    if (!state.isFailing || flags !== 'r') return realCalls.openSync(file, flags, mode);
+    state.isFailing = false;
+    throw Object.assign(new Error('EMFILE'), { code: 'EMFILE' });
+  };
+  return { ...openStore(t, { openSync }, 'file'), state };
+}
+
+t.test('a deletion whose sync fails is an error, and is named by the checkpoint until it is finished', async (t) => {
+  const { store, index, path, state } = failingOnce(t);
+  const id = fileId.decode(await upload(store, 'to be deleted'));
+  state.isFailing = true;
+  await t.rejects(Promise.all([store.remove(id), upload(store, 'with it')]), { name: 'StoreError' });
+  await upload(store, 'after it');
+  t.match(
+    index.checkpoint.deletions.filter(({ name }) => name === id.name),
+    { length: 1 },
+  );
+  store.writer.removeLeftovers();
+  t.notOk(existsSync(filePath(path.root, id.directory, id.name)), 'finished');
+  t.equal(index.totals.files, 1, 'what came with it is not here');
+});
+
+t.test('an unlink that a failed sync left uncovered is named by the next checkpoint, too', async (t) => {
+  const { store, index, state } = failingOnce(t);
+  const id = fileId.decode(await upload(store, 'to be deleted'));
+  await store.remove(id);
+  state.isFailing = true;
+  await t.rejects(upload(store, 'whose sync would cover it'), { name: 'StoreError' });
+  await upload(store, 'after it');
+  t.match(
+    index.checkpoint.deletions.filter(({ name }) => name === id.name),
+    { length: 1 },
+  );
+});
+
+t.test('after a failed sync nothing more is written', async (t) => {
+  const { store } = openStore(t, { syncfs: () => Promise.reject(new Error('EIO')) });
+  await t.rejects(upload(store, 'first'), { code: 'unavailable' });
+  await t.rejects(upload(store, 'second'), { code: 'unavailable' });
+});

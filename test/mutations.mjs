@@ -1,0 +1,153 @@
+/**
+ * What must not go unnoticed: in `file`, `from` (which stands there once) becomes `to`, and one of `tests` must fail.
+ * `npm run mutate` runs them.
+ */
+const commit = 'daemon/store/batch-commit.ts';
+const checkpoints = 'daemon/store/checkpoints.ts';
+const batches = 'durable-write/batches';
+const faults = 'durable-write/faults';
+const takeover = 'durable-write/takeover';
+const incoming = 'durable-write/incoming';
+
+export const mutations = [
+  {
+    name: 'the unlinks that a failed sync left are recorded',
+    file: commit,
+    from: 'checkpoints.leave(place);\n    this.unlinked = [];',
+    to: 'void place;\n    this.unlinked = [];',
+    tests: [batches],
+  },
+  {
+    name: 'deletions whose sync failed are left for the next start',
+    file: commit,
+    from: 'for (const file of change.removed) if (!file.foreign) checkpoints.leave(file);',
+    to: '',
+    tests: [batches],
+  },
+  {
+    name: 'records of uploads whose sync failed are withdrawn',
+    file: commit,
+    from: 'records.withdraw(change.added);',
+    to: '',
+    tests: [batches, faults],
+  },
+  {
+    name: 'cursors are forgotten where the sync of copies failed',
+    file: commit,
+    from: 'if (change.added.some((file) => !file.accepted)) records.doubt();',
+    to: '',
+    tests: [faults, batches],
+  },
+  {
+    name: 'foreign files are unlinked before the log',
+    file: commit,
+    from: 'this.attemptEach((change) => this.unlinkForeign(change));',
+    to: '',
+    tests: [batches],
+  },
+  {
+    name: 'tombstones of what could not be recorded are cut off',
+    file: commit,
+    from: '      this.takeBackTombstones(before);\n',
+    to: '',
+    tests: [faults, batches],
+  },
+  {
+    name: 'files of failed changes are removed',
+    file: commit,
+    from: 'change.undo?.(change.added);',
+    to: '',
+    tests: [faults],
+  },
+  {
+    name: 'tombstones are written',
+    file: commit,
+    from: 'this.appendTombstones(changes);\n      records',
+    to: 'records',
+    tests: [batches, 'durable-write/tombstones', 'command/verify'],
+  },
+  {
+    name: 'what a batch unlinks is named by the next checkpoint',
+    file: checkpoints,
+    from: '...this.unsynced, ',
+    to: '',
+    tests: [batches],
+  },
+  {
+    name: 'leftovers are named by every checkpoint',
+    file: checkpoints,
+    from: '...this.leftovers.values(), ...this.unsynced',
+    to: '...this.unsynced',
+    tests: [batches],
+  },
+  {
+    name: 'leftovers are tried again',
+    file: checkpoints,
+    from: 'for (const [key, file] of [...this.leftovers]) {',
+    to: 'for (const [key, file] of [...this.leftovers].slice(0, 0)) {',
+    tests: [batches],
+  },
+  {
+    name: 'a copy that was deleted is not taken',
+    file: 'daemon/store/copies.ts',
+    from: 'copies.filter(({ key }) => !this.records.isDeleted(key))',
+    to: 'copies.filter(() => true)',
+    tests: [takeover],
+  },
+  {
+    name: 'each ID of 4 GiB and more has a second of its own',
+    file: 'daemon/store/identifiers.ts',
+    from: 'if (size >= FOUR_GIB) this.left = 0;',
+    to: '',
+    tests: ['durable-write/identifiers'],
+  },
+  {
+    name: 'the second never goes back',
+    file: 'daemon/store/identifiers.ts',
+    from: 'if (now > this.second)',
+    to: 'if (now !== this.second)',
+    tests: ['durable-write/identifiers'],
+  },
+  {
+    name: 'a large file is flushed before it has a name',
+    file: 'daemon/store/incoming-file.ts',
+    from: 'if (this.flushes) await storePath.calls.fdatasync(descriptor);',
+    to: '',
+    tests: [incoming],
+  },
+  {
+    name: 'an end awaits every step',
+    file: 'daemon/store/incoming-file.ts',
+    from: 'this.closing ??= this.steps.then(end);',
+    to: 'this.closing ??= end();',
+    tests: [incoming],
+  },
+  {
+    name: 'a missing file is not tried for ever',
+    file: 'daemon/index/missing.ts',
+    from: 'due <= ? AND tries < ',
+    to: 'due <= ? AND -1 < ',
+    tests: ['index/missing'],
+  },
+  {
+    name: 'tries of a missing file are counted',
+    file: 'daemon/index/missing.ts',
+    from: 'const tries = file.tries + 1;',
+    to: 'const tries = file.tries;',
+    tests: ['index/missing'],
+  },
+  {
+    name: 'numbers of a failed transaction are given out again',
+    file: 'daemon/index/index.ts',
+    from: 'this.operations.takeBack(last);',
+    to: '',
+    tests: [faults, batches],
+  },
+  {
+    name: 'every listener of the log is told',
+    file: 'daemon/index/operations.ts',
+    from: 'failures.push(error);',
+    to: 'throw error;',
+    tests: [batches],
+  },
+];
