@@ -13,6 +13,7 @@ const env = { ...process.env, STORM_ROUNDS: values.rounds, TAP_TIMEOUT: '0' };
 if (values.sync !== undefined) env.STORM_SYNC = values.sync;
 let failed = false;
 for (const name of [
+  'durable-write/faults',
   'crashes/power-cut',
   'crashes/kill',
   'cluster/power-cut',

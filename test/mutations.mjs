@@ -64,7 +64,7 @@ export const mutations = [
     file: commit,
     from: 'this.appendTombstones(changes);\n      records',
     to: 'records',
-    tests: [batches, 'durable-write/tombstones', 'command/verify'],
+    tests: [batches],
   },
   {
     name: 'what a batch unlinks is named by the next checkpoint',
@@ -113,7 +113,7 @@ export const mutations = [
     file: 'daemon/store/incoming-file.ts',
     from: 'if (this.flushes) await storePath.calls.fdatasync(descriptor);',
     to: '',
-    tests: [incoming],
+    tests: [batches],
   },
   {
     name: 'an end awaits every step',
@@ -135,13 +135,6 @@ export const mutations = [
     from: 'const tries = file.tries + 1;',
     to: 'const tries = file.tries;',
     tests: ['index/missing'],
-  },
-  {
-    name: 'numbers of a failed transaction are given out again',
-    file: 'daemon/index/index.ts',
-    from: 'this.operations.takeBack(last);',
-    to: '',
-    tests: [faults, batches],
   },
   {
     name: 'every listener of the log is told',

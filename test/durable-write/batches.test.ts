@@ -153,3 +153,30 @@ t.test('after a failed sync nothing more is written', async (t) => {
   await t.rejects(upload(store, 'first'), { code: 'unavailable' });
   await t.rejects(upload(store, 'second'), { code: 'unavailable' });
 });
+
+t.test('a deletion that could not be recorded leaves no tombstone', async (t) => {
+  const { store, index, path } = openStore(t);
+  const id = fileId.decode(await upload(store, 'stays'));
+  const key = fileId.keyOf(id.name);
+  const removed = [{ ...id, key, size: 5, foreign: false, accepted: true }];
+  await t.rejects(store.writer.commit({ removed, alongside: boom }), /boom/);
+  t.equal(path.tombstones.count, 0);
+  t.ok(index.find(key), 'it is here');
+  t.strictSame(index.checkpoint.deletions, []);
+});
+
+t.test('a large file is flushed before it gets its name', async (t) => {
+  const done: string[] = [];
+  const { store } = openStore(t, {
+    fdatasync: async (descriptor) => {
+      await realCalls.fdatasync(descriptor);
+      done.push('flushed');
+    },
+    linkSync: (existing, target) => {
+      realCalls.linkSync(existing, target);
+      done.push('named');
+    },
+  });
+  await upload(store, 'x'.repeat(600 * 1024));
+  t.strictSame(done, ['flushed', 'named']);
+});
