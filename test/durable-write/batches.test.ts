@@ -45,7 +45,7 @@ for (const [phase, change] of Object.entries({
   alongside: { alongside: boom },
   finish: { finish: boom },
 }) as [string, FileChange][]) {
-  // Each seen to fail (the others' promises never settle, or the process ends) without the catch of its phase.
+  // Each seen to fail by `npm run mutate`, as all promises of this file.
   t.test(`a change whose ${phase}() throws fails alone, and the writer goes on`, async (t) => {
     const { store, index } = openStore(t);
     const odd = store.writer.commit(change);
@@ -56,7 +56,6 @@ for (const [phase, change] of Object.entries({
   });
 }
 
-// Seen to fail (an unhandled rejection) without the catch around publish().
 t.test('somebody who waits for news of the log and throws harms nobody', async (t) => {
   const { store, index, warnings } = openStore(t);
   let told = 0;
@@ -67,7 +66,6 @@ t.test('somebody who waits for news of the log and throws harms nobody', async (
   t.match(warnings, [/peers could not be told/]);
 });
 
-// Seen to fail with the unlink behind the record: the log had an entry.
 t.test('a foreign file that cannot be removed is not told to the peers as deleted', async (t) => {
   const { store, index, path } = openStore(t, {
     removeSync: () => {
@@ -83,7 +81,6 @@ t.test('a foreign file that cannot be removed is not told to the peers as delete
   t.strictSame(index.operations.read(0, 10), []);
 });
 
-// Seen to fail (named for ever, and the file stays) without removeLeftovers().
 t.test('a deleted file that could not be removed is named by each checkpoint until it could', async (t) => {
   let isBroken = true;
   const { store, index, path } = openStore(t, {
