@@ -12,6 +12,7 @@ export type AlarmKind =
   | 'too-few-copies' // fewer nodes than `copies` promises
   | 'index' // damage of the index
   | 'disk' // a store path that takes no files
+  | 'rolled-back' // the log has lost entries that a peer has: the data is an older copy
   | 'peer'; // a peer whose settings do not go with this node's
 
 interface Alarm {

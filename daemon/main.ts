@@ -90,14 +90,15 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const warn = (message: string, error: unknown) => log.error({ err: error }, message);
   const index = new Index(join(settings.data, 'index.db'), warn);
   index.operations.enabled = groupPeers(settings).length > 0;
-  // Without syncs, a power cut may have taken what peers were told of.
-  if (settings.sync === 'off') index.operations.renew();
+  // What happens while nobody follows is not in the log; and without syncs, a power cut may have taken what peers were told.
+  index.operations.beginEpoch({ continues: index.operations.enabled && settings.sync !== 'off' });
   const paths = openStorePaths(settings, index, log);
   await recoverStore(settings, paths, index, log);
   const store = new Store(settings, paths, index, warn);
   await store.writer.settle();
   const node = createNode(settings, store, index, log, warn);
   const { cluster, replication, alarms, requests } = node;
+  if (index.operations.enabled) await replication.takeDeletions();
   const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);

@@ -52,7 +52,7 @@ export function describeNode(node: Node): Hello {
     storePaths: store.paths.length,
     well: store.paths.filter(({ trouble }) => trouble === undefined).map(({ number }) => number),
     trouble: uploadTrouble(node) ?? null,
-    incarnation: index.operations.incarnation,
+    incarnation: index.operations.epoch,
     end: index.operations.published,
     ...index.totals,
     uploads: store.accepted.files,

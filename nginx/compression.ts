@@ -16,19 +16,14 @@ export function servedType(type: string, { charset }: Pick<Settings, 'charset'>)
   return charset === 'off' || !/^text\/(?!.*xml$)/.test(type) ? type : `${type}; charset=${charset}`;
 }
 
-/** What of XML and JSON is worth a place in nginx's table of types, which is small. */
-const OTHERS = /^(?:application\/(?:json|xml|(?:geo|ld|manifest)\+json|(?:xhtml|rss|atom)\+xml)|image\/svg\+xml)$/;
-
-/**
- * What is compressed on its way to those who take it: text, scripts, JSON, XML; never what is compressed already.
- * @param isOfPeer whether another node sends it: nginx knows the type of that without its charset
- */
-export function compression(settings: Pick<Settings, 'gzip' | 'charset'>, isOfPeer = false): string {
+/** What is compressed on its way to those who take it: text, scripts, JSON, XML; never what is compressed already. */
+export function compression(settings: Pick<Settings, 'gzip' | 'charset'>): string {
   if (settings.gzip === 'off') return 'gzip off;';
-  const types = [...extensionsByType().keys()].filter((type) => /^text\/(?!vnd)/.test(type) || OTHERS.test(type));
-  const names = types.map((type) => (isOfPeer ? type : servedType(type, settings)));
-  // text/html is always in the table.
-  const fitting = names.filter((name) => name.length <= MOST_CHARACTERS && name !== 'text/html');
+  const types = [...extensionsByType().keys()].filter((type) => /^text\/|[/+](?:json|xml)$/.test(type));
+  // Of what another node sends nginx knows the type without its charset; text/html is always in the table.
+  const names = new Set(types.flatMap((type) => [type, servedType(type, settings)]));
+  names.delete('text/html');
+  const fitting = [...names].filter((name) => name.length <= MOST_CHARACTERS);
   return `gzip on;
   gzip_min_length ${LEAST};
   gzip_vary on;

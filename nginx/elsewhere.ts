@@ -153,7 +153,7 @@ function passing(settings: Settings, otherwise: string): string {
   proxy_buffer_size 16k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
-  ${compression(settings, true)}
+  ${compression(settings)}
   proxy_hide_header Vary;
   # The peer has set all headers. One of ours, even an empty one, keeps away those that an outer level adds.
   add_header X-Fidfs-Peer "";`;

@@ -94,6 +94,15 @@ export class Cluster {
     return wrong && !this.group.some(({ isUp }) => isUp) ? wrong.reason : undefined;
   }
 
+  /** Asks every peer once how it is; resolves when all have answered, or after so many milliseconds. */
+  async lookAtAll(milliseconds: number): Promise<void> {
+    this.writeFile();
+    const ended = new AbortController();
+    const patience = sleep(milliseconds, undefined, { signal: ended.signal }).catch(() => {});
+    await Promise.race([Promise.all(this.members.map((member) => this.look(member))), patience]);
+    ended.abort();
+  }
+
   /** Begins to ask. */
   start(): void {
     this.writeFile();

@@ -21,7 +21,7 @@ const helloSchema = z.object({
   well: z.array(count).max(256),
   /** Why it takes no uploads, for people; null when it does. */
   trouble: z.string().max(2000).nullable(),
-  /** The incarnation of its operation log, and its newest number. */
+  /** The epoch of its operation log (nodes of earlier versions call it so), and its newest number. */
   incarnation: z.string().max(64),
   end: count,
   files: count,

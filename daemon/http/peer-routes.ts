@@ -68,8 +68,10 @@ export function addPeerRoutes(
     return sendBytes(reply, replication.source.files(keys.map((key) => Buffer.from(key, 'hex'))));
   });
 
-  server.get(`${PEER_PREFIX}/inventory`, hooks, async (_request, reply) => {
-    const { files, tombstones } = await index.inventory();
+  server.get(`${PEER_PREFIX}/inventory`, hooks, async (request, reply) => {
+    // Nodes of earlier versions do not say what they want.
+    const { of } = parse(z.object({ of: z.enum(['all', 'tombstones']).default('all') }), request.query);
+    const { files, tombstones } = await index.inventory(of);
     const length = Buffer.alloc(4);
     length.writeUInt32BE(files.length);
     return sendBytes(reply, Buffer.concat([length, files, tombstones]));

@@ -7,7 +7,7 @@ import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
-import { type Inventory, takeInventory, tombstoneBounds } from './inventory.js';
+import { type Inventory, type InventoryScope, takeInventory, tombstoneBounds } from './inventory.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
 import { Operations } from './operations.js';
@@ -248,8 +248,8 @@ export class Index implements Records {
   }
 
   /** Digests of all there is, for a comparison with a peer. */
-  inventory(): Promise<Inventory> {
-    return takeInventory(this.file).catch(this.known.rethrow);
+  inventory(scope: InventoryScope = 'all'): Promise<Inventory> {
+    return takeInventory(this.file, scope).catch(this.known.rethrow);
   }
 
   /** All files in the order of their IDs, one at a time. */

@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
+import type { InventoryScope } from './inventory.js';
 import { inThread } from './thread.js';
 
 /** Digests of sets of keys: the sum, in two halves of 32 bits, of a mix of each key. */
@@ -52,10 +53,12 @@ class Digests {
 }
 
 inThread(() => {
-  const database = new Database(String(workerData), { readonly: true });
+  const { database: file, scope } = workerData as { database: string; scope: InventoryScope };
+  const database = new Database(file, { readonly: true });
   try {
     const files = new Digests();
-    for (const [place, key] of database.prepare<[], [number, Buffer]>('SELECT place, key FROM file').raw().iterate()) {
+    const select = `SELECT place, key FROM file ${scope === 'all' ? '' : 'LIMIT 0'}`;
+    for (const [place, key] of database.prepare<[], [number, Buffer]>(select).raw().iterate()) {
       files.add(place, key);
     }
     const tombstones = new Digests();

@@ -11,9 +11,12 @@ export interface Inventory {
   tombstones: Buffer;
 }
 
+/** What an inventory is to have; of deletions alone, the files are left empty. */
+export type InventoryScope = 'all' | 'tombstones';
+
 /** Digests everything in the index, in a thread of its own: with a million files it takes about a second. */
-export async function takeInventory(database: string): Promise<Inventory> {
-  const told = await runThread(new URL('./inventory-worker.js', import.meta.url), database);
+export async function takeInventory(database: string, scope: InventoryScope): Promise<Inventory> {
+  const told = await runThread(new URL('./inventory-worker.js', import.meta.url), { database, scope });
   const { files, tombstones } = told as { files: Uint8Array; tombstones: Uint8Array };
   return { files: Buffer.from(files), tombstones: Buffer.from(tombstones) };
 }

@@ -51,6 +51,7 @@ export class Missing {
   private readonly selectDue;
   private readonly selectNeverDue;
   private readonly selectNumbers;
+  private readonly forgetPeer;
   private readonly selectAside;
   private readonly countRows;
 
@@ -72,6 +73,7 @@ export class Missing {
       `SELECT * FROM missing WHERE due > ? AND tries < ${MAX_TRIES} LIMIT ?`,
     );
     this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
+    this.forgetPeer = database.prepare<[number]>('UPDATE missing SET peer = 0, number = 0 WHERE peer = ?');
     this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
     this.countRows = database.prepare<[], { all: number; aside: number | null; toCome: number | null }>(
       `SELECT count(*) AS "all", sum(tries >= ${MAX_TRIES}) AS aside, sum(number = 0 AND tries = 0) AS toCome FROM missing`,
@@ -125,6 +127,11 @@ export class Missing {
   /** The numbers in a peer's log that this node does not hold. */
   numbersOf(peer: number): number[] {
     return this.selectNumbers.all(peer).map(({ number }) => number);
+  }
+
+  /** The numbers in a peer's log mean other entries from now on. */
+  forgetNumbers(peer: number): void {
+    this.forgetPeer.run(peer);
   }
 
   /** Some of those that were set aside. */

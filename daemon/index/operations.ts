@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { FilePlace } from '../store/records.js';
+import { Epochs } from './epochs.js';
 
 /** One entry of the operation log. */
 export interface Operation {
@@ -34,9 +35,18 @@ interface Appended {
 
 /** How far a peer's log has been followed. */
 export interface Cursor {
-  incarnation: string;
+  /** The epoch of the peer's log in which that was. */
+  epoch: string;
   number: number;
+  /** What this node holds of the log begins after this number: before it, large files that a comparison found may be missing. */
+  from: number;
 }
+
+/**
+ * What a cursor of a follower is worth. `known`: its history is this log's, and the log reaches back to it. `gap`: it is
+ * not known (any more) what came after it. `diverged`: it proves that this log has lost entries which the follower has.
+ */
+export type CursorState = 'known' | 'gap' | 'diverged';
 
 function toOperation({ number, key, time, removed, linked, place, tail, sha256 }: OperationRow): Operation {
   const name = tail === null ? '' : key.toString('base64url') + tail;
@@ -56,7 +66,7 @@ function toOperation({ number, key, time, removed, linked, place, tail, sha256 }
 
 /**
  * The operation log: what clients asked of this node, numbered from 1, in the order in which it became durable. Peers
- * follow it. Numbers may have gaps; they are never used twice within an incarnation.
+ * follow it. Numbers may have gaps; they are never used twice within an epoch (see `epochs.ts`).
  */
 export class Operations {
   /** Whether anybody follows: without peers in the group nothing is written down. */
@@ -65,8 +75,8 @@ export class Operations {
   last: number;
   /** The newest number that is durable, which is how far peers are told. */
   published: number;
-  incarnation: string;
   private cut: number;
+  private readonly epochs: Epochs;
   private readonly listeners = new Set<() => void>();
   private readonly insert;
   private readonly select;
@@ -74,9 +84,9 @@ export class Operations {
   private readonly updateCursor;
 
   constructor(private readonly database: Database.Database) {
-    const row = database.prepare<[], { incarnation: string; cut: number }>('SELECT * FROM log').get();
+    const row = database.prepare<[], { cut: number }>('SELECT cut FROM log').get();
     if (!row) throw new Error('the index has lost its operation log; run "fidfs rebuild"');
-    this.incarnation = row.incarnation;
+    this.epochs = new Epochs(database);
     this.cut = row.cut;
     const newest = database.prepare<[], { number: number | null }>('SELECT max(number) AS number FROM operation').get();
     this.last = newest?.number ?? this.cut;
@@ -88,8 +98,10 @@ export class Operations {
       `SELECT operation.*, file.place, file.tail, file.sha256 FROM operation LEFT JOIN file ON file.key = operation.key
        WHERE number > ? AND number <= ? ORDER BY number LIMIT ?`,
     );
-    this.selectCursor = database.prepare<[number], Cursor>('SELECT incarnation, number FROM cursor WHERE peer = ?');
-    this.updateCursor = database.prepare<[number, string, number]>('INSERT OR REPLACE INTO cursor VALUES (?, ?, ?)');
+    this.selectCursor = database.prepare<[number], Cursor>('SELECT epoch, number, "from" FROM cursor WHERE peer = ?');
+    this.updateCursor = database.prepare<[number, string, number, number]>(
+      'INSERT OR REPLACE INTO cursor (peer, epoch, number, "from") VALUES (?, ?, ?, ?)',
+    );
   }
 
   /** Adds an entry, within the transaction of the batch it belongs to. Returns its number, or undefined without a log. */
@@ -134,9 +146,25 @@ export class Operations {
     return this.select.all(after, this.published, limit).map(toOperation);
   }
 
-  /** Whether the log still has all that came after a number. */
-  reaches(after: number): boolean {
-    return after >= this.cut && after <= this.published;
+  /** The epoch under way. */
+  get epoch(): string {
+    return this.epochs.current;
+  }
+
+  /**
+   * Begins an epoch, at each start and wherever the log turns out to have lost something. Durable after the next sync.
+   * @param continues whether cursors of earlier epochs stay good; false where the log may lack what happened since
+   */
+  beginEpoch({ continues }: { continues: boolean }): void {
+    this.epochs.begin(this.last, continues);
+  }
+
+  /** What a follower's cursor is worth. */
+  stateOf({ epoch, number }: Pick<Cursor, 'epoch' | 'number'>): CursorState {
+    const end = this.epochs.endOf(epoch);
+    if (end === undefined) return this.epochs.isLost(epoch) ? 'diverged' : 'gap';
+    if (number > Math.min(end, this.published)) return 'diverged';
+    return number >= this.cut ? 'known' : 'gap';
   }
 
   /** When the first entry after a number was recorded, in seconds since 1970; undefined when there is none. */
@@ -160,15 +188,6 @@ export class Operations {
     return this.cut;
   }
 
-  /** Begins the log anew: what peers know of it holds no more. */
-  renew(): void {
-    this.incarnation = this.database
-      .prepare<[], { incarnation: string }>(
-        'UPDATE log SET incarnation = lower(hex(randomblob(8))) RETURNING incarnation',
-      )
-      .get()?.incarnation as string;
-  }
-
   /** How far this node has followed a peer's log; undefined when it never did. */
   cursor(peer: number): Cursor | undefined {
     return this.selectCursor.get(peer);
@@ -180,7 +199,7 @@ export class Operations {
   }
 
   /** Notes it, within the transaction of what was taken over. */
-  moveCursor(peer: number, { incarnation, number }: Cursor): void {
-    this.updateCursor.run(peer, incarnation, number);
+  moveCursor(peer: number, { epoch, number, from }: Cursor): void {
+    this.updateCursor.run(peer, epoch, number, from);
   }
 }

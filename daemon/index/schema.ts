@@ -10,9 +10,10 @@ import type Database from 'better-sqlite3';
  *   tombstone   by the ID's 20 bytes: deleted, never to come back
  *   state       one row: counts, and how far everything is known to be on stable storage
  *   store_path  which disk is which
- *   log         one row: the incarnation of the operation log, a random id made with it, and up to where it was cut off
+ *   log         one row: up to where the operation log was cut off
+ *   epoch       the epochs of that log in their order, and the number after which each began
  *   operation   what clients asked of this node, in order; removed is null for an upload, and says what else was deleted
- *   cursor      how far this node has followed the logs of its peers
+ *   cursor      how far this node has followed the logs of its peers, and from where on it holds what they tell
  *   upload      by its id: what has come of uploads in pieces; file is the ID, once there is one
  *   scrub       one row: the last key that was checked, when this round began, and the one before it
  *               (a new index counts as checked)
@@ -42,6 +43,11 @@ const STEPS = [
   `CREATE TABLE upload (id TEXT PRIMARY KEY, size INTEGER NOT NULL, offset INTEGER NOT NULL, crc32 INTEGER NOT NULL,
     storePath INTEGER NOT NULL, extension TEXT NOT NULL, metadata TEXT NOT NULL, touched INTEGER NOT NULL, file TEXT) WITHOUT ROWID;
   CREATE INDEX upload_touched ON upload (touched);`,
+  `CREATE TABLE epoch (position INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, start INTEGER NOT NULL);
+  INSERT INTO epoch (id, start) SELECT incarnation, 0 FROM log;
+  ALTER TABLE log DROP COLUMN incarnation;
+  ALTER TABLE cursor RENAME COLUMN incarnation TO epoch;
+  ALTER TABLE cursor ADD COLUMN "from" INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 /** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Operations } from '../index/operations.js';
+import type { CursorState, Operations } from '../index/operations.js';
 
 /** A follower that has not asked for so long is not there, in milliseconds. */
 const SILENCE_MILLISECONDS = 5000;
@@ -9,6 +9,7 @@ const number = z.number().int().nonnegative();
 
 /** What a follower says with each question: how far it has come, and what it does not hold of that. */
 export const questionSchema = z.object({
+  /** The epoch of its cursor (nodes of earlier versions call it so); empty where it has none. */
   incarnation: z.string().max(64),
   /** It holds everything between these two, */
   from: number,
@@ -36,6 +37,12 @@ interface Follower {
   advanced: number;
 }
 
+/** What became of a question. */
+interface Heard {
+  cursor: CursorState;
+  answered(): void;
+}
+
 interface Waiter {
   numbers: readonly number[];
   followers: number;
@@ -53,10 +60,14 @@ export class Acknowledgements {
   private readonly awaited = new Map<number, Set<Waiter>>();
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param isDown whether a follower is known not to answer */
+  /**
+   * @param isDown whether a follower is known not to answer
+   * @param onDiverged a follower has entries of this node's log that the log has lost
+   */
   constructor(
     private readonly operations: Operations,
     private readonly isDown: (id: number) => boolean,
+    private readonly onDiverged: (id: number, after: number) => void = () => {},
   ) {}
 
   /** Followers that are there now. */
@@ -66,10 +77,14 @@ export class Acknowledgements {
     return [...this.followers].filter(([id, one]) => isLive(one) && !this.isDown(id)).map(([id]) => id);
   }
 
-  /** A follower asks. What it says of another incarnation counts for nothing. Returns what to call when it was answered. */
-  heard(id: number, { incarnation, from, after, without, fetching }: Question): () => void {
+  /**
+   * A follower asks. What it says counts only where its cursor is of this log's history, for a number means another entry
+   * in another one. Returns what the cursor is worth, and what to call when the follower was answered.
+   */
+  heard(id: number, { incarnation: epoch, from, after, without, fetching }: Question): Heard {
     const before = this.followers.get(id);
-    const valid = incarnation === this.operations.incarnation && after <= this.operations.published;
+    const cursor = this.operations.stateOf({ epoch, number: after });
+    const valid = cursor === 'known';
     const now = performance.now();
     const reached = valid ? after : 0;
     const follower = {
@@ -83,12 +98,14 @@ export class Acknowledgements {
     };
     this.followers.set(id, follower);
     this.tellWaiters(before, follower);
-    return () => {
+    if (cursor === 'diverged') this.onDiverged(id, after);
+    const answered = () => {
       const current = this.followers.get(id);
       if (!current) return;
       current.waiting--;
       current.heard = performance.now();
     };
+    return { cursor, answered };
   }
 
   /** How many followers hold an entry of the log. */

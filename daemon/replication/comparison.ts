@@ -2,7 +2,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
 import type { Index } from '../index/index.js';
-import { differingParts } from '../index/inventory.js';
+import { differingParts, type InventoryScope } from '../index/inventory.js';
 import type { Copies } from '../store/copies.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
@@ -70,28 +70,44 @@ export class Comparison {
     return turn;
   }
 
+  /** Takes over what a peer has deleted, and nothing else. Rejects when that could not be done to its end. */
+  async takeDeletions(member: Member, signal: AbortSignal): Promise<number> {
+    const { tombstones } = await this.differences(member, 'tombstones', signal);
+    return this.takeTombstones(member, tombstones, signal);
+  }
+
   private async compare(member: Member, signal: AbortSignal): Promise<boolean> {
-    const ask = { timeout: 300_000, signal };
-    const [mine, theirs] = await Promise.all([
-      this.parts.index.inventory(),
-      member.client.ask('/inventory', { ...ask, limit: 2 ** 30 }),
-    ]);
-    const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
-    if (split > theirs.length) throw new Error('the inventory is cut off');
+    const { files, tombstones } = await this.differences(member, 'all', signal);
     const found = { directories: 0, files: 0, bytes: 0, deletions: 0, toCome: 0 };
-    for (const part of differingParts(mine.tombstones, theirs.subarray(split))) {
-      found.deletions += await this.takeDeletions(
-        await member.client.ask('/tombstones', { ...ask, query: { part: String(part) } }),
-      );
-    }
-    const places = differingParts(mine.files, theirs.subarray(4, split));
-    await this.takeDirectories(member, places, found, signal);
+    found.deletions = await this.takeTombstones(member, tombstones, signal);
+    await this.takeDirectories(member, files, found, signal);
     if (found.files + found.deletions > 0)
       this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
     return found.toCome === 0;
   }
 
-  private async takeDeletions(keys: Buffer): Promise<number> {
+  /** The parts of the inventory of which a peer has something that is not here. */
+  private async differences(member: Member, of: InventoryScope, signal: AbortSignal) {
+    const ask = { query: { of }, timeout: 300_000, limit: 2 ** 30, signal };
+    const [mine, theirs] = await Promise.all([this.parts.index.inventory(of), member.client.ask('/inventory', ask)]);
+    const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
+    if (split > theirs.length) throw new Error('the inventory is cut off');
+    return {
+      files: differingParts(mine.files, theirs.subarray(4, split)),
+      tombstones: differingParts(mine.tombstones, theirs.subarray(split)),
+    };
+  }
+
+  private async takeTombstones(member: Member, parts: number[], signal: AbortSignal): Promise<number> {
+    let taken = 0;
+    for (const part of parts) {
+      const keys = await member.client.ask('/tombstones', { query: { part: String(part) }, timeout: 300_000, signal });
+      taken += await this.takeKeys(keys);
+    }
+    return taken;
+  }
+
+  private async takeKeys(keys: Buffer): Promise<number> {
     const { index, copies, paths } = this.parts;
     const path = paths.find((one) => one.isOpen);
     const removed: RemovedFile[] = [];

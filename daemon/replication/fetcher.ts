@@ -11,7 +11,6 @@ import type { Copies } from '../store/copies.js';
 import { isMissing } from '../store/errors.js';
 import { differenceFrom, readContent } from '../store/inspect.js';
 import { FILE_TIME, temporaryFile } from '../store/layout.js';
-import { Reservation } from '../store/reservation.js';
 import type { StorePath } from '../store/store-path.js';
 import type { RateLimit } from './rate-limit.js';
 
@@ -198,16 +197,23 @@ export class Fetcher {
 
   private async downloadFrom(member: Member, underWay: UnderWay, temporary: string): Promise<void> {
     const { file } = underWay;
+    const { group, serverId, peerSecret = '' } = this.parts.settings;
     const { size } = fileId.decodeName(file.name);
     const had = sizeOf(temporary);
     underWay.bytes = had;
     if (had < (size ?? 0) || size === 0) {
-      const room = Reservation.forCopy(this.parts.paths[file.storePath] as StorePath, (size ?? 0) - had);
-      try {
-        await this.request(member, underWay, temporary, had, room);
-      } finally {
-        room.release();
+      const id = fileId.join(group, file.storePath, file.directory, file.name);
+      const mark = readMark(readMarkKey(peerSecret), id, serverId, member.peer.id);
+      const answer = await member.client.raw(`/${id}`, {
+        ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
+        headers: { [READ_MARK_HEADER]: mark, ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
+        signal: this.ending.signal,
+      });
+      if (answer.statusCode !== (had > 0 ? 206 : 200)) {
+        await answer.body.dump();
+        throw new NotToBeHad(answer.statusCode === 404 ? 'has it not' : `answers ${answer.statusCode}`);
       }
+      await this.append(answer.body, temporary, underWay);
     }
     const content = await readContent(temporary, { sha256: true });
     const difference = differenceFrom(file, content);
@@ -220,37 +226,8 @@ export class Fetcher {
     throw new NotToBeHad(`sent ${difference}`);
   }
 
-  /** Asks a node for what comes behind the bytes that are here. */
-  private async request(
-    member: Member,
-    underWay: UnderWay,
-    temporary: string,
-    had: number,
-    room: Reservation,
-  ): Promise<void> {
-    const { file } = underWay;
-    const { group, serverId, peerSecret = '' } = this.parts.settings;
-    const id = fileId.join(group, file.storePath, file.directory, file.name);
-    const mark = readMark(readMarkKey(peerSecret), id, serverId, member.peer.id);
-    const answer = await member.client.raw(`/${id}`, {
-      ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
-      headers: { [READ_MARK_HEADER]: mark, ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
-      signal: this.ending.signal,
-    });
-    if (answer.statusCode !== (had > 0 ? 206 : 200)) {
-      await answer.body.dump();
-      throw new NotToBeHad(answer.statusCode === 404 ? 'has it not' : `answers ${answer.statusCode}`);
-    }
-    await this.append(answer.body, temporary, underWay, room);
-  }
-
   /** Writes what comes, flushed as it grows, so that no batch has to wait for much of it. */
-  private async append(
-    body: AsyncIterable<Buffer>,
-    temporary: string,
-    underWay: UnderWay,
-    room: Reservation,
-  ): Promise<void> {
+  private async append(body: AsyncIterable<Buffer>, temporary: string, underWay: UnderWay): Promise<void> {
     const { size } = fileId.decodeName(underWay.file.name);
     const file = await open(temporary, 'a');
     let unflushed = 0;
@@ -260,9 +237,7 @@ export class Fetcher {
         if (underWay.bytes > (size ?? 0)) throw new Error('sent more bytes than the file has');
         // What a log told of is waited for; the rest is repair.
         if (underWay.file.peer === 0) await this.parts.limit.take(chunk.length, this.ending.signal);
-        room.arrive(chunk.length);
         await file.appendFile(chunk);
-        room.written(chunk.length);
         unflushed += chunk.length;
         if (unflushed < FLUSH_SIZE) continue;
         unflushed = 0;

@@ -64,8 +64,6 @@ export class Follower {
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Deletions of the peer that are not durable here yet, with their numbers in its log. */
   private unremoved: { number: number; file: RemovedFile }[] = [];
-  /** Up to here it cannot say what it holds: large files that a comparison found may still be under way. */
-  private from = 0;
   /** Why it does not follow now, for people. */
   trouble: string | undefined;
 
@@ -131,7 +129,7 @@ export class Follower {
     const cursor = this.cursor;
     const page = await this.ask(cursor);
     const { log, contents } = decodeLog(page);
-    if (!cursor || log.gap || log.incarnation !== cursor.incarnation) {
+    if (!cursor || log.gap) {
       await this.compare(log);
       return;
     }
@@ -144,10 +142,10 @@ export class Follower {
     const { index, fetcher } = this.parts;
     const fetching = fetcher.underWay(this.id);
     const wait = fetching.length > 0 ? FETCHING_MILLISECONDS : WAIT_MILLISECONDS;
-    const { incarnation = '', number: after = 0 } = cursor ?? {};
+    const { epoch: incarnation = '', number: after = 0, from = 0 } = cursor ?? {};
     const without = [...index.missing.numbersOf(this.id), ...this.unremoved.map(({ number }) => number)];
     const isTooLong = without.length > WITHOUT_LIMIT;
-    const held = isTooLong ? { from: after, without: [] } : { from: this.from, without };
+    const held = isTooLong ? { from: after, without: [] } : { from, without };
     const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
     return this.member.client.ask('/log', {
       ...{ method: 'POST', body, timeout: WAIT_MILLISECONDS + 10_000, limit: PAGE_LIMIT },
@@ -156,15 +154,16 @@ export class Follower {
   }
 
   /** One side has lost its memory, or they have never met: what there is is compared, and then the log goes on from here. */
-  private async compare({ incarnation, end }: LogPage): Promise<void> {
-    const isComplete = await this.parts.comparison.run(this.member, this.ending.signal);
-    this.from = isComplete ? 0 : end;
-    this.cursor = { incarnation, number: end };
-    await this.parts.copies.take({ copies: [], alongside: () => this.moveCursor() });
-  }
-
-  private moveCursor(): void {
-    if (this.cursor) this.parts.index.operations.moveCursor(this.id, this.cursor);
+  private async compare({ incarnation: epoch, end }: LogPage): Promise<void> {
+    const { index, comparison, copies } = this.parts;
+    const isComplete = await comparison.run(this.member, this.ending.signal);
+    const cursor = { epoch, number: end, from: isComplete ? 0 : end };
+    const alongside = () => {
+      index.missing.forgetNumbers(this.id);
+      index.operations.moveCursor(this.id, cursor);
+    };
+    await copies.take({ copies: [], alongside });
+    this.cursor = cursor;
   }
 
   private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
@@ -190,7 +189,7 @@ export class Follower {
     }
     this.unremoved.push(...removed);
     await this.remove();
-    const cursor = { incarnation: log.incarnation, number: log.upTo };
+    const cursor = { epoch: log.incarnation, number: log.upTo, from: this.cursor?.from ?? 0 };
     await copies.take({
       copies: wanted,
       alongside: (failed) => {

@@ -31,10 +31,11 @@ const entrySchema = z.union([
 ]);
 
 const logSchema = z.object({
+  /** The epoch of the log (nodes of earlier versions call it so). */
   incarnation: z.string().max(64),
   /** The newest number of the log. */
   end: number,
-  /** Whether the log does not reach back (or forward) to the cursor it was asked for; then there are no entries. */
+  /** Whether the cursor is not one of this log's history, or lies before what is left of it; then there are no entries. */
   gap: z.boolean(),
   /** Up to here nothing but `entries` has happened. */
   upTo: number,

@@ -23,6 +23,9 @@ const LONGEST_LOG = 2_000_000;
 /** A peer that is down may be back at once; one that comes and goes makes no more comparisons than this, in milliseconds. */
 const SETTLE_MILLISECONDS = 500;
 const DOWN_PAUSE_MILLISECONDS = 30_000;
+/** How long a start waits until it is known which peers are there, and for what those have deleted, in milliseconds. */
+const FIRST_LOOK_MILLISECONDS = 2000;
+const FIRST_DELETIONS_MILLISECONDS = 10_000;
 /** How long a deletion waits for all peers that are there to have done it too, in milliseconds. */
 const DELETION_PATIENCE = 1000;
 
@@ -52,6 +55,8 @@ export class Replication {
   private hasFilled = false;
   /** Deletions that are waited for, by their keys in hex. */
   private readonly deletions = new Map<string, Promise<void>>();
+  /** Followers that have shown that this node's log has lost entries; empty when all has been compared since. */
+  private readonly ahead = new Set<number>();
   private downTimer: NodeJS.Timeout | undefined;
   /** In milliseconds of `performance.now()`. */
   private lastDown = Number.NEGATIVE_INFINITY;
@@ -61,7 +66,11 @@ export class Replication {
     const { group, repairRate } = settings;
     const { paths } = store;
     const copies = new Copies(settings, store, index);
-    this.acknowledgements = new Acknowledgements(index.operations, (id) => isGone(cluster.member(id)));
+    this.acknowledgements = new Acknowledgements(
+      index.operations,
+      (id) => isGone(cluster.member(id)),
+      (id, after) => this.recover(id, after),
+    );
     this.source = new Source(group, paths, index, this.acknowledgements);
     const limit = new RateLimit(repairRate);
     this.fetcher = new Fetcher({
@@ -84,6 +93,20 @@ export class Replication {
     this.followers = cluster.group.map(
       (member) => new Follower(member, { group, index, copies, fetcher, comparison, info }),
     );
+  }
+
+  /**
+   * Takes over what the peers that can be reached have deleted. Before anything is served: this node may have been away, or
+   * its data directory put back to an older copy, and a deleted ID must not come back with it.
+   */
+  async takeDeletions(): Promise<void> {
+    const { cluster, warn } = this.parts;
+    const signal = AbortSignal.any([this.ending.signal, AbortSignal.timeout(FIRST_DELETIONS_MILLISECONDS)]);
+    await cluster.lookAtAll(FIRST_LOOK_MILLISECONDS);
+    const up = cluster.group.filter(({ isUp }) => isUp);
+    const take = (member: Member) => this.comparison.takeDeletions(member, signal);
+    const failed = (error: unknown) => warn('a peer could not be asked what was deleted; it is asked again', error);
+    await Promise.all(up.map((member) => take(member).catch(failed)));
   }
 
   start(): void {
@@ -201,9 +224,44 @@ export class Replication {
     this.downTimer ??= setTimeout(() => {
       this.downTimer = undefined;
       this.lastDown = performance.now();
-      this.urgent.abort();
-      this.urgent = new AbortController();
+      this.compareAllNow();
     }, wait).unref();
+  }
+
+  /**
+   * A follower has entries of this node's log that the log has lost: the data directory is an older copy of itself (a snapshot
+   * that was put back), or a disk lost what it had said was stable. What was lost is had from the peers, by a comparison with
+   * each; then a new epoch, of which no earlier cursor is worth anything, makes each of them compare with this node, so that
+   * those learn it, too, which had not yet heard of it when it was lost.
+   */
+  private recover(peer: number, after: number): void {
+    if (this.ahead.has(peer)) return;
+    this.ahead.add(peer);
+    const { settings, index, alarms } = this.parts;
+    const lost = `node ${peer} has followed the log of this node to entry ${after}, which is at ${index.operations.published} and does not know that any more`;
+    const cause = 'the data directory was put back to an older copy, or its disk lost writes';
+    alarms.raise(
+      'rolled-back',
+      `node ${settings.serverId}`,
+      `${lost}: ${cause}; what is lost is had from the other nodes`,
+    );
+    this.hasFilled = false;
+    for (const follower of this.followers) follower.hasCompared = false;
+    this.compareAllNow();
+  }
+
+  /** Ends a recovery when everything has been compared with every peer that is there, and with those that are ahead. */
+  private endRecovery(): void {
+    const isOpen = ({ id, member, hasCompared }: Follower) => !hasCompared && (!isGone(member) || this.ahead.has(id));
+    if (this.ahead.size === 0 || this.followers.some(isOpen)) return;
+    this.parts.index.operations.beginEpoch({ continues: false });
+    this.ahead.clear();
+    this.parts.alarms.clear('rolled-back', `node ${this.parts.settings.serverId}`);
+  }
+
+  private compareAllNow(): void {
+    this.urgent.abort();
+    this.urgent = new AbortController();
   }
 
   /** Compares with a peer as soon as it is there after a start, when another peer has gone, and now and then. */
@@ -212,7 +270,10 @@ export class Replication {
     const { signal } = this.ending;
     while (!signal.aborted) {
       const { urgent } = this;
-      if (follower.member.isUp && (await this.compare(follower.member))) follower.hasCompared = true;
+      if (follower.member.isUp && (await this.compare(follower.member)) && this.urgent === urgent) {
+        follower.hasCompared = true;
+        this.endRecovery();
+      }
       // Not all nodes of a group at the same time.
       const pause = follower.hasCompared ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
       await sleep(pause, undefined, { signal: urgent.signal }).catch(() => {});

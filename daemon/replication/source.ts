@@ -34,12 +34,13 @@ export class Source {
    */
   async log(follower: number, question: Question, gone: AbortSignal): Promise<Buffer | undefined> {
     if (this.isStopping) return undefined;
-    const answered = this.acknowledgements.heard(follower, question);
+    const { cursor, answered } = this.acknowledgements.heard(follower, question);
     try {
       const { operations } = this.index;
-      const { after, incarnation, wait } = question;
-      const gap = incarnation !== operations.incarnation || !operations.reaches(after);
-      if (!gap && operations.published === after) await this.news(wait, gone);
+      const { after, wait } = question;
+      const { epoch } = operations;
+      if (cursor === 'known' && operations.published === after) await this.news(wait, gone);
+      const gap = cursor !== 'known' || operations.epoch !== epoch;
       return gap ? this.page(after, [], true) : this.page(after, operations.read(after, PAGE_ENTRIES), false);
     } finally {
       answered();
@@ -78,7 +79,7 @@ export class Source {
   }
 
   private page(after: number, operations: readonly Operation[], gap: boolean): Buffer {
-    const { incarnation, published } = this.index.operations;
+    const { epoch, published } = this.index.operations;
     const page = new PageBuilder(this.paths, this.group);
     const entries: LogPage['entries'] = [];
     let upTo = after;
@@ -90,7 +91,7 @@ export class Source {
       if (removed) entries.push({ number, removed: this.idOf(removed), foreign: removed.foreign });
     }
     const nextTime = upTo < published ? (this.index.operations.timeAfter(upTo) ?? null) : null;
-    return encodePage({ incarnation, end: published, gap, upTo, nextTime, entries }, page.contents);
+    return encodePage({ incarnation: epoch, end: published, gap, upTo, nextTime, entries }, page.contents);
   }
 
   private idOf({ storePath, directory, name }: FilePlace): string {

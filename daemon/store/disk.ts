@@ -154,15 +154,6 @@ export class Disk {
     this.reserved += bytes;
   }
 
-  /** As `claim`, for a copy of what another node has taken: it may go below the reserve. */
-  claimForCopy(bytes: number): void {
-    if (this.free - this.reserved < bytes) this.refresh();
-    if (this.free - this.reserved < bytes) {
-      throw new StoreError('full', `${this.root} has no room for ${bytes} bytes of a copy`);
-    }
-    this.reserved += bytes;
-  }
-
   /** Takes back room that `claim` gave: the bytes are written, or do not come. */
   unclaim(bytes: number): void {
     this.reserved -= bytes;

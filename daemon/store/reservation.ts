@@ -30,15 +30,6 @@ export class Reservation {
     this.cover(bytes);
   }
 
-  /** Room for a copy of what another node has taken, which may go below the reserve. Throws a StoreError when there is none. */
-  static forCopy(storePath: StorePath, bytes: number): Reservation {
-    const room = new Reservation(storePath, 0);
-    storePath.claimForCopy(bytes);
-    room.left = bytes;
-    room.total = bytes;
-    return room;
-  }
-
   /** Sees to it that so many bytes that are still to be written have room. Throws a StoreError when there is none. */
   cover(bytes: number): void {
     const lacking = bytes - this.left;

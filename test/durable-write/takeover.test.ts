@@ -84,7 +84,7 @@ t.test('after a crash', async (t) => {
   const unnamed = copyOf('unnamed');
   const torn = copyOf('torn');
   const deleted = copyOf('deleted');
-  const cursor = { incarnation: 'theirs', number: 4 };
+  const cursor = { epoch: 'theirs', number: 4, from: 0 };
   const alongside = () => index.operations.moveCursor(2, cursor);
   await copies.take({ copies: [named, unnamed, torn, deleted], alongside });
   // As a disk looks whose directories had not been written yet.

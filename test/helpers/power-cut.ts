@@ -4,7 +4,7 @@ import type { Load, Promised } from './load.js';
 import type { TestNode } from './node.js';
 
 /** Every thread: one that the kernel is just syncing for stops only after that. */
-function isStopped(pid: number): boolean {
+export function isStopped(pid: number): boolean {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
 }
