@@ -157,7 +157,7 @@ interface Outcome {
   refused: unknown[];
 }
 
-const cursor = { incarnation: 'theirs', number: 9 };
+const cursor = { epoch: 'theirs', number: 9, from: 0 };
 
 /** One of everything that the durable write does. Whatever fails is refused; it must not hold up the rest. */
 async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
