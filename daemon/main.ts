@@ -1,7 +1,7 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { nginxDirectory } from '../nginx/write.js';
+import { makeDataDirectory, restrictAccess } from './access.js';
 import { Alarms } from './alarm.js';
 import { Cluster } from './cluster/cluster.js';
 import { readOrMakeKey } from './config/key.js';
@@ -78,7 +78,7 @@ interface RunningDaemon {
 
 /** Runs the daemon until a signal, or the end of the process that started it, stops it. */
 async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
-  mkdirSync(settings.data, { recursive: true });
+  makeDataDirectory(settings);
   // A node must come back on a full disk, too.
   Ballast.ofRecords(settings.data).makeRoom(START_BYTES);
   const unlock = lockDataDirectory(settings.data);
@@ -93,6 +93,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   // What happens while nobody follows is not in the log; and without syncs, a power cut may have taken what peers were told.
   index.operations.beginEpoch({ continues: index.operations.enabled && settings.sync !== 'off' });
   const paths = openStorePaths(settings, index, log);
+  restrictAccess(settings, warn);
   await recoverStore(settings, paths, index, log);
   const store = new Store(settings, paths, index, warn);
   await store.writer.settle();

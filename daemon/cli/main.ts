@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import fileId from '../../file-id/file-id.js';
 import { includeLines, writeIncludes } from '../../nginx/write.js';
+import { makeDataDirectory } from '../access.js';
 import { readKey } from '../config/key.js';
 import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
@@ -244,7 +244,8 @@ command('key', 'Print the upload key.', [
 command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
   (options: Options) => {
     const settings = loadSettings(options.config);
-    asOwner(existsSync(settings.data) ? ownerOf(settings.data) : undefined, () => writeIncludes(settings));
+    makeDataDirectory(settings);
+    asOwner(ownerOf(settings.data), () => writeIncludes(settings));
     const lines = includeLines(settings);
     if (options.json) printJson(lines);
     else process.stdout.write(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);

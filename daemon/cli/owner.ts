@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
+import { makeDataDirectory } from '../access.js';
 import type { Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 
@@ -43,10 +44,12 @@ export function asOwner<T>(owner: Owner | undefined, action: () => T): T {
  * For commands that work on the data directory themselves: it must be there, and when root calls, the command goes on
  * as its owner, so that what it makes there is the owner's. There is no way back.
  */
-export function enterDataDirectory({ data }: Pick<Settings, 'data'>): void {
+export function enterDataDirectory(settings: Pick<Settings, 'data'>): void {
+  const { data } = settings;
   if (!existsSync(data)) {
     throw new CommandFailed(`there is no ${data}; name the node's directory in "data" (FIDFS_DATA, or --config)`);
   }
+  makeDataDirectory(settings);
   const owner = ownerOf(data);
   if (!owner) return;
   process.setgroups?.([owner.gid]);

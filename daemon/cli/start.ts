@@ -1,11 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { findNginx, type NginxPrograms } from '../../nginx/programs.js';
 import { nginxDirectory, writeStandalone } from '../../nginx/write.js';
+import { makeDataDirectory } from '../access.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, loadSettings, type Settings } from '../config/settings.js';
 import type { DaemonMessage } from '../main.js';
@@ -33,7 +33,7 @@ const LONGEST_PAUSE_SECONDS = 10;
 /** Runs nginx and the daemon in the foreground until a signal stops them. Returns when both have ended. */
 export async function start(configuration: string | undefined): Promise<void> {
   const settings = loadSettings(configuration);
-  mkdirSync(settings.data, { recursive: true });
+  makeDataDirectory(settings);
   const nginx = findNginx();
   if (!nginx)
     throw new CommandFailed('nginx or its njs module is missing; "npm start" installs them, or see docs/nginx.md');

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Settings, SettingsError } from './settings.js';
 
@@ -24,12 +24,11 @@ export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | unde
   return key;
 }
 
-/** As `readKey`; where there is none, makes one and keeps it in `<data>/key` (mode 0600). */
+/** As `readKey`; where there is none, makes one and keeps it in `<data>/key` (mode 0600), in a directory that is there. */
 export function readOrMakeKey(settings: Pick<Settings, 'key' | 'data'>): UploadKey {
   const existing = readKey(settings);
   if (existing !== undefined) return { key: existing, made: false };
   const key = randomBytes(24).toString('base64url');
-  mkdirSync(settings.data, { recursive: true });
   // Under another name first: a crash must not leave half of it.
   const path = join(settings.data, 'key');
   const file = openSync(`${path}.new`, 'w', 0o600);

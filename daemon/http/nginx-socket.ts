@@ -23,8 +23,8 @@ export function createNginxSocket(
       rmSync(path, { force: true }); // left by a crash; the data directory is locked, so nobody listens there
       server.listen({ path, backlog: 4096 });
       await once(server, 'listening');
-      // Anybody on this machine may connect, as to a loopback port: somebody's own nginx runs as another user.
-      chmodSync(path, 0o666);
+      // For an nginx of another user, where the data directory lets his group in (access.ts).
+      chmodSync(path, 0o660);
     },
     async close() {
       if (!server.listening) return;
