@@ -45,7 +45,11 @@ export function storedFile(number: number): StoredFile {
 export function batchOf(added: StoredFile[]): Batch {
   // A checkpoint beyond all of them: no start looks for their files, which do not exist.
   const second = (added.at(-1)?.created ?? 0) + 1;
-  return { added, removed: [], checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [] } };
+  return {
+    added,
+    removed: [],
+    checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] },
+  };
 }
 
 function microseconds(count: number, work: () => void): number {

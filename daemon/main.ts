@@ -5,7 +5,7 @@ import { makeDataDirectory, restrictAccess } from './access.js';
 import { Alarms } from './alarm.js';
 import { Cluster } from './cluster/cluster.js';
 import { readOrMakeKey } from './config/key.js';
-import { formatAddress, groupPeers, loadSettings, type Settings } from './config/settings.js';
+import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory } from './index/lock.js';
@@ -63,9 +63,15 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
 }
 
 async function recoverStore(settings: Settings, paths: StorePath[], index: Index, log: Logger): Promise<void> {
-  const report = await recover(paths, index, settings.group, settings.serverId);
-  const { temporaries, indexed, quarantined, forgotten, deleted, lacking } = report;
+  const report = await recover(paths, index, settings.group, settings.serverId, groupIds(settings));
+  const { temporaries, indexed, quarantined, forgotten, deleted, lacking, reconciled } = report;
   const found = temporaries + indexed + quarantined.length + forgotten.length + deleted + lacking;
+  if (reconciled.length > 0) {
+    const roots = reconciled.map((number) => paths[number]?.root).join(', ');
+    log.error(
+      `${roots} and the index are not of the same moment: one of them was put back to an older copy. They agree again.`,
+    );
+  }
   if (found > 0) log.warn(report, 'the last stop was not a clean one; put right what it left behind');
 }
 

@@ -5,8 +5,15 @@ import { quoted } from './quote.js';
 /** Below this nothing is gained, in bytes. */
 const LEAST = 1024;
 
-/** nginx's table of types takes no longer names. */
-const MOST_CHARACTERS = 44;
+/**
+ * What is worth it, by extension: text, scripts, data, SVG; never what is compressed already. Not every text type there is:
+ * nginx's table of so many would be slow (it warns of that), and hardly any site has them.
+ */
+const COMPRESSED = new Set(
+  'txt log csv tsv md htm html css js mjs json map xml xsl rss atom rdf svg ics vcf yaml yml vtt srt gpx kml'.split(
+    ' ',
+  ),
+);
 
 /**
  * A media type as files are served with it: text says what it is written in (XML does by itself). It is part of the type, because
@@ -16,17 +23,17 @@ export function servedType(type: string, { charset }: Pick<Settings, 'charset'>)
   return charset === 'off' || !/^text\/(?!.*xml$)/.test(type) ? type : `${type}; charset=${charset}`;
 }
 
-/** What is compressed on its way to those who take it: text, scripts, JSON, XML; never what is compressed already. */
+/** What is compressed on its way to those who take it. */
 export function compression(settings: Pick<Settings, 'gzip' | 'charset'>): string {
   if (settings.gzip === 'off') return 'gzip off;';
-  const types = [...extensionsByType().keys()].filter((type) => /^text\/|[/+](?:json|xml)$/.test(type));
+  const all = [...extensionsByType()];
+  const types = all.filter(([, extensions]) => extensions.some((one) => COMPRESSED.has(one))).map(([type]) => type);
   // Of what another node sends nginx knows the type without its charset; text/html is always in the table.
   const names = new Set(types.flatMap((type) => [type, servedType(type, settings)]));
   names.delete('text/html');
-  const fitting = [...names].filter((name) => name.length <= MOST_CHARACTERS);
   return `gzip on;
   gzip_min_length ${LEAST};
   gzip_vary on;
   gzip_proxied any;
-  gzip_types ${fitting.map((name) => quoted(name)).join(' ')};`;
+  gzip_types ${[...names].map((name) => quoted(name)).join(' ')};`;
 }

@@ -108,7 +108,9 @@ class Rebuilder {
     this.flush();
     const tombstones = this.paths.map((path) => path.tombstones.count);
     const second = this.index.lastSecond(this.settings.serverId) + 1;
-    const checkpoint = { second, directory: this.newest?.directory ?? 0, tombstones, deletions: [], copies: [] };
+    const batches = this.paths.map((path) => path.batches.count);
+    const { directory } = this.newest ?? { directory: 0 };
+    const checkpoint = { second, directory, tombstones, deletions: [], copies: [], batches };
     this.index.record({ added: [], removed: [], checkpoint });
   }
 

@@ -129,7 +129,7 @@ export class Index implements Records {
 
     const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
     if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
-    this.current = { copies: [], ...this.parse(state.checkpoint) };
+    this.current = { copies: [], batches: [], ...this.parse(state.checkpoint) };
     this.counts = { files: state.files, bytes: state.bytes, saved: state.saved };
   }
 
@@ -231,6 +231,14 @@ export class Index implements Records {
     return this.selectAfter.all(key, limit).map(toRecord);
   }
 
+  deletedAfter(key: Buffer, limit: number): Buffer[] {
+    const select = 'SELECT key FROM tombstone WHERE key > ? ORDER BY key LIMIT ?';
+    return this.database
+      .prepare<[Buffer, number], { key: Buffer }>(select)
+      .all(key, limit)
+      .map((row) => row.key);
+  }
+
   get scrub(): ScrubState {
     const row = this.database.prepare<[], ScrubState>('SELECT position, started, before FROM scrub').get();
     if (!row) throw new Error('the index has lost where the scrub is; run "fidfs rebuild"');
@@ -274,7 +282,7 @@ export class Index implements Records {
     this.database.close();
   }
 
-  private parse(checkpoint: string): Omit<Checkpoint, 'copies'> & Partial<Checkpoint> {
+  private parse(checkpoint: string): Omit<Checkpoint, 'copies' | 'batches'> & Partial<Checkpoint> {
     try {
       return JSON.parse(checkpoint);
     } catch (error) {

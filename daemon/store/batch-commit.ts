@@ -109,7 +109,24 @@ export class BatchCommit {
     const tombstones = checkpoints.tombstoneCounts();
     const logged: PendingChange[] = [];
     this.logOf(this.changes, checkpoints.beginningOf(this.changes), logged);
-    if (logged.length > 0) this.unlinked = checkpoints.advance(tombstones);
+    if (logged.length === 0) return;
+    this.unlinked = checkpoints.advance(tombstones);
+    this.count();
+  }
+
+  /** Counts this batch on the store paths that it changes, after the checkpoint that names those before it. */
+  private count(): void {
+    const places = [...this.changes.flatMap(({ added, removed }) => [...added, ...removed]), ...this.unlinked];
+    for (const path of new Set(places.map((place) => this.pathOf(place)))) {
+      try {
+        path.batches.advance();
+      } catch (error) {
+        this.parts.warn(
+          `the batches of ${path.root} could not be counted; that it was put back may go unnoticed`,
+          error,
+        );
+      }
+    }
   }
 
   /** Logs changes in one transaction. Where that fails, each half of them by itself: so only those fail that cannot be logged. */

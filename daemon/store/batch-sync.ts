@@ -63,6 +63,7 @@ export class BatchSync {
       // A directory that was never made here has lost nothing.
       for (const name of lost) if (existsSync(dirname(name))) names.add(dirname(name));
       const own = here(removed).length > 0 ? [path.tombstones.descriptor] : [];
+      if (written.length + here(removed).length + lost.length > 0) own.push(path.batches.descriptor);
       try {
         for (const name of names) {
           const descriptor = path.calls.openSync(name, 'r');

@@ -8,11 +8,11 @@ import koffi from 'koffi';
  * which fail, or do less than they should.
  */
 export interface Calls {
-  openSync(path: string, flags: string, mode?: number): number;
+  openSync(path: string, flags: string | number, mode?: number): number;
   closeSync(descriptor: number): void;
   close(descriptor: number): Promise<void>;
-  /** Returns how many bytes were written, which may be fewer. */
-  writeSync(descriptor: number, bytes: Uint8Array, offset: number, length: number): number;
+  /** Returns how many bytes were written, which may be fewer. Without a position: where the last write ended. */
+  writeSync(descriptor: number, bytes: Uint8Array, offset: number, length: number, position?: number): number;
   write(descriptor: number, bytes: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>;
   ftruncateSync(descriptor: number, length: number): void;
   futimesSync(descriptor: number, accessed: number, modified: number): void;

@@ -36,6 +36,12 @@ export class Checkpoints {
     return this.paths.map((path) => (path.isOpen ? path.tombstones.count : 0));
   }
 
+  /** How many batches have changed each path; where a path is missing, what the last run knew. */
+  private batchCounts(): number[] {
+    const last = this.records.checkpoint.batches;
+    return this.paths.map((path, number) => (path.isOpen ? path.batches.count : (last[number] ?? 0)));
+  }
+
   /** Where a batch begins: IDs and directories are given out in order, so at its first file. */
   beginningOf(changes: readonly PendingChange[]): Frontier {
     for (const { added } of changes) {
@@ -50,7 +56,8 @@ export class Checkpoints {
     const deletions = [...this.leftovers.values(), ...this.unsynced, ...deletionsOf(changes)];
     const isCopy = (file: StoredFile) => file.temporary !== undefined;
     const copies = changes.flatMap(({ added }) => added.filter(isCopy).map(toPlace));
-    return this.complete({ second, directory, tombstones: this.tombstones, deletions, copies });
+    const batches = this.batchCounts();
+    return this.complete({ second, directory, tombstones: this.tombstones, deletions, copies, batches });
   }
 
   /** The changes with so many tombstones before them are recorded. Returns the unlinks that the next sync covers. */
@@ -66,7 +73,9 @@ export class Checkpoints {
     this.advance(this.tombstoneCounts());
     const { second, directory } = this.frontier();
     const deletions = [...this.leftovers.values()];
-    return this.complete({ second: second + 1, directory, tombstones: this.tombstones, deletions, copies: [] });
+    const { tombstones } = this;
+    const batches = this.batchCounts();
+    return this.complete({ second: second + 1, directory, tombstones, deletions, copies: [], batches });
   }
 
   /** While a path is missing the checkpoint stands still: that path has not been looked at since the last crash. */
@@ -74,7 +83,7 @@ export class Checkpoints {
     if (!this.unseen) return checkpoint;
     const deletions = [...this.unseen.deletions, ...checkpoint.deletions];
     const copies = [...this.unseen.copies, ...checkpoint.copies];
-    return { ...this.records.checkpoint, deletions, copies };
+    return { ...this.records.checkpoint, deletions, copies, batches: checkpoint.batches };
   }
 
   /** Removes a file. Throws when that could not be done, or the disk has gone with it; then it is a leftover. */

@@ -1,10 +1,12 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync, unlinkSync } from 'node:fs';
 import type { Reserve } from '../config/settings.js';
 import { Ballast } from './ballast.js';
+import { BatchCounter } from './batch-counter.js';
 import { type Calls, realCalls } from './calls.js';
 import { errorCode, isFull, StoreError, storeError, WrongStorePath } from './errors.js';
 import { FileSystem } from './file-system.js';
 import {
+  batchesFile,
   dataDirectory,
   markerFile,
   quarantineDirectory,
@@ -32,10 +34,12 @@ const DISK_GONE = new Set([
   'ESHUTDOWN',
 ]);
 
-interface Opened {
+/** What is known of a disk while it is in use. */
+interface OpenDisk {
   fileSystem: FileSystem;
   tombstones: Tombstones;
   ballast: Ballast;
+  batches: BatchCounter;
   device: number;
 }
 
@@ -44,7 +48,7 @@ interface Opened {
  * trusted with what is written.
  */
 export class Disk {
-  private opened: Opened | undefined;
+  private opened: OpenDisk | undefined;
   /** Why no new files go here now; undefined when they do. */
   private unavailable: string | undefined;
   private capacity = 0;
@@ -88,6 +92,7 @@ export class Disk {
         fileSystem: FileSystem.of(this.root, this.calls),
         tombstones: Tombstones.open(tombstonesFile(this.root), this.calls),
         ballast: new Ballast(this.root, BALLAST),
+        batches: BatchCounter.open(batchesFile(this.root), this.calls),
         device: statSync(this.root).dev,
       };
       this.unavailable = undefined;
@@ -119,7 +124,12 @@ export class Disk {
     return this.whenOpen().ballast;
   }
 
-  private whenOpen(): Opened {
+  /** How many batches have changed this path. Throws when the path is not open. */
+  get batches(): BatchCounter {
+    return this.whenOpen().batches;
+  }
+
+  private whenOpen(): OpenDisk {
     if (this.opened) return this.opened;
     throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.unavailable}`);
   }

@@ -11,6 +11,7 @@ import type { FilePlace } from './records.js';
  *   quarantine/         files that did not match their names
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
  *   ballast             room for the tombstones of a full disk
+ *   batches             how many batches have changed it; see batch-counter.ts
  *   fidfs-store-path    which store path of which node this is
  */
 
@@ -69,6 +70,10 @@ export function quarantineDirectory(root: string): string {
 
 export function tombstonesFile(root: string): string {
   return join(root, 'tombstones');
+}
+
+export function batchesFile(root: string): string {
+  return join(root, 'batches');
 }
 
 export function markerFile(root: string): string {

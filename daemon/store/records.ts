@@ -55,6 +55,8 @@ export interface Checkpoint {
   tombstones: number[];
   deletions: FilePlace[];
   copies: FilePlace[];
+  /** How many batches had changed each store path, as far as that is durable. */
+  batches: number[];
 }
 
 /** One transaction: what came and went, and how far the batches before it have got. */
@@ -91,6 +93,10 @@ export interface Records {
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
+  /** The records that come after a key, in the order of their keys. */
+  after(key: Buffer, limit: number): FileRecord[];
+  /** The deleted keys that come after a key, in their order. */
+  deletedAfter(key: Buffer, limit: number): Buffer[];
   /** Whether an upload that comes in pieces is still to be gone on with. */
   isResumable(id: string): boolean;
   /** The newest few of the files with this content. */

@@ -1,8 +1,10 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
-import { type Content, differenceFrom, differenceFromName, readContent } from './inspect.js';
-import { FILE_TIME, filePath, placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
-import type { FilePlace, FileRecord, Records, StoredFile } from './records.js';
+import { type Content, differenceFrom, readContent } from './inspect.js';
+import { placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
+import { isOfTheSameMoment, reconcile } from './reconcile.js';
+import type { FilePlace, Records } from './records.js';
+import { type RecoveryReport, recoverFile, type Search, toStored } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
 
@@ -11,21 +13,6 @@ import { filesIn } from './walk.js';
  * that follow the checkpoint; a power cut may have lost some of those, but not so many.
  */
 const EMPTY_DIRECTORIES = 8;
-
-/** What a start after a crash found and did. */
-export interface RecoveryReport {
-  temporaries: number;
-  /** Whole files that had no record: uploads that were never answered. */
-  indexed: number;
-  /** Damaged files, now in quarantine: where they are. */
-  quarantined: string[];
-  /** Records without a file: uploads that were never answered, unless the disk lost something. */
-  forgotten: string[];
-  /** Deletions whose file was still there. */
-  deleted: number;
-  /** Copies of peers' files that had a record but no name yet; they are fetched again. */
-  lacking: number;
-}
 
 /**
  * Puts right what a crash left behind, beyond the checkpoint: deletions are done again, copies get their names, other
@@ -38,14 +25,26 @@ export async function recover(
   records: Records,
   group: string,
   serverId: number,
+  ids: ReadonlySet<number> = new Set([serverId]),
 ): Promise<RecoveryReport> {
-  const report: RecoveryReport = { temporaries: 0, indexed: 0, quarantined: [], forgotten: [], deleted: 0, lacking: 0 };
+  const report: RecoveryReport = {
+    temporaries: 0,
+    indexed: 0,
+    quarantined: [],
+    forgotten: [],
+    deleted: 0,
+    lacking: 0,
+    reconciled: [],
+  };
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.deleted += repeatDeletions(path, records);
   for (const path of open) report.temporaries += await sweepTemporaries(path, wishesOf(records));
   report.lacking = lackCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
+  const differing = open.filter((path) => !isOfTheSameMoment(path, records));
+  for (const path of differing) await reconcile(path, records, { group, serverId, ids, report });
+  report.reconciled = differing.map(({ number }) => number);
   forgetMissingFiles(open, records, { serverId, report, checked });
   return report;
 }
@@ -130,13 +129,6 @@ function lackCopies(open: readonly StorePath[], records: Records): number {
   return lacking.length;
 }
 
-interface Search {
-  group: string;
-  serverId: number;
-  report: RecoveryReport;
-  checked: Set<string>;
-}
-
 /** All paths at once: a directory has its number on all of them, and may have files on one only. */
 async function recoverFiles(paths: readonly StorePath[], records: Records, search: Search): Promise<void> {
   const { second, directory: first } = records.checkpoint;
@@ -154,50 +146,21 @@ async function recoverFiles(paths: readonly StorePath[], records: Records, searc
   }
 }
 
-async function recoverFile(path: StorePath, file: FilePlace, records: Records, search: Search): Promise<void> {
-  const { group, report, checked } = search;
-  const key = fileId.keyOf(file.name);
-  const id = fileId.join(group, path.number, file.directory, file.name);
-  if (records.isDeleted(key)) {
-    path.discard(file.directory, file.name);
-    report.deleted++;
-    return;
-  }
-  const location = filePath(path.root, file.directory, file.name);
-  const content = await readContent(location, { sha256: true });
-  const { size, crc32, created } = fileId.decodeName(file.name);
-  const record = records.find(key);
-  if (differenceFromName(file.name, content) !== undefined) {
-    report.quarantined.push(path.quarantine(file.directory, file.name));
-    if (record) records.withdraw([toStored(record, id, size ?? 0)]);
-    return;
-  }
-  checked.add(file.name);
-  path.calls.utimesSync(location, FILE_TIME, FILE_TIME);
-  if (record) return;
-  const stored: StoredFile = {
-    ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
-    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted: true },
-  };
-  stored.linked = statSync(location).nlink > 1 && records.findByContent(stored.sha256).length > 0;
-  records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
-  report.indexed++;
-}
-
 /** A record beyond the checkpoint may have reached the disk before its file did. */
 function forgetMissingFiles(
   open: readonly StorePath[],
   records: Records,
   { serverId, report, checked }: Omit<Search, 'group'>,
 ): void {
-  for (const record of records.createdSince(serverId, records.checkpoint.second)) {
-    const path = open.find((one) => one.number === record.storePath);
-    if (!path || checked.has(record.name) || path.sizeOf(record.directory, record.name) !== undefined) continue;
+  const isMissing = ({ storePath, directory, name }: FilePlace) => {
+    const path = open.find((one) => one.number === storePath);
+    return path && !checked.has(name) && path.sizeOf(directory, name) === undefined;
+  };
+  const missing = [...records.createdSince(serverId, records.checkpoint.second)].filter(isMissing);
+  // Should it be the disk that lost them, then peers have those that were acknowledged.
+  if (missing.length > 0) records.doubt();
+  for (const record of missing) {
     records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
     report.forgotten.push(record.name);
   }
-}
-
-function toStored(record: FileRecord, id: string, size: number): StoredFile {
-  return { ...record, id, size, crc32: 0, created: 0, accepted: false };
 }

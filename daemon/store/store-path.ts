@@ -194,13 +194,14 @@ export class StorePath extends Disk {
 
   /**
    * Opens a temporary file to go on writing behind its first `size` bytes, and makes it when that is none. Undefined when
-   * it has not got so many.
+   * it has not got so many, or has become a stored file, which has another name.
    */
   reopenTemporary(name: string, size: number): { path: string; descriptor: number } | undefined {
     this.fileSystem.assertSound();
     const path = temporaryFile(this.root, name);
     try {
-      if ((statSync(path, { throwIfNoEntry: false })?.size ?? 0) < size) return undefined;
+      const found = statSync(path, { throwIfNoEntry: false });
+      if ((found?.size ?? 0) < size || (found?.nlink ?? 1) > 1) return undefined;
       const descriptor = this.calls.openSync(path, 'a', 0o644);
       this.calls.ftruncateSync(descriptor, size);
       return { path, descriptor };

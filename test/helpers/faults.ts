@@ -46,8 +46,8 @@ export class FaultyDisk {
         await real.close(descriptor);
         this.pass('close');
       },
-      writeSync: (descriptor, bytes, offset, length) =>
-        real.writeSync(descriptor, bytes, offset, this.lengthOf('write', length)),
+      writeSync: (descriptor, bytes, offset, length, position) =>
+        real.writeSync(descriptor, bytes, offset, this.lengthOf('write', length), position),
       write: async (descriptor, bytes, offset, length) =>
         real.write(descriptor, bytes, offset, this.lengthOf('write', length)),
       ftruncateSync: now('truncate', real.ftruncateSync),

@@ -40,7 +40,7 @@ t.test('the journal of the index is copied into it beside the event loop', async
     index.record({
       added,
       removed: [],
-      checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [] },
+      checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] },
     });
   }
   while (statSync(file).size === made) await setImmediate();
@@ -67,7 +67,7 @@ t.test('a copy that fails is told of, and the index goes on', async (t) => {
     index.record({
       added,
       removed: [],
-      checkpoint: { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [] },
+      checkpoint: { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] },
     });
   };
   while (number < 5000) insert();

@@ -12,7 +12,7 @@ function storedFile(counter: number, linked: boolean) {
   return { ...place, sha256: Buffer.from(hash('sha256', 'the same'), 'hex'), accepted: true, linked };
 }
 
-const checkpoint = { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [] };
+const checkpoint = { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] };
 
 // Seen to fail (no such column) without the last step of schema.ts.
 t.test('an index of an earlier version gets what it lacks, and keeps what it has', async (t) => {

@@ -1,0 +1,69 @@
+import { existsSync, readdirSync, truncateSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { TestNode } from '../helpers/node.js';
+import { Snapshot } from '../helpers/snapshot.js';
+
+/*
+ * A node without peers, of which a part was put back to an older copy: the index and the store path are not of the same moment.
+ * Seen to fail without the comparison of the two counts of batches (`isOfTheSameMoment`), each of the three steps of
+ * `reconcile` and the look at the size; the last with batches counted only where a path is open.
+ */
+
+async function kill(node: TestNode): Promise<void> {
+  for (const pid of node.pids()) process.kill(pid, 'SIGKILL');
+  await node.ended();
+}
+
+const statusesOf = async (node: TestNode, ids: readonly string[]) =>
+  Promise.all(ids.map(async (id) => (await node.get(id)).status));
+
+t.test('a store path put back by itself, and an index, agree again before anything is served', async (t) => {
+  const node = await TestNode.start(t);
+  const said = () => node.log.split('put back to an older copy').length - 1;
+  const upload = async (count: number) => {
+    const ids: string[] = [];
+    for (let number = 0; number < count; number++) ids.push((await node.upload(Buffer.from(`${Math.random()}`))).id);
+    return ids;
+  };
+  const [deleted, torn, ...kept] = (await upload(6)) as [string, string, ...string[]];
+  const snapshot = await Snapshot.take(t, node);
+  const late = await upload(6);
+  const [lateDeleted] = await upload(1);
+  await node.delete(deleted);
+  await node.delete(lateDeleted as string);
+  await kill(node);
+
+  snapshot.putBack('the index');
+  await node.start();
+  await node.until(() => said() === 1, 'heard to say so');
+  const found = [...kept, torn, ...late];
+  t.strictSame(
+    await statusesOf(node, found),
+    found.map(() => 200),
+  );
+  const gone = [deleted, lateDeleted as string];
+  t.strictSame(await statusesOf(node, gone), [404, 404], 'what was deleted stays deleted');
+  t.match((await node.command('status')).stdout, ` ${found.length} files,`, 'what the index did not know is recorded');
+  await kill(node);
+
+  snapshot.putBack('the store path');
+  truncateSync(node.pathOf(torn), 1); // it was being written when the copy was made
+  await node.start();
+  t.strictSame(
+    await statusesOf(node, kept),
+    kept.map(() => 200),
+  );
+  t.strictSame(await statusesOf(node, gone), [404, 404], 'what was deleted stays deleted');
+  t.notOk(existsSync(node.pathOf(deleted)), 'on the disk, too');
+  t.equal(readdirSync(join(node.data, 'store0/quarantine')).length, 1, 'a torn file is not served');
+  const status = await node.command('status');
+  t.match(status.stdout, `${late.length + 1} files are still to be fetched`, 'what is gone is said');
+  t.equal(status.status, 1);
+  await node.until(() => said() === 2, 'heard to say so');
+  await node.stop();
+
+  await node.start();
+  await node.stop();
+  t.equal(said(), 2, 'the next start finds nothing');
+});
