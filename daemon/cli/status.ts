@@ -2,18 +2,74 @@ import type { Status } from '../status.js';
 import { storePathLabel } from '../store/layout.js';
 import { formatBytes, formatTable } from './output.js';
 
-/** Everything that is not well, for people; none when all is. */
+/** What is wrong, the worst first: what may lose data, then what refuses uploads, then what only delays. */
+const WORST_FIRST = [
+  ...[
+    'index',
+    'rolled-back',
+    'damage',
+    'disk',
+    'not-ready',
+    'too-few-copies',
+    'set-aside',
+    'under-copied',
+    'peer',
+    'down',
+  ],
+] as const;
+
+interface Trouble {
+  kind: (typeof WORST_FIRST)[number];
+  /** For people. */
+  text: string;
+}
+
+/** Everything that is not well, for people, each thing once, the worst first; none when all is. */
 export function troublesOf(status: Status): string[] {
   const { notReady, storePaths, peers, alarms, setAside, underCopied } = status;
-  const troubles = [notReady, ...storePaths.map(({ trouble }) => trouble)].filter((one) => one !== null);
-  for (const { id, state, reason, hello } of peers) {
-    if (state !== 'up') troubles.push(reason ?? `node ${id} is ${state}`);
-    if (hello && state === 'up' && hello.trouble !== null) troubles.push(`node ${id}: ${hello.trouble}`);
-    if (hello && state === 'up') troubles.push(...hello.alarms.map((alarm) => `node ${id}: ${alarm}`));
+  const own = troublesIn(alarms, notReady);
+  for (const { trouble } of storePaths) if (trouble !== null) own.push({ kind: 'disk', text: trouble });
+  for (const { id, state, reason } of peers) {
+    if (state === 'up') continue;
+    own.push({ kind: state === 'wrong' ? 'peer' : 'down', text: reason ?? `node ${id} is ${state}` });
   }
-  if (underCopied > 0) troubles.push(`${underCopied} uploads and deletions have fewer copies than promised`);
-  if (setAside > 0) troubles.push(`${setAside} files could not be fetched and are set aside`);
-  return [...new Set([...troubles, ...alarms])];
+  if (underCopied > 0)
+    own.push({ kind: 'under-copied', text: `${underCopied} uploads and deletions have fewer copies than promised` });
+  // Each of them has an alarm, too, but for those from before the start.
+  if (setAside > own.filter(({ kind }) => kind === 'set-aside').length)
+    own.push({ kind: 'set-aside', text: `${setAside} files could not be fetched and are set aside` });
+  const all = distinct(own);
+  for (const { id, state, hello } of peers) {
+    if (hello === null || state !== 'up') continue;
+    const theirs = distinct(troublesIn(hello.alarms, hello.trouble));
+    all.push(...theirs.map(({ kind, text }) => ({ kind, text: `node ${id}: ${text}` })));
+  }
+  const rank = ({ kind }: Trouble) => WORST_FIRST.indexOf(kind);
+  return all.sort((one, other) => rank(one) - rank(other)).map(({ text }) => text);
+}
+
+/** What the alarms of a node say, and why it takes no uploads. */
+function troublesIn(alarms: string[], notReady: string | null): Trouble[] {
+  // That no store path takes files says of each of them why, by its directory.
+  const isSaid = (alarm: string) => {
+    const root = /^disk: (.+?: )/.exec(alarm)?.[1];
+    return root !== undefined && notReady?.includes(root) === true;
+  };
+  const troubles = alarms.filter((alarm) => !isSaid(alarm)).map(alarmOf);
+  return notReady === null ? troubles : [...troubles, { kind: 'not-ready', text: notReady }];
+}
+
+/** An alarm's text begins with its kind; one of a newer node may be of a kind that is not known here. */
+function alarmOf(text: string): Trouble {
+  return { kind: WORST_FIRST.find((one) => text.startsWith(`${one}: `)) ?? 'damage', text };
+}
+
+/** Leaves out what another one says, too, and with more words. */
+function distinct(troubles: Trouble[]): Trouble[] {
+  return troubles.filter(
+    ({ text }, place) =>
+      !troubles.some((other, its) => other.text.includes(text) && (other.text !== text || its < place)),
+  );
 }
 
 /** The status as tables, and one line that says whether all is well. */
@@ -36,7 +92,7 @@ export function formatStatus(status: Status, troubles: string[]): string {
       `comparing with node ${peer}: ${directories} of ${of} directories that differ, ${fetched} files fetched\n`,
     );
   }
-  parts.push(troubles.length === 0 ? 'All is well.\n' : `In trouble: ${troubles.join('; ')}\n`);
+  parts.push(troubles.length === 0 ? 'All is well.\n' : `In trouble:\n${troubles.map((one) => `  ${one}\n`).join('')}`);
   return parts.join('');
 }
 

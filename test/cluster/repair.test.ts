@@ -115,7 +115,7 @@ t.test('a node', async (t) => {
     t.equal(readdirSync(join(b.storePath, 'quarantine')).length, 1);
     // But for a second in which nginx may have it open.
     await b.until(async () => (await b.get(id)).status !== 200, 'silent about it', 10);
-    t.match((await b.command('status')).stdout, /In trouble: .*damage/);
+    t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}.*damage/);
     await a.start();
     await holds(b, [id]);
     await holds(c, [id]);
