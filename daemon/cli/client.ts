@@ -73,17 +73,24 @@ export class Client {
       const known =
         size > PROVEN_FILE ? await this.prove(handle, size, extensionOf(basename(file), undefined)) : undefined;
       if (known) return known;
-      const url = `${this.origin}/upload?filename=${encodeURIComponent(basename(file))}`;
-      const answer = await this.send(url, {
-        method: 'POST',
-        body: Readable.from(contentOf(handle, (bytes) => progress(bytes, size))),
-        headers: this.headers({ 'content-length': String(size) }),
-      });
-      const { files } = (await answer.body.json()) as { files: UploadedFile[] };
-      return files[0] as UploadedFile;
+      const content = Readable.from(contentOf(handle, (bytes) => progress(bytes, size)));
+      return await this.post(content, basename(file), { 'content-length': String(size) });
     } finally {
       await handle.close();
     }
+  }
+
+  /** Sends what comes, however much it is, as a file of that name. */
+  uploadStream(content: Readable, name: string | undefined): Promise<UploadedFile> {
+    return this.post(content, name, {});
+  }
+
+  private async post(body: Readable, name: string | undefined, headers: Record<string, string>): Promise<UploadedFile> {
+    const query = name === undefined ? '' : `?filename=${encodeURIComponent(name)}`;
+    const url = `${this.origin}/upload${query}`;
+    const answer = await this.send(url, { method: 'POST', body, headers: this.headers(headers) });
+    const { files } = (await answer.body.json()) as { files: UploadedFile[] };
+    return files[0] as UploadedFile;
   }
 
   /** Gets an ID for a file whose content the node has already. Undefined when it wants to be sent the file. */
@@ -134,7 +141,7 @@ export class Client {
       if (target !== '-') await rename(partial, target);
     } catch (error) {
       if (target !== '-') await rm(partial, { force: true });
-      throw new CommandFailed(`${id}: ${(error as Error).message}`, { cause: error });
+      throw new CommandFailed((error as Error).message, { cause: error });
     }
   }
 
@@ -181,7 +188,7 @@ async function openFile(file: string): Promise<FileHandle> {
   });
   if ((await handle.stat()).isFile()) return handle;
   await handle.close();
-  throw new CommandFailed('is not a file; name files, not directories');
+  throw new CommandFailed('is neither a file nor a directory');
 }
 
 /** Nothing is read before the connection asks for it. */

@@ -7,21 +7,15 @@ import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
-import { formatBytes, formatTable, printJson, progressBar } from './output.js';
+import { forEach } from './for-each.js';
+import { formatBytes, formatTable, printJson } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
 import { scrub } from './scrub.js';
 import { start } from './start.js';
 import { formatStatus, troublesOf } from './status.js';
+import { deleteAll, getAll, type Options, uploadAll } from './transfer.js';
 import { verify } from './verify.js';
-
-/** Options that all commands share. */
-interface Options {
-  config?: string;
-  json?: boolean;
-  server?: string;
-  output?: string;
-}
 
 const program = new Command('fidfs')
   .description('A distributed file store made of nginx and Node.')
@@ -51,120 +45,39 @@ function remote(usage: string, description: string, examples: string[]): Command
   );
 }
 
-/** A lone upload waits for a sync of its own; several under way share one. */
-const AT_ONCE = 8;
-
-/**
- * Does something for each of several things, some at a time; tells of them in their order; prints an array with --json;
- * fails at the end when one failed.
- */
-async function forEach<T>(
-  things: string[],
-  options: Options,
-  act: (thing: string) => Promise<T>,
-  show: (result: T) => string,
-): Promise<void> {
-  const results: (T | { input: string; error: string })[] = [];
-  const waiting = things.values();
-  const underWay: Promise<{ thing: string; result: T } | { thing: string; error: unknown }>[] = [];
-  const begin = () => {
-    const { value: thing, done } = waiting.next();
-    if (done) return;
-    const outcome = act(thing).then(
-      (result) => ({ thing, result }),
-      (error: unknown) => ({ thing, error }),
-    );
-    underWay.push(outcome);
-  };
-  for (let count = 0; count < AT_ONCE; count++) begin();
-  let status = 0;
-  for (let next = underWay.shift(); next; next = underWay.shift()) {
-    const outcome = await next;
-    begin();
-    if ('result' in outcome) {
-      results.push(outcome.result);
-      if (!options.json) process.stdout.write(show(outcome.result));
-      continue;
-    }
-    const { thing, error } = outcome;
-    if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
-    // What is no ID was written wrongly, whatever became of the others.
-    status = fileId.isFileIdError(error) ? 2 : Math.max(status, 1);
-    results.push({ input: thing, error: error.message });
-    if (!options.json) process.stderr.write(`fidfs: ${thing}: ${error.message}\n`);
-  }
-  if (options.json) printJson(results);
-  if (status > 0) process.exitCode = status;
-}
-
 command('start', 'Run nginx and the daemon in the foreground.', [
   'fidfs start',
   'FIDFS_LISTEN=0.0.0.0:80 FIDFS_DATA=/srv/fidfs fidfs start',
 ]).action((options: Options) => start(options.config));
 
-remote('upload <file...>', 'Upload files and print their IDs.', [
+remote('upload <file...>', 'Upload files, directories or standard input, and print the IDs.', [
   'fidfs upload photo.jpg',
   'fidfs upload --json *.jpg > ids.json',
-]).action(async (files: string[], options: Options) => {
-  const client = new Client(loadSettings(options.config), options.server);
-  const several = files.length > 1;
-  // Of several files the IDs that scroll by are the progress; where those go into a file, the files are counted.
-  const count = several && !process.stdout.isTTY ? progressBar('{bar} {value}/{total} files', files.length) : undefined;
-  const act = async (file: string) => {
-    let bar: ReturnType<typeof progressBar>;
-    const progress = (bytes: number, total: number) => {
-      if (several) return;
-      bar ??= progressBar(`${file} {bar} {percentage}%`, total);
-      bar?.increment(bytes);
-    };
-    try {
-      return await client.upload(file, progress);
-    } finally {
-      bar?.stop();
-      count?.increment();
-    }
-  };
-  await forEach(files, options, act, ({ id }) => `${id}\n`);
-  count?.stop();
-});
+  'fidfs upload pictures > ids-and-paths.txt',
+  'mysqldump shop | gzip | fidfs upload --filename shop.sql.gz -',
+])
+  .option('-f, --filename <name>', 'what standard input is called: the ID gets the extension of it')
+  .action(uploadAll);
 
-remote('get <id>', 'Download a file and check it against its ID.', [
+remote('get <id...>', 'Download files and check them against their IDs.', [
   'fidfs get group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
   'fidfs get -o photo.jpg group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+  'fidfs get -o pictures $(cut -d" " -f1 ids-and-paths.txt)',
 ])
-  .option('-o, --output <file>', 'where to (default: the last part of the ID; - is standard output)')
-  .action(async (id: string, options: Options) => {
-    const target = options.output ?? decoded(id).name;
-    await new Client(loadSettings(options.config), options.server).get(id, target);
-    if (options.json && target !== '-') printJson({ id, file: target });
-    else if (target !== '-') process.stdout.write(`${target}\n`);
-  });
+  .option('-o, --output <path>', 'a file, or a directory that is there (default: here); - is standard output')
+  .action(getAll);
 
 remote('delete <id...>', 'Delete files for good.', [
   'fidfs delete group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
-]).action(async (ids: string[], options: Options) => {
-  const client = new Client(loadSettings(options.config), options.server);
-  const act = async (id: string) => {
-    fileId.decode(id);
-    const deletion = await client.delete(id);
-    if (deletion && !options.json) {
-      const { copies, wanted } = deletion;
-      process.stderr.write(
-        `fidfs: ${id}: ${copies} of ${wanted} nodes know of the deletion so far; the others are told when they are back\n`,
-      );
-    }
-    return { id, deleted: true, ...(deletion && { copies: deletion.copies, wanted: deletion.wanted }) };
-  };
-  await forEach(ids, options, act, ({ id }) => `deleted ${id}\n`);
-});
+]).action(deleteAll);
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
 ]).action((ids: string[], options: Options) =>
   forEach(
-    ids,
+    ids.map((input) => ({ input })),
     options,
-    async (id) => fileId.describe(id),
+    async ({ input: id }) => fileId.describe(id),
     (info) =>
       formatTable(
         Object.entries({
@@ -251,15 +164,6 @@ command('nginx', 'Write the include files for an nginx that is already there.', 
     else process.stdout.write(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);
   },
 );
-
-function decoded(id: string) {
-  try {
-    return fileId.decode(id);
-  } catch (error) {
-    if (fileId.isFileIdError(error)) throw new UsedWrongly(`${id}: ${error.message}`);
-    throw error;
-  }
-}
 
 /** Runs the command line; the exit status is 0 (done), 1 (failed) or 2 (used wrongly). */
 export async function main(argv: string[]): Promise<void> {
