@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Member } from '../daemon/cluster/cluster.js';
+import { parseHello } from '../daemon/cluster/hello.js';
 import { PeerClient } from '../daemon/cluster/peer-client.js';
 import { Index } from '../daemon/index/index.js';
 import { Comparison, type ComparisonParts } from '../daemon/replication/comparison.js';
@@ -29,12 +30,14 @@ export async function benchInventory(directory: string, rounds: number): Promise
   const index = new Index(join(own, 'index.db'));
   const peer = { id: node.settings.serverId, group: node.settings.group, url: node.origin };
   const client = new PeerClient(peer, 1, node.settings.peerSecret ?? '');
+  const member = new Member(peer, client);
   const comparison = new Comparison(partsFor(index));
   const times: number[] = [];
   try {
+    member.hello = parseHello(await client.askJson('/hello'));
     for (let round = 0; round < rounds; round++) {
       const started = performance.now();
-      const isComplete = await comparison.run(new Member(peer, client), new AbortController().signal);
+      const isComplete = await comparison.run(member, new AbortController().signal);
       times.push((performance.now() - started) / 1000);
       if (!isComplete) throw new Error('the inventories are not equal');
     }

@@ -2,6 +2,7 @@ import type { Alarms } from './alarm.js';
 import type { Cluster } from './cluster/cluster.js';
 import { type Hello, PROTOCOL } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
+import { DIGEST_VERSION } from './index/digests.js';
 import type { Index } from './index/index.js';
 import type { Replication } from './replication/replication.js';
 import type { Requests } from './requests.js';
@@ -54,6 +55,7 @@ export function describeNode(node: Node): Hello {
     trouble: uploadTrouble(node) ?? null,
     incarnation: index.operations.epoch,
     end: index.operations.published,
+    digests: DIGEST_VERSION,
     ...index.totals,
     uploads: store.accepted.files,
     uploadedBytes: store.accepted.bytes,

@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
+import { DIGEST_VERSION } from '../index/digests.js';
 import { questionSchema } from '../replication/acknowledgements.js';
 import { namesIn } from '../replication/comparison.js';
 import { describeNode, type Node } from '../status.js';
@@ -19,6 +20,11 @@ import { TUS_PATH, type Tus } from './tus.js';
 const BODY_LIMIT = 2 ** 20;
 
 const keysSchema = z.object({ keys: z.array(z.string().regex(/^[0-9a-f]{40}$/)).max(1024) });
+/** Nodes of earlier versions do not say what they want. */
+const inventorySchema = z.object({
+  of: z.enum(['all', 'tombstones']).default('all'),
+  digests: z.coerce.number().int().min(1).max(DIGEST_VERSION).default(1),
+});
 const placesSchema = z.object({ places: z.array(z.number().int().min(0).max(0xffffff)).max(1024) });
 
 const senders = new WeakMap<IncomingMessage, number>();
@@ -69,9 +75,8 @@ export function addPeerRoutes(
   });
 
   server.get(`${PEER_PREFIX}/inventory`, hooks, async (request, reply) => {
-    // Nodes of earlier versions do not say what they want.
-    const { of } = parse(z.object({ of: z.enum(['all', 'tombstones']).default('all') }), request.query);
-    const { files, tombstones } = await index.inventory(of);
+    const { of: scope, digests } = parse(inventorySchema, request.query);
+    const { files, tombstones } = await index.inventory({ scope, digests });
     const length = Buffer.alloc(4);
     length.writeUInt32BE(files.length);
     return sendBytes(reply, Buffer.concat([length, files, tombstones]));

@@ -7,7 +7,7 @@ import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
-import { type Inventory, type InventoryScope, takeInventory, tombstoneBounds } from './inventory.js';
+import { type Inventory, type InventoryOrder, takeInventory, tombstoneBounds } from './inventory.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
 import { Operations } from './operations.js';
@@ -255,9 +255,9 @@ export class Index implements Records {
     return this.selectTombstones.all(first, last).map(({ key }) => key);
   }
 
-  /** Digests of all there is, for a comparison with a peer. */
-  inventory(scope: InventoryScope = 'all'): Promise<Inventory> {
-    return takeInventory(this.file, scope).catch(this.known.rethrow);
+  /** Digests, as a version makes them, of all there is, for a comparison with a peer. */
+  inventory(order: Omit<InventoryOrder, 'database'>): Promise<Inventory> {
+    return takeInventory({ database: this.file, ...order }).catch(this.known.rethrow);
   }
 
   /** All files in the order of their IDs, one at a time. */

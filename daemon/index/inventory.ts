@@ -14,9 +14,18 @@ export interface Inventory {
 /** What an inventory is to have; of deletions alone, the files are left empty. */
 export type InventoryScope = 'all' | 'tombstones';
 
+/** Which inventory is to be taken. */
+export interface InventoryOrder {
+  /** The index's file. */
+  database: string;
+  scope: InventoryScope;
+  /** The version of the digests; see `digests.ts`. */
+  digests: number;
+}
+
 /** Digests everything in the index, in a thread of its own: with a million files it takes about a second. */
-export async function takeInventory(database: string, scope: InventoryScope): Promise<Inventory> {
-  const told = await runThread(new URL('./inventory-worker.js', import.meta.url), { database, scope });
+export async function takeInventory(order: InventoryOrder): Promise<Inventory> {
+  const told = await runThread(new URL('./inventory-worker.js', import.meta.url), order);
   const { files, tombstones } = told as { files: Uint8Array; tombstones: Uint8Array };
   return { files: Buffer.from(files), tombstones: Buffer.from(tombstones) };
 }

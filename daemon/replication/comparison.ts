@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
+import { DIGEST_VERSION } from '../index/digests.js';
 import type { Index } from '../index/index.js';
 import { differingParts, type InventoryScope } from '../index/inventory.js';
 import type { Copies } from '../store/copies.js';
@@ -88,8 +89,12 @@ export class Comparison {
 
   /** The parts of the inventory of which a peer has something that is not here. */
   private async differences(member: Member, of: InventoryScope, signal: AbortSignal) {
-    const ask = { query: { of }, timeout: 300_000, limit: 2 ** 30, signal };
-    const [mine, theirs] = await Promise.all([this.parts.index.inventory(of), member.client.ask('/inventory', ask)]);
+    const digests = Math.min(DIGEST_VERSION, member.hello?.digests ?? 1);
+    const ask = { query: { of, digests: String(digests) }, timeout: 300_000, limit: 2 ** 30, signal };
+    const [mine, theirs] = await Promise.all([
+      this.parts.index.inventory({ scope: of, digests }),
+      member.client.ask('/inventory', ask),
+    ]);
     const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
     if (split > theirs.length) throw new Error('the inventory is cut off');
     return {

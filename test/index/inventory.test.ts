@@ -1,0 +1,109 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { DIGEST_VERSION, digestsOf } from '../../daemon/index/digests.js';
+import { Index } from '../../daemon/index/index.js';
+import { differingParts } from '../../daemon/index/inventory.js';
+import type { StoredFile } from '../../daemon/store/records.js';
+import fileId from '../../file-id/file-id.js';
+import { type Random, seeded } from '../helpers/random.js';
+
+/** Files of two nodes, a few hundred directories on two store paths; neighbours by key do not always lie together. */
+function filesOf(random: Random, count: number): StoredFile[] {
+  return Array.from({ length: count }, (_, number) => {
+    const created = 1_795_000_000 + number * 200;
+    const key = fileId.encodeKey({ serverId: 1 + (number % 2), created, size: 10, crc32: number, counter: number });
+    const name = `${key.toString('base64url')}417.jpg`;
+    const place = { storePath: random.below(2), directory: Math.floor(number / 50) + random.below(3) };
+    const id = fileId.join('group1', place.storePath, place.directory, name);
+    return {
+      id,
+      key,
+      name,
+      ...place,
+      size: 10,
+      crc32: number,
+      created,
+      sha256: Buffer.alloc(32, number),
+      accepted: true,
+    };
+  });
+}
+
+function shuffled<One>(all: readonly One[], random: Random): One[] {
+  const left = [...all];
+  return all.map(() => left.splice(random.below(left.length), 1)[0] as One);
+}
+
+/** An index that has taken in these files one batch after the other, and deleted some. */
+function indexWith(t: Test, files: readonly StoredFile[], removed: readonly StoredFile[]): Index {
+  const index = new Index(join(mkdtempSync(join(t.testdirName, 'index-')), 'index.db'));
+  t.teardown(() => index.close());
+  for (let done = 0; done < files.length; done += 100)
+    index.record({ added: files.slice(done, done + 100), removed: [], checkpoint: index.checkpoint });
+  const deletions = removed.map((file) => ({ ...file, foreign: false, accepted: false }));
+  index.record({ added: [], removed: deletions, checkpoint: index.checkpoint });
+  return index;
+}
+
+const partOf = ({ storePath, directory }: StoredFile) => (storePath << 16) | directory;
+
+for (const digests of [1, DIGEST_VERSION]) {
+  // Seen to fail with the last run of keys left out of the digest, and with each run as a hash of its own.
+  t.test(`inventories in version ${digests} are equal where the files are, and nowhere else`, async (t) => {
+    t.testdir({});
+    const random = seeded(t);
+    const files = filesOf(random, 1500);
+    const removed = files.slice(0, 200);
+    const one = indexWith(t, files, removed);
+    const lacking = files[700] as StoredFile;
+    const alive = files[20] as StoredFile;
+    const isThere = (file: StoredFile) => file !== lacking;
+    const order = { scope: 'all', digests } as const;
+    const here = await one.inventory(order);
+    t.ok(here.files.length > 16 * 20 && here.tombstones.length > 0);
+    const same = indexWith(t, shuffled(files, random), shuffled(removed, random));
+    t.strictSame(await same.inventory(order), here);
+    const { tombstones } = here;
+    t.strictSame(await same.inventory({ scope: 'tombstones', digests }), { files: Buffer.alloc(0), tombstones });
+    const less = indexWith(
+      t,
+      shuffled(files, random).filter(isThere),
+      removed.filter((file) => file !== alive),
+    );
+    const there = await less.inventory(order);
+    t.strictSame(
+      differingParts(here.files, there.files),
+      [...new Set([partOf(lacking), partOf(alive)])].sort((a, b) => a - b),
+    );
+    t.equal(differingParts(here.tombstones, there.tombstones).length, 1);
+  });
+}
+
+t.test('the digest of a part is the beginning of the SHA-256 of its keys in order', async (t) => {
+  const digests = digestsOf(DIGEST_VERSION);
+  const keys = Array.from({ length: 1000 }, (_, number) => Buffer.alloc(20, number >>> 2));
+  for (const key of keys) digests.add(3, key);
+  digests.add(2 ** 48, keys[0] as Buffer);
+  digests.add(3, keys[1] as Buffer);
+  const rows = digests.toBuffer();
+  t.strictSame([rows.readDoubleBE(0), rows.readDoubleBE(16), rows.length], [3, 2 ** 48, 32]);
+  const expected = createHash('sha256')
+    .update(Buffer.concat([...keys, keys[1] as Buffer]))
+    .digest();
+  t.strictSame(rows.subarray(8, 16), expected.subarray(0, 8));
+});
+
+// Seen to fail with another constant in the mix.
+t.test('nodes of the first version are answered with digests as theirs', async (t) => {
+  const digests = digestsOf(1);
+  for (let number = 0; number < 100; number++) {
+    const key = createHash('sha256').update(String(number)).digest().subarray(0, 20);
+    digests.add(number % 3, key);
+  }
+  t.equal(
+    digests.toBuffer().toString('hex'),
+    '000000000000000095218256e7cd07313ff0000000000000c9ed375dce732bce4000000000000000751c7b8b7c973f2c',
+  );
+});
