@@ -1,8 +1,11 @@
 import { defineConfig } from 'vite';
 
-/** The page under /console/, as files that nginx serves; the address of each but index.html changes with its content. */
+/**
+ * The page under /console/, as files that nginx serves; the address of each but index.html changes with its content. They name
+ * each other by relative addresses, because a proxy may serve them below a path.
+ */
 export default defineConfig({
-  base: '/console/',
+  base: './',
   logLevel: 'warn',
   build: {
     outDir: '../dist/console',

@@ -8,6 +8,7 @@ import { consolePage } from './console.js';
 import { downloads } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
+import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
 
 /*
@@ -153,7 +154,7 @@ location @fidfs_tus_unavailable {
   if ($request_method = HEAD) { return 423; }
   ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
 }
-${consolePage(settings, PROXY, READ_ONLY)}
+${belowPublicPath(settings)}${consolePage(settings, PROXY, READ_ONLY)}
 location @fidfs_upload_stream {
   proxy_request_buffering off;
   ${BODY}
@@ -254,8 +255,7 @@ ${temporary}
     ${errorPages(404, 500)}
     include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
     location = / {
-      absolute_redirect off;
-      if ($fidfs_to_page) { return 302 /console/; }
+      if ($fidfs_to_page) { return 302 console/; }
       return 404;
     }
     location / {

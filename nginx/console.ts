@@ -28,14 +28,15 @@ function headers(cacheControl: string, policy = POLICY): string {
 }
 
 /** The locations of the page. `proxy` leads to the daemon; `readOnly` refuses what is neither GET nor HEAD. */
-export function consolePage({ uploads, maxFileSize }: Settings, proxy: string, readOnly: string): string {
+export function consolePage({ uploads, maxFileSize, publicUrl }: Settings, proxy: string, readOnly: string): string {
+  // Redirects are relative: a proxy may serve all of this below a path.
   return `location = /console {
-  absolute_redirect off;
-  return 301 /console/;
+  return 301 console/;
 }
 location ^~ /console/ {
   ${readOnly}
-  error_page 403 404 @fidfs_404;
+  # 301 is nginx's answer to the name of a directory.
+  error_page 301 403 404 =404 @fidfs_404;
   alias ${quoted(`${DIRECTORY}/`)};
   log_not_found off;
   gzip on;
@@ -67,9 +68,9 @@ location ^~ /console/ {
     types { }
     default_type application/json;
     ${headers('no-cache')}
-    return 200 ${quoted(JSON.stringify({ uploads, maxFileSize }))};
+    return 200 ${quoted(JSON.stringify({ uploads, maxFileSize, publicUrl }))};
   }
-  location ^~ /console/api/ {
+  location ^~ /console/api {
     ${proxy}
   }
 }`;

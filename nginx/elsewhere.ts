@@ -225,7 +225,7 @@ location @fidfs_crowded {
   ${problemAnswer(503, 'unavailable', 'Too many files are being asked of other nodes; try again in a few seconds.')}
 }
 # What nodes ask of each other's daemons.
-location ^~ /.fidfs/peer/ {
+location ^~ /.fidfs/peer {
   proxy_request_buffering off;
   proxy_buffering off;
   ${toDaemon}

@@ -1,10 +1,11 @@
 import { computed, signal } from '@preact/signals';
+import { serverPath } from './address';
 
 /*
  * The upload key. It lives in sessionStorage: in this tab, and no longer than it.
  */
 
-const NAME = 'fidfs-key';
+const NAME = `fidfs-key${serverPath}`;
 
 const stored = signal<string | undefined>(sessionStorage.getItem(NAME) ?? undefined);
 const refused = signal(false);

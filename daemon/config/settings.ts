@@ -66,12 +66,16 @@ const schema = z.strictObject({
     .optional(),
   listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080').default({ host: '127.0.0.1', port: 8080 }),
   daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081').default({ host: '127.0.0.1', port: 8081 }),
-  group: value(parseGroup, '1 to 16 letters, digits, - or _ (but not "info", "tus" or "console")').default('group1'),
+  group: value(parseGroup, '1 to 16 letters, digits, - or _ (but not "info", "tus", "upload" or "console")').default(
+    'group1',
+  ),
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
   key: secret(),
   publicUrl: value(
     (text) =>
-      /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~/-]*)?$/.test(text) ? text.replace(/\/+$/, '') : undefined,
+      /^https?:\/\/[A-Za-z0-9.:[\]-]+(\/[A-Za-z0-9._~/-]*)?$/.test(text) && URL.canParse(text)
+        ? text.replace(/\/+$/, '')
+        : undefined,
     'a URL that begins with http:// or https://, such as https://files.example.com',
   ).optional(),
   uploads: oneOf('key', 'open').default('key'),

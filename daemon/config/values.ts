@@ -112,9 +112,9 @@ export function parseRate(text: string): number | undefined {
   return match ? parseSize(match[1] as string) || undefined : undefined;
 }
 
-/** What every group name looks like; /info/, /tus/ and /console/ are addresses of their own. */
+/** What every group name looks like; /info/, /tus/, /upload/ and /console/ are addresses of their own. */
 export function parseGroup(text: string): string | undefined {
-  return /^(?!(?:info|tus|console)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
+  return /^(?!(?:info|tus|upload|console)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
 }
 
 /** Scheme, host and port, and no more; host and port go into nginx's configuration as they are. */

@@ -27,7 +27,7 @@ const ANSWERED_HEADERS = [
   ...['tus-resumable', 'tus-version', 'upload-offset', 'upload-expires', 'fidfs-id', 'fidfs-url'],
 ];
 
-/** Where in the query of a passed-on upload stands what its URLs begin with. */
+/** Where in the query of a passed-on upload stands what its public addresses begin with. */
 export const ORIGIN_PARAMETER = 'origin';
 
 /** The first of these nodes that answers now and takes uploads: once a body is on its way, there is no turning back. */
@@ -48,14 +48,14 @@ export async function forwardUpload(
   request: FastifyRequest,
   reply: FastifyReply,
   member: Member,
-  origin: string,
+  base: string,
   path: '/upload' | '/tus',
 ): Promise<FastifyReply> {
   const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   query.delete('group');
   const name = nameInAddress(request.originalUrl);
   if (name && !query.get('filename')) query.set('filename', name);
-  query.set(ORIGIN_PARAMETER, origin);
+  query.set(ORIGIN_PARAMETER, base);
   const target = `${PEER_PREFIX}${path}?${query}`;
   const headers: Record<string, string> = { authorization: member.client.authorization('POST', target) };
   for (const name of PASSED_HEADERS) {

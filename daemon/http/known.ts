@@ -5,7 +5,8 @@ import { readSmallBody } from './body.js';
 import type { Challenges, Claim } from './challenges.js';
 import { extensionFromParameter } from './extension.js';
 import { Problem } from './problems.js';
-import { assertUploadsAreTaken, conclude, originOf, type Upload } from './upload.js';
+import { publicBase } from './public-address.js';
+import { assertUploadsAreTaken, conclude, type Upload } from './upload.js';
 
 /** The longest body, in bytes. */
 const BODY_LIMIT = 4096;
@@ -34,7 +35,7 @@ export async function known(
   node: Node,
   challenges: Challenges,
 ): Promise<Upload | undefined> {
-  const origin = originOf(request, node.settings);
+  const base = publicBase(request, node.settings);
   const body = parse(await readSmallBody(request.raw, BODY_LIMIT));
   assertUploadsAreTaken(node);
   if ('nonce' in body) {
@@ -43,7 +44,7 @@ export async function known(
     const content = proven && { ...proven.claim, crc32: proven.crc32 };
     const file = content && (await node.store.addName(content, proven.place));
     if (!file) throw new Problem('not-known', 'There is no such challenge, or not any more. Send the file.');
-    return conclude(request, reply, [file], origin, node);
+    return conclude(request, reply, [file], base, node);
   }
   const claim: Claim = { sha256: body.sha256, size: body.size, extension: extensionFromParameter(body.ext) };
   const challenge = node.settings.deduplicate ? await challenges.begin(claim) : undefined;

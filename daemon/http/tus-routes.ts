@@ -2,8 +2,9 @@ import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { Node } from '../status.js';
 import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
+import { publicBase } from './public-address.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
-import { originOf, otherPlace } from './upload.js';
+import { otherPlace } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Uploads in pieces: where they begin, and where each goes on. */
@@ -20,7 +21,7 @@ export function addTusRoutes(
       const { group } = request.query as { group?: unknown };
       const elsewhere = await otherPlace(node, group === undefined ? undefined : String(group));
       if (!elsewhere) return tus.answer(request, reply);
-      return forwardUpload(request, reply, elsewhere, originOf(request, node.settings), TUS_PATH);
+      return forwardUpload(request, reply, elsewhere, publicBase(request, node.settings), TUS_PATH);
     });
     server.options(url, { onRequest: available }, (request, reply) => tus.answer(request, reply));
   }

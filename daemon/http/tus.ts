@@ -16,9 +16,10 @@ import {
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
 import { Problem, type ProblemName } from './problems.js';
+import { fileUrl, publicBase, uploadLocation } from './public-address.js';
 import { CHECKSUM_ALGORITHMS, ExpectedChecksum } from './tus-checksum.js';
 import { Locks } from './tus-locks.js';
-import { assertUploadsAreTaken, originOf, waitForCopies } from './upload.js';
+import { assertUploadsAreTaken, waitForCopies } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Where uploads in pieces are addressed. */
@@ -95,12 +96,12 @@ export class Tus {
 
   /**
    * Answers a request. Rejects with what is to be answered instead.
-   * @param origin what the URL of the file begins with; by default as the request says
+   * @param base what public addresses begin with; by default as the request says
    */
   async answer(
     request: FastifyRequest,
     reply: FastifyReply,
-    origin = originOf(request, this.node.settings),
+    base = publicBase(request, this.node.settings),
   ): Promise<FastifyReply> {
     reply.header('tus-resumable', VERSION);
     const method = methodOf(request);
@@ -119,12 +120,12 @@ export class Tus {
     if (answer.status >= 400) await this.refuse(answer, context);
     for (const name of ANSWERED_HEADERS) {
       const value = answer.headers.get(name);
-      if (value !== null) reply.header(name, name === 'location' ? `${this.prefix}${value}` : value);
+      if (value !== null) reply.header(name, name === 'location' ? uploadLocation(base, value) : value);
     }
     if (method === 'OPTIONS') reply.header('tus-checksum-algorithm', CHECKSUM_ALGORITHMS.join(','));
     if (context.file !== null) {
       reply.header('fidfs-id', context.file);
-      reply.header('fidfs-url', `${origin}/${context.file}`);
+      reply.header('fidfs-url', fileUrl(base, context.file));
     }
     return reply.code(answer.status).send();
   }
@@ -133,12 +134,6 @@ export class Tus {
   stop(): void {
     clearInterval(this.sweeping);
     this.locks.interruptAll();
-  }
-
-  /** What the path of a public address begins with, where a proxy in front serves this node below one: `/files`. */
-  private get prefix(): string {
-    const { publicUrl } = this.node.settings;
-    return publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
   }
 
   private get context(): Context {

@@ -2,8 +2,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
 import { choosePlace } from '../cluster/placement.js';
-import type { Settings } from '../config/settings.js';
-import { formatAddress } from '../config/settings.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
@@ -18,6 +16,7 @@ import { assertIsFile } from './media-type.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
 import { Problem } from './problems.js';
+import { fileUrl, publicBase } from './public-address.js';
 import { assertNotEncoded, assertNotPiece } from './whole-body.js';
 
 /** The files of one answered upload. */
@@ -50,11 +49,11 @@ export async function upload(
   assertNotEncoded(headers);
   assertNotPiece(headers);
   const parameters = readParameters(request);
-  const origin = (isPassedOn ? parameters.origin : undefined) ?? originOf(request, settings);
+  const base = (isPassedOn ? parameters.origin : undefined) ?? publicBase(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
   const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
   if (elsewhere) {
-    await forwardUpload(request, reply, elsewhere, origin, '/upload');
+    await forwardUpload(request, reply, elsewhere, base, '/upload');
     return undefined;
   }
   const expected = expectedContent(headers, parameters.crc32);
@@ -72,7 +71,7 @@ export async function upload(
   } finally {
     for (const file of received) file.release();
   }
-  return conclude(request, reply, files, origin, node);
+  return conclude(request, reply, files, base, node);
 }
 
 /** Waits for the copies of files that are durable here, and answers 201; or undoes them. */
@@ -80,11 +79,11 @@ export async function conclude(
   request: FastifyRequest,
   reply: FastifyReply,
   files: StoredFile[],
-  origin: string,
+  base: string,
   { replication }: Pick<Node, 'replication'>,
 ): Promise<Upload> {
   await waitForCopies(files, replication);
-  answer(request, reply, files, origin, (file) => replication.copiesOf(file));
+  answer(request, reply, files, base, (file) => replication.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
@@ -176,33 +175,22 @@ async function receiveRaw(
   }
 }
 
-/** What the files' URLs begin with. Throws a Problem when the request's own Host would make them none. */
-export function originOf(request: FastifyRequest, settings: Pick<Settings, 'publicUrl' | 'listen'>): string {
-  if (settings.publicUrl !== undefined) return settings.publicUrl;
-  const scheme = request.headers['x-fidfs-scheme'] === 'https' ? 'https' : 'http';
-  const host = request.headers.host ?? formatAddress(settings.listen);
-  if (!/^(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d{1,5})?$/.test(host)) {
-    throw new Problem('bad-request', 'The Host header must be a host name, with a port or without.');
-  }
-  return `${scheme}://${host}`;
-}
-
 function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   files: StoredFile[],
-  origin: string,
+  base: string,
   copiesOf: (file: StoredFile) => number,
 ): void {
   reply.code(201);
-  if (files.length === 1) reply.header('location', `${origin}/${files[0]?.id}`);
+  if (files.length === 1) reply.header('location', fileUrl(base, files[0]?.id ?? ''));
   if (prefersText(request.headers.accept)) {
     reply.type('text/plain').send(files.map((file) => `${file.id}\n`).join(''));
     return;
   }
   const described = files.map((file) => ({
     id: file.id,
-    url: `${origin}/${file.id}`,
+    url: fileUrl(base, file.id),
     size: file.size,
     crc32: fileId.hex32(file.crc32),
     sha256: file.sha256.toString('hex'),

@@ -211,9 +211,9 @@ t.test('GET / shows people the page, and nobody else', async (t) => {
     return `${status} ${headers.location ?? ''}`.trim();
   };
   const browser = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
-  t.equal(await asked('GET /', browser), '302 /console/');
-  t.equal(await asked('HEAD /', browser), '302 /console/');
-  t.equal(await asked('GET //', browser), '302 /console/');
+  t.equal(await asked('GET /', browser), '302 console/');
+  t.equal(await asked('HEAD /', browser), '302 console/');
+  t.equal(await asked('GET //', browser), '302 console/');
   t.equal(await asked('GET /', '*/*'), '404');
   t.equal(await asked('GET /'), '404');
   t.equal(await asked('POST /', browser), '404');

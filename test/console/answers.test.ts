@@ -39,15 +39,18 @@ t.test('the page is told what it must know before it has a key, and nothing else
 
 t.test('the page comes with a policy that lets it run its own scripts only', async (t) => {
   const node = await TestNode.start(t);
-  t.match(await node.get('/console'), { status: 301, headers: { location: '/console/' } });
+  t.match(await node.get('/console'), { status: 301, headers: { location: 'console/' } });
+  // Seen to fail (301, to an address that a proxy may not have) for /console/assets and /console/api.
+  for (const path of ['/console/assets', '/console/api'])
+    assertProblem(t, await node.get(path), 404, 'not-found', path);
   const page = await node.get('/console/');
   t.match(page, { status: 200, headers: { 'content-type': 'text/html', 'x-content-type-options': 'nosniff' } });
   const policy = String(page.headers['content-security-policy']);
   t.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
   t.match(policy, /frame-ancestors 'none'/);
   t.notMatch(policy, /unsafe/);
-  const [, script = ''] = /src="(\/console\/assets\/[^"]+\.js)"/.exec(page.body.toString()) ?? [];
-  const asset = await node.get(script, { 'accept-encoding': 'gzip' });
+  const [, script = ''] = /src="\.(\/assets\/[^"]+\.js)"/.exec(page.body.toString()) ?? [];
+  const asset = await node.get(`/console${script}`, { 'accept-encoding': 'gzip' });
   t.match(asset.headers, {
     'content-type': 'text/javascript',
     'content-encoding': 'gzip',

@@ -1,5 +1,7 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
 import type { Ended } from './node.js';
 
 /** Runs a program to its end. */
@@ -9,6 +11,24 @@ export function run(program: string, words: string[], env: Record<string, string
     execFile(program, words, options, (error, stdout, stderr) => {
       resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
     });
+  });
+}
+
+/** Runs a process for the time of the test; what it says is shown when the test fails. */
+export function runFor(t: Test, program: string, words: string[], env: Record<string, string> = {}): void {
+  const child = spawn(program, words, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  const collect = (chunk: Buffer) => {
+    output += chunk;
+  };
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', collect);
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      const ended = once(child, 'exit');
+      child.kill('SIGTERM');
+      await ended;
+    }
+    if (!t.passing()) t.comment(`${program} ${words}:\n${output.slice(-5000)}`);
   });
 }
 

@@ -1,5 +1,4 @@
-import { execFile, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,6 +7,7 @@ import t, { type Test } from 'tap';
 import { findNginx } from '../../nginx/programs.js';
 import { TestNode, type Uploaded } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
+import { runFor } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
 
 const DAEMON = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
@@ -42,24 +42,6 @@ http {
   }
 }
 `;
-}
-
-/** Runs a process for the time of the test; what it says is shown when the test fails. */
-function runFor(t: Test, program: string, words: string[], env: Record<string, string> = {}): void {
-  const child = spawn(program, words, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  const collect = (chunk: Buffer) => {
-    output += chunk;
-  };
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', collect);
-  t.teardown(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit');
-      child.kill('SIGTERM');
-      await ended;
-    }
-    if (!t.passing()) t.comment(`${program} ${words}:\n${output.slice(-5000)}`);
-  });
 }
 
 t.test('an nginx that is already there takes a node with two lines', async (t) => {

@@ -1,11 +1,12 @@
+import { addressOf } from '../address';
 import { authorization, key, refuseKey } from '../key';
 import { Failure, failureOf, networkFailure } from './failure';
 
-/** A request with the key, if there is one. Throws a Failure for anything but a good answer. */
+/** A request to this server with the key, if there is one; `path` begins with no slash. Throws a Failure for anything but a good answer. */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   const used = key.peek();
   const headers = { ...authorization(), ...(init.headers as Record<string, string> | undefined) };
-  const answer = await fetch(path, { ...init, headers, cache: 'no-store' }).catch((error: unknown) => {
+  const answer = await fetch(addressOf(path), { ...init, headers, cache: 'no-store' }).catch((error: unknown) => {
     if (init.signal?.aborted) throw error;
     throw networkFailure();
   });

@@ -1,3 +1,4 @@
+import { serverPath } from '../address';
 import type { Description, Stored } from './item';
 
 /*
@@ -20,7 +21,7 @@ let database: Promise<IDBDatabase> | undefined;
 
 function open(): Promise<IDBDatabase> {
   database ??= new Promise((resolve, reject) => {
-    const opening = indexedDB.open('fidfs', 1);
+    const opening = indexedDB.open(`fidfs${serverPath}`, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE, { keyPath: 'key' });
     opening.onsuccess = () => resolve(opening.result);
     opening.onerror = () => reject(opening.error);

@@ -1,7 +1,9 @@
 import { DefaultHttpStack, DetailedError, type HttpRequest, type HttpResponse, Upload } from 'tus-js-client';
+import { addressOf } from '../address';
 import { asFailure, Failure, failureOf, networkFailure } from '../http/failure';
 import { requestJson } from '../http/request';
 import { authorization, key, refuseKey } from '../key';
+import { publicAddressOf } from '../settings';
 import { extensionOf } from './extension';
 import { proveFile } from './hashing';
 import type { Item, Stored } from './item';
@@ -26,7 +28,7 @@ function storedOf({ files }: UploadAnswer, already: boolean): Stored {
 
 /** Offers a file by its hash; undefined when the server wants its bytes. */
 export async function offer(item: Item, file: File, sha256: string, abort: AbortSignal): Promise<Stored | undefined> {
-  const ask = <T>(json: unknown): Promise<T> => requestJson<T>('/upload/known', { json, signal: abort });
+  const ask = <T>(json: unknown): Promise<T> => requestJson<T>('upload/known', { json, signal: abort });
   try {
     const claim = { sha256, size: file.size, ext: extensionOf(item.description.name) };
     const challenge = await ask<{ nonce: string; ranges: [number, number][] }>(claim);
@@ -56,7 +58,7 @@ function untilStopped(abort: AbortSignal, lastMove: () => number): { stopped: Pr
 export async function sendWhole(item: Item, file: File, abort: AbortSignal): Promise<Stored> {
   const used = key.peek();
   let moved = performance.now();
-  const path = `/upload?filename=${encodeURIComponent(file.name)}`;
+  const path = addressOf(`upload?filename=${encodeURIComponent(file.name)}`);
   const request = new DefaultHttpStack({}).createRequest('POST', path);
   for (const [name, value] of Object.entries(authorization())) request.setHeader(name, value);
   if (file.type) request.setHeader('Content-Type', file.type);
@@ -86,7 +88,7 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
   const { stopped, end } = untilStopped(abort, () => moved);
   const sent = new Promise<HttpResponse>((resolve, reject) => {
     upload = new Upload(file, {
-      endpoint: `${location.origin}/tus/`,
+      endpoint: addressOf('tus/'),
       uploadUrl: item.tusUrl ?? null,
       headers: authorization(),
       metadata: { filename: file.name, filetype: file.type },
@@ -97,7 +99,7 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
       onAfterResponse: keepUploadOnTrouble,
       onUploadUrlAvailable: () => {
         // The server names its public address, which need not be the one that the page came from.
-        if (upload?.url) upload.url = `${location.origin}/tus/${upload.url.slice(upload.url.lastIndexOf('/') + 1)}`;
+        if (upload?.url) upload.url = addressOf(`tus/${upload.url.slice(upload.url.lastIndexOf('/') + 1)}`);
         item.tusUrl = upload?.url ?? undefined;
         begun();
       },
@@ -115,7 +117,7 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
     const answer = await Promise.race([sent, stopped]);
     const id = answer.getHeader('Fidfs-Id');
     if (!id) throw new Failure('unknown', answer.getStatus(), '');
-    return { id, url: answer.getHeader('Fidfs-Url') ?? `${location.origin}/${id}`, already: false };
+    return { id, url: answer.getHeader('Fidfs-Url') ?? publicAddressOf(id), already: false };
   } catch (error) {
     const { status } = asFailure(error);
     // The server has forgotten the upload: the next attempt begins a new one.

@@ -78,7 +78,7 @@ export function ratesBetween(before: ClusterReport, after: ClusterReport): Map<n
 
 async function poll(abort: AbortSignal): Promise<void> {
   try {
-    const next = await requestJson<ClusterReport>('/console/api/cluster', { signal: abort });
+    const next = await requestJson<ClusterReport>('console/api/cluster', { signal: abort });
     if (report.peek()) rates.value = ratesBetween(report.peek() as ClusterReport, next);
     report.value = next;
     trouble.value = undefined;

@@ -11,7 +11,7 @@ import { FailureNotice } from '../../ui/failure';
 import { StateBadge } from '../../ui/state-badge';
 import type { NodeState } from '../cluster/state';
 
-/** What `/console/api/copies` answers. */
+/** What `console/api/copies` answers. */
 interface CopiesAnswer {
   id: string;
   deleted: boolean;
@@ -26,7 +26,7 @@ export function Copies({ id, turn }: { id: string; turn: number }): JSX.Element 
   useEffect(() => {
     if (currentKey === undefined) return undefined;
     const end = new AbortController();
-    requestJson<CopiesAnswer>(`/console/api/copies?id=${encodeURIComponent(id)}`, { signal: end.signal }).then(
+    requestJson<CopiesAnswer>(`console/api/copies?id=${encodeURIComponent(id)}`, { signal: end.signal }).then(
       (copies) => {
         failure.value = undefined;
         answer.value = copies;

@@ -1,6 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
+import { addressOf } from '../../address';
 import { texts } from '../../i18n';
+import { publicAddressOf } from '../../settings';
 import { CopyButton } from '../../ui/copy-button';
 import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
@@ -28,7 +30,7 @@ export function Details({ information }: { information: Information }): JSX.Elem
         {name === 'there' && <Preview id={id} />}
         {name === 'there' && <Download id={id} />}
         <div class="buttons">
-          <CopyButton text={`${location.origin}/${id}`} label={texts.value.copy.url} of={id} />
+          <CopyButton text={publicAddressOf(id)} label={texts.value.copy.url} of={id} />
           <CopyButton text={id} label={texts.value.copy.id} of={id} />
         </div>
         <Deletion
@@ -60,7 +62,7 @@ function Preview({ id }: { id: string }): JSX.Element {
   return (
     <img
       class="preview"
-      src={pathOf(id)}
+      src={addressOf(pathOf(id))}
       alt={text.preview}
       onError={() => {
         isBroken.value = true;
@@ -91,7 +93,7 @@ function Download({ id }: { id: string }): JSX.Element {
           }}
         />
       </label>
-      <a class="button primary" href={`${pathOf(id)}${query}`} download={name.value}>
+      <a class="button primary" href={addressOf(`${pathOf(id)}${query}`)} download={name.value}>
         <Icon name="download" />
         {text.download}
       </a>

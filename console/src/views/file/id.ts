@@ -10,7 +10,7 @@ export function isPathSafe(id: string): boolean {
   return id.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
-/** The path of a file on this server. */
+/** An ID as it stands in an address. */
 export function pathOf(id: string): string {
-  return `/${id.split('/').map(encodeURIComponent).join('/')}`;
+  return id.split('/').map(encodeURIComponent).join('/');
 }

@@ -32,7 +32,7 @@ export function FileView({ id }: { id: string }): JSX.Element {
       return undefined;
     }
     const end = new AbortController();
-    requestJson<Information>(`/info${pathOf(id)}`, { signal: end.signal }).then(
+    requestJson<Information>(`info/${pathOf(id)}`, { signal: end.signal }).then(
       (answer) => {
         information.value = answer;
       },

@@ -1,6 +1,7 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
+import { addressOf } from '../../address';
 import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
 import type { Item } from '../../upload/item';
@@ -17,7 +18,7 @@ export function Thumbnail({ item }: { item: Item }): JSX.Element {
   useEffect(() => {
     if (id === '') return undefined;
     if (!file) {
-      address.value = `/${id}`;
+      address.value = addressOf(id);
       return undefined;
     }
     const own = URL.createObjectURL(file);
