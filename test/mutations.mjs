@@ -1,7 +1,10 @@
-/**
+/*
  * What must not go unnoticed: in `file`, `from` (which stands there once) becomes `to`, and one of `tests` must fail.
  * `npm run mutate` runs them.
  */
+import { indexMutations } from './mutations-index.mjs';
+import { replicationMutations } from './mutations-replication.mjs';
+
 const commit = 'daemon/store/batch-commit.ts';
 const checkpoints = 'daemon/store/checkpoints.ts';
 const batches = 'durable-write/batches';
@@ -10,6 +13,8 @@ const takeover = 'durable-write/takeover';
 const incoming = 'durable-write/incoming';
 
 export const mutations = [
+  ...indexMutations,
+  ...replicationMutations,
   {
     name: 'the unlinks that a failed sync left are recorded',
     file: commit,

@@ -2,6 +2,7 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { Index } from '../../daemon/index/index.js';
+import { atAnotherTime } from '../helpers/clock.js';
 
 /** An index as a start of the daemon opens it: in an epoch of its own. */
 function startOf(file: string, { continues = true } = {}): Index {
@@ -52,6 +53,34 @@ t.test('a cursor', async (t) => {
     t.equal(restored.operations.stateOf({ epoch: after, number: 80 }), 'gap', 'and nothing more once it is put right');
     t.equal(restored.operations.stateOf({ epoch: before, number: 20 }), 'gap');
     await restored.close();
+  });
+
+  // Seen to fail with Date.now() alone in begin(): the younger epoch counts as one from before the index was made.
+  await t.test('of a run that began with the clock behind is younger all the same', async (t) => {
+    const copy = join(directory, 'copy.db');
+    copyFileSync(file, copy);
+    const late = join(directory, 'late.db');
+    copyFileSync(file, late);
+    const behind = await atAnotherTime(-3_600_000_000, async () => startOf(late));
+    append(behind, 10);
+    const cursor = { epoch: behind.operations.epoch, number: behind.operations.published };
+    await behind.close();
+    const restored = startOf(copy);
+    append(restored, 100);
+    t.equal(restored.operations.stateOf(cursor), 'diverged');
+    await restored.close();
+  });
+
+  // Seen to fail with another number of epochs that are kept, more or fewer.
+  await t.test('stays good for 1,000 starts', async (t) => {
+    const often = startOf(join(directory, 'often.db'));
+    append(often, 5);
+    const cursor = { epoch: often.operations.epoch, number: 5 };
+    for (let starts = 0; starts < 1000; starts++) often.operations.beginEpoch({ continues: true });
+    t.equal(often.operations.stateOf(cursor), 'known');
+    often.operations.beginEpoch({ continues: true });
+    t.equal(often.operations.stateOf(cursor), 'gap', 'and proves nothing then');
+    await often.close();
   });
 
   await t.test('of a log that was made anew since proves nothing, and is worth nothing', async (t) => {

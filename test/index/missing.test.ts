@@ -62,6 +62,25 @@ t.test('a missing file', async (t) => {
     t.match(missing.due(10)[1], { name: file.name, peer: 2, number: 7, tries: 0 });
   });
 
+  // Seen to fail without ORDER BY in due(), and without forgetPeer.
+  await t.test('that has waited longest is tried first', async (t) => {
+    for (const counter of [5, 4, 3]) {
+      missing.add(record(counter), { peer: 3, number: counter });
+      time += 10;
+    }
+    const names = missing.due(10).map(({ name }) => name);
+    const added = [5, 4, 3].map((counter) => record(counter).name);
+    t.strictSame(
+      names.filter((name) => added.includes(name)),
+      added,
+    );
+    missing.forgetNumbers(3);
+    t.strictSame(missing.numbersOf(3), [], 'and has no number any more when those mean other entries');
+    t.ok(missing.numbersOf(2).length > 0, 'which those of another peer do not');
+    t.ok(missing.find(record(4).key));
+    for (const counter of [5, 4, 3]) missing.remove(record(counter).key);
+  });
+
   // Seen to fail without selectNeverDue.
   await t.test('is tried although the clock was years ahead when an earlier run wrote it down', async (t) => {
     missing.remove(file.key);
