@@ -7,6 +7,7 @@ import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
+import { DeferredDeletions } from './deferred.js';
 import { type Inventory, type InventoryOrder, takeInventory, tombstoneBounds } from './inventory.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
@@ -60,6 +61,8 @@ export class Index implements Records {
   private readonly contents: Contents;
   /** What should be here and is not. */
   readonly missing: Missing;
+  /** What should not be here any more, on store paths that take no deletions now. */
+  readonly deferred: DeferredDeletions;
   /** What has come of uploads in pieces. */
   readonly resumable: Resumable;
   /** Which disk is which. */
@@ -100,6 +103,7 @@ export class Index implements Records {
     prepareSchema(database, file);
     this.operations = new Operations(database);
     this.missing = new Missing(database);
+    this.deferred = new DeferredDeletions(database);
     this.contents = new Contents(database);
     this.resumable = new Resumable(database);
     this.storePaths = new KnownStorePaths(database);

@@ -17,6 +17,7 @@ import type Database from 'better-sqlite3';
  *   upload      by its id: what has come of uploads in pieces; file is the ID, once there is one
  *   scrub       one row: the last key that was checked, when this round began, and the one before it
  *               (a new index counts as checked)
+ *   deferred    deletions that peers told of, of files on store paths that take none now
  *   missing     files that should be here and are not (yet): why, and when they are tried again
  */
 const STEPS = [
@@ -48,6 +49,9 @@ const STEPS = [
   ALTER TABLE log DROP COLUMN incarnation;
   ALTER TABLE cursor RENAME COLUMN incarnation TO epoch;
   ALTER TABLE cursor ADD COLUMN "from" INTEGER NOT NULL DEFAULT 0;`,
+  `CREATE TABLE deferred (peer INTEGER NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, "foreign" INTEGER NOT NULL,
+    storePath INTEGER NOT NULL, PRIMARY KEY (peer, number, id)) WITHOUT ROWID;
+  CREATE INDEX deferred_path ON deferred (storePath);`,
 ];
 
 /** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */

@@ -29,6 +29,7 @@ export class KnownStorePaths {
   /** It is no store path any more. */
   forget(number: number): void {
     this.database.prepare('DELETE FROM store_path WHERE number = ?').run(number);
+    this.database.prepare('DELETE FROM deferred WHERE storePath = ?').run(number);
   }
 
   remember(number: number, identity: string, root: string): void {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
+import type { DeferredDeletion } from '../index/deferred.js';
 import { DIGEST_VERSION } from '../index/digests.js';
 import type { Index } from '../index/index.js';
 import { differingParts, type InventoryScope } from '../index/inventory.js';
@@ -55,7 +56,8 @@ export class Comparison {
   constructor(private readonly parts: ComparisonParts) {}
 
   /**
-   * Compares with one peer. Resolves with whether this node now holds everything, or large files are still to come.
+   * Compares with one peer. Resolves with whether this node now holds everything; else large files are still to come, or
+   * deletions wait for their store path.
    * Rejects when that could not be done to its end.
    */
   run(member: Member, signal: AbortSignal): Promise<boolean> {
@@ -84,7 +86,7 @@ export class Comparison {
     await this.takeDirectories(member, files, found, signal);
     if (found.files + found.deletions > 0)
       this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
-    return found.toCome === 0;
+    return found.toCome === 0 && this.parts.index.deferred.isEmpty;
   }
 
   /** The parts of the inventory of which a peer has something that is not here. */
@@ -113,9 +115,10 @@ export class Comparison {
   }
 
   private async takeKeys(keys: Buffer): Promise<number> {
-    const { index, copies, paths } = this.parts;
+    const { group, index, copies, paths } = this.parts;
     const path = paths.find((one) => one.isOpen);
     const removed: RemovedFile[] = [];
+    const deferred: DeferredDeletion[] = [];
     for (let offset = 0; offset + KEY_LENGTH <= keys.length; offset += KEY_LENGTH) {
       const key = Buffer.from(keys.subarray(offset, offset + KEY_LENGTH));
       if (index.isDeleted(key) || !path) continue;
@@ -123,8 +126,15 @@ export class Comparison {
       const name = `${key.toString('base64url')}0000000`;
       const place = index.find(key) ?? { storePath: path.number, directory: 0, name };
       const size = fileId.decodeName(name).size ?? 0;
-      removed.push({ ...place, key, size, foreign: false, accepted: false });
+      if (copies.isAway(place.storePath)) {
+        const id = fileId.join(group, place.storePath, place.directory, place.name);
+        deferred.push({ id, foreign: false, storePath: place.storePath, peer: 0, number: 0 });
+      } else removed.push({ ...place, key, size, foreign: false, accepted: false });
     }
+    const defer = () => {
+      for (const one of deferred) index.deferred.add(one);
+    };
+    if (deferred.length > 0) await copies.take({ copies: [], alongside: defer });
     for (let done = 0; done < removed.length; done += PAGE_ENTRIES) {
       const some = removed.slice(done, done + PAGE_ENTRIES);
       const forget = () => {

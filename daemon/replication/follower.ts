@@ -3,14 +3,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
+import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/operations.js';
 import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import { differenceFrom } from '../store/inspect.js';
-import type { FileRecord, RemovedFile } from '../store/records.js';
+import type { FileRecord } from '../store/records.js';
 import type { Comparison } from './comparison.js';
 import type { Fetcher } from './fetcher.js';
 import { decodeLog, ENCLOSED_FILE, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
+import type { Removal } from './removal.js';
 
 /** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
 const WAIT_MILLISECONDS = 20_000;
@@ -19,6 +21,9 @@ const FETCHING_MILLISECONDS = 1000;
 const WITHOUT_LIMIT = 50_000;
 const LONGEST_PAUSE_MILLISECONDS = 5000;
 
+/** An entry of a log that says what was deleted. */
+type Deletion = Extract<LogPage['entries'][number], { removed: string }>;
+
 /** The rooms and helpers that all followers of a node share. */
 export interface FollowerParts {
   group: string;
@@ -26,6 +31,7 @@ export interface FollowerParts {
   copies: Copies;
   fetcher: Fetcher;
   comparison: Comparison;
+  removal: Removal;
   info(context: object, message: string): void;
 }
 
@@ -62,8 +68,6 @@ export class Follower {
   hasCompared = false;
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
-  /** Deletions of the peer that are not durable here yet, with their numbers in its log. */
-  private unremoved: { number: number; file: RemovedFile }[] = [];
   /** Why it does not follow now, for people. */
   trouble: string | undefined;
 
@@ -143,7 +147,7 @@ export class Follower {
     const fetching = fetcher.underWay(this.id);
     const wait = fetching.length > 0 ? FETCHING_MILLISECONDS : WAIT_MILLISECONDS;
     const { epoch: incarnation = '', number: after = 0, from = 0 } = cursor ?? {};
-    const without = [...index.missing.numbersOf(this.id), ...this.unremoved.map(({ number }) => number)];
+    const without = [...index.missing.numbersOf(this.id), ...index.deferred.numbersOf(this.id)];
     const isTooLong = without.length > WITHOUT_LIMIT;
     const held = isTooLong ? { from: after, without: [] } : { from, without };
     const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
@@ -160,6 +164,7 @@ export class Follower {
     const cursor = { epoch, number: end, from: isComplete ? 0 : end };
     const alongside = () => {
       index.missing.forgetNumbers(this.id);
+      index.deferred.forgetNumbers(this.id);
       index.operations.moveCursor(this.id, cursor);
     };
     await copies.take({ copies: [], alongside });
@@ -167,14 +172,14 @@ export class Follower {
   }
 
   private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
-    const { group, index, copies, fetcher } = this.parts;
+    const { group, index, copies, fetcher, removal } = this.parts;
     const numbers = new Map<FileRecord, number>();
     const wanted: Copy[] = [];
     const lacking: FailedCopy[] = [];
-    const removed: { number: number; file: RemovedFile }[] = [];
+    const removed: DeferredDeletion[] = [];
     for (const entry of log.entries) {
       if ('removed' in entry) {
-        removed.push({ number: entry.number, file: this.toRemoved(entry.removed, entry.foreign) });
+        removed.push(this.toDeletion(entry));
         continue;
       }
       const record = toRecord(entry, group);
@@ -187,8 +192,7 @@ export class Follower {
       if (reason === undefined) wanted.push(copy);
       else if (!index.isDeleted(record.key) && !index.find(record.key)) lacking.push({ copy, reason });
     }
-    this.unremoved.push(...removed);
-    await this.remove();
+    const deferred = await removal.remove(removed);
     const cursor = { epoch: log.incarnation, number: log.upTo, from: this.cursor?.from ?? 0 };
     await copies.take({
       copies: wanted,
@@ -196,7 +200,8 @@ export class Follower {
         for (const { copy, reason } of [...lacking, ...failed]) {
           index.missing.add(copy, { peer: this.id, number: numbers.get(copy) ?? 0, reason });
         }
-        for (const { file } of removed) index.missing.remove(file.key);
+        for (const { id } of removed) index.missing.remove(fileId.keyOf(fileId.decode(id).name));
+        for (const deletion of deferred) index.deferred.add(deletion);
         index.operations.moveCursor(this.id, cursor);
         if (lacking.length + failed.length > 0) fetcher.wake();
       },
@@ -204,29 +209,9 @@ export class Follower {
     this.cursor = cursor;
   }
 
-  /**
-   * Deletes what is to be deleted, disk by disk: one that takes no deletions now holds up nothing else, and is tried again
-   * when it is well. (A restart before that makes a comparison, which brings them.)
-   */
-  async remove(): Promise<void> {
-    const removed = this.unremoved;
-    if (removed.length === 0) return;
-    this.unremoved = [];
-    for (const storePath of new Set(removed.map(({ file }) => file.storePath))) {
-      const here = removed.filter(({ file }) => file.storePath === storePath);
-      const failed = () => void this.unremoved.push(...here);
-      if (this.parts.copies.isAway(storePath)) failed();
-      else await this.parts.copies.take({ copies: [], removed: here.map(({ file }) => file) }).catch(failed);
-    }
-  }
-
-  private toRemoved(id: string, foreign: boolean): RemovedFile {
-    const { group, index } = this.parts;
-    const { group: named, name, storePath, directory, size } = fileId.decode(id);
-    if (named !== group) throw new Error(`${id} is not a file of this group`);
-    const key = fileId.keyOf(name);
-    // A file with a record is one of ours, whatever the other node thought of it.
-    const isForeign = foreign && !index.find(key);
-    return { key, storePath, directory, name, size: size ?? 0, foreign: isForeign, accepted: false };
+  private toDeletion({ number, removed: id, foreign }: Deletion): DeferredDeletion {
+    const { group, storePath } = fileId.decode(id);
+    if (group !== this.parts.group) throw new Error(`${id} is not a file of this group`);
+    return { peer: this.id, number, id, foreign, storePath };
   }
 }

@@ -12,6 +12,7 @@ import { Comparison } from './comparison.js';
 import { Fetcher } from './fetcher.js';
 import { Follower } from './follower.js';
 import { RateLimit } from './rate-limit.js';
+import { Removal } from './removal.js';
 import { Scrub } from './scrub.js';
 import { Source } from './source.js';
 
@@ -47,6 +48,7 @@ export class Replication {
   readonly comparison: Comparison;
   readonly followers: Follower[];
   readonly scrub: Scrub;
+  private readonly removal: Removal;
   private readonly ending = new AbortController();
   private running: Promise<unknown> = Promise.resolve();
   /** Aborted, and made anew, when all peers are to be compared with now. */
@@ -87,20 +89,22 @@ export class Replication {
     this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
     if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));
     store.writer.isCopied = settings.copies > 1;
-    const { fetcher, comparison } = this;
+    this.removal = new Removal({ group, index, copies, storePaths: paths.length, warn });
+    const { fetcher, comparison, removal } = this;
     const ids = groupIds(settings);
     this.scrub = new Scrub({ days: settings.scrubDays, ids, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
-      (member) => new Follower(member, { group, index, copies, fetcher, comparison, info }),
+      (member) => new Follower(member, { group, index, copies, fetcher, comparison, removal, info }),
     );
   }
 
   /**
-   * Takes over what the peers that can be reached have deleted. Before anything is served: this node may have been away, or
+   * Does the deletions that were deferred, and takes over what the peers that can be reached have deleted. Before anything is served: this node may have been away, or
    * its data directory put back to an older copy, and a deleted ID must not come back with it.
    */
   async takeDeletions(): Promise<void> {
     const { cluster, warn } = this.parts;
+    await this.removal.removeDeferred();
     const signal = AbortSignal.any([this.ending.signal, AbortSignal.timeout(FIRST_DELETIONS_MILLISECONDS)]);
     await cluster.lookAtAll(FIRST_LOOK_MILLISECONDS);
     const up = cluster.group.filter(({ isUp }) => isUp);
@@ -298,11 +302,11 @@ export class Replication {
       await sleep(CUT_MILLISECONDS, undefined, { signal }).catch(() => {});
       const passed = Math.max(this.acknowledgements.passedByAll(ids), operations.published - LONGEST_LOG);
       if (signal.aborted) return;
-      for (const follower of this.followers) await follower.remove();
       try {
+        await this.removal.removeDeferred();
         operations.cutOff(Math.min(passed, operations.beginning + CUT_ENTRIES));
       } catch (error) {
-        this.parts.warn('the operation log could not be cut off; it is tried again', error);
+        this.parts.warn('the operation log could not be put in order; it is tried again', error);
       }
     }
   }

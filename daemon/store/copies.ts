@@ -214,7 +214,7 @@ export class Copies {
     alongside?.(unnamed);
   }
 
-  /** A path that was not there at the start takes no deletions; the comparison after the next start brings them. */
+  /** A path that is not there takes no deletions; who has learned of one keeps it until then. */
   private isRemovable({ key, storePath, directory, name }: RemovedFile): boolean {
     const path = this.paths[storePath];
     if (!path?.isOpen) return false;

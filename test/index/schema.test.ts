@@ -27,7 +27,7 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
     ['state', 'saved'],
   ])
     database.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`);
-  database.exec(`DROP TABLE upload; DROP TABLE epoch;
+  database.exec(`DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred;
     ALTER TABLE log ADD COLUMN incarnation TEXT NOT NULL DEFAULT 'earlier';
     ALTER TABLE cursor RENAME COLUMN epoch TO incarnation; ALTER TABLE cursor DROP COLUMN "from"`);
   database.pragma('user_version = 2');

@@ -1,0 +1,71 @@
+import type Database from 'better-sqlite3';
+
+/** A deletion that a peer told of, of a file on a store path that takes no deletions now. */
+export interface DeferredDeletion {
+  /** The whole ID. */
+  id: string;
+  /** Whether the peer had no record of the file. */
+  foreign: boolean;
+  storePath: number;
+  /** The peer whose log told of it, and its number there; 0 and 0 when a comparison found it, or those numbers are forgotten. */
+  peer: number;
+  number: number;
+}
+
+interface DeferredRow extends Omit<DeferredDeletion, 'foreign'> {
+  foreign: number;
+}
+
+/** Deletions that wait for their store path. They are done when it is back, before it serves anything, whoever is there then. */
+export class DeferredDeletions {
+  private readonly insert;
+  private readonly delete;
+  private readonly selectOn;
+  private readonly selectNumbers;
+  private readonly forgetPeer;
+  private readonly selectAny;
+
+  constructor(database: Database.Database) {
+    this.insert = database.prepare<[number, number, string, number, number]>(
+      'INSERT OR IGNORE INTO deferred VALUES (?, ?, ?, ?, ?)',
+    );
+    this.delete = database.prepare<[number, number, string]>(
+      'DELETE FROM deferred WHERE peer = ? AND number = ? AND id = ?',
+    );
+    this.selectOn = database.prepare<[number, number], DeferredRow>(
+      'SELECT * FROM deferred WHERE storePath = ? LIMIT ?',
+    );
+    this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM deferred WHERE peer = ?');
+    this.forgetPeer = database.prepare<[number]>('UPDATE OR REPLACE deferred SET peer = 0, number = 0 WHERE peer = ?');
+    this.selectAny = database.prepare<[], unknown>('SELECT 1 FROM deferred LIMIT 1');
+  }
+
+  get isEmpty(): boolean {
+    return this.selectAny.get() === undefined;
+  }
+
+  /** Notes it, within the transaction that moves the cursor past it. */
+  add({ peer, number, id, foreign, storePath }: DeferredDeletion): void {
+    this.insert.run(peer, number, id, foreign ? 1 : 0, storePath);
+  }
+
+  /** It is done. */
+  remove({ peer, number, id }: DeferredDeletion): void {
+    this.delete.run(peer, number, id);
+  }
+
+  /** Some of those that wait for a store path. */
+  on(storePath: number, limit: number): DeferredDeletion[] {
+    return this.selectOn.all(storePath, limit).map((row) => ({ ...row, foreign: row.foreign === 1 }));
+  }
+
+  /** The numbers in a peer's log that this node does not hold. */
+  numbersOf(peer: number): number[] {
+    return this.selectNumbers.all(peer).map(({ number }) => number);
+  }
+
+  /** The numbers in a peer's log mean other entries from now on. */
+  forgetNumbers(peer: number): void {
+    this.forgetPeer.run(peer);
+  }
+}

@@ -1,0 +1,71 @@
+import fileId from '../../file-id/file-id.js';
+import type { DeferredDeletion } from '../index/deferred.js';
+import type { Index } from '../index/index.js';
+import type { Copies } from '../store/copies.js';
+import type { RemovedFile } from '../store/records.js';
+import { PAGE_ENTRIES } from './page.js';
+
+export interface RemovalParts {
+  group: string;
+  index: Index;
+  copies: Copies;
+  /** How many store paths there are. */
+  storePaths: number;
+  warn(message: string, error: unknown): void;
+}
+
+/**
+ * Does here what peers have deleted, store path by store path: one that takes no deletions now holds up nothing else. What is
+ * on it is deferred, in the index, and done when it is well again, be that after a restart and without the peer.
+ */
+export class Removal {
+  constructor(private readonly parts: RemovalParts) {}
+
+  /** Deletes files. Resolves with what is to be deferred, within the transaction that notes what was told. */
+  async remove(told: readonly DeferredDeletion[]): Promise<DeferredDeletion[]> {
+    const deferred: DeferredDeletion[] = [];
+    for (const storePath of new Set(told.map((one) => one.storePath))) {
+      const here = told.filter((one) => one.storePath === storePath);
+      if (!(await this.attempt(storePath, here))) deferred.push(...here);
+    }
+    return deferred;
+  }
+
+  /** Does what was deferred, where the store path takes it now. */
+  async removeDeferred(): Promise<void> {
+    const { deferred } = this.parts.index;
+    for (let storePath = 0; storePath < this.parts.storePaths; storePath++) {
+      for (;;) {
+        const some = deferred.on(storePath, PAGE_ENTRIES);
+        const done = () => {
+          for (const one of some) deferred.remove(one);
+        };
+        if (some.length === 0 || !(await this.attempt(storePath, some, done))) break;
+      }
+    }
+  }
+
+  private async attempt(
+    storePath: number,
+    some: readonly DeferredDeletion[],
+    alongside: () => void = () => {},
+  ): Promise<boolean> {
+    const { copies, warn } = this.parts;
+    if (copies.isAway(storePath)) return false;
+    try {
+      await copies.take({ copies: [], removed: some.map((one) => this.toRemoved(one)), alongside });
+      return true;
+    } catch (error) {
+      warn('what peers have deleted could not be deleted here yet; it is tried again', error);
+      return false;
+    }
+  }
+
+  private toRemoved({ id, foreign }: DeferredDeletion): RemovedFile {
+    const { name, storePath, directory, size } = fileId.decode(id);
+    const key = fileId.keyOf(name);
+    // A file with a record is one of ours, whatever the other node thought of it.
+    const isForeign = foreign && !this.parts.index.find(key);
+    return { key, storePath, directory, name, size: size ?? 0, foreign: isForeign, accepted: false };
+  }
+}
