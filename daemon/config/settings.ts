@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import {
@@ -153,6 +154,15 @@ export function environmentName(key: string): string {
   return `FIDFS_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
+/** What is said of a setting that there is none of: which one may be meant, or which ones there are. */
+function noSuchSetting(name: string, names: readonly string[]): string {
+  const key = name.replace(/^FIDFS_/, '').toLowerCase();
+  const letters = (one: string) => one.replace(/^FIDFS_/, '').toLowerCase();
+  const nearest = names.toSorted((one, other) => distance(letters(one), key) - distance(letters(other), key))[0];
+  const isMeant = nearest !== undefined && distance(letters(nearest), key) <= Math.ceil(key.length / 3);
+  return `${name}: no such setting; ${isMeant ? `did you mean ${nearest}?` : `there are ${names.join(', ')}`}`;
+}
+
 function readSettingsFile(file: string): Record<string, unknown> {
   let text: string;
   let json: unknown;
@@ -186,15 +196,13 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
     const key = variables.get(name);
     if (key !== undefined && text !== undefined && text !== '') merged[key] = text;
     else if (name.startsWith('FIDFS_') && key === undefined && name !== 'FIDFS_CONFIG') {
-      mistakes.push(`${name}: no such setting; there are ${[...variables.keys()].join(', ')}`);
+      mistakes.push(noSuchSetting(name, [...variables.keys()]));
     }
   }
   const parsed = schema.safeParse(merged);
   for (const issue of parsed.error?.issues ?? []) {
     if (issue.code === 'unrecognized_keys') {
-      for (const key of issue.keys) {
-        mistakes.push(`${key}: no such setting; there are ${SETTING_NAMES.join(', ')}`);
-      }
+      mistakes.push(...issue.keys.map((key) => noSuchSetting(key, SETTING_NAMES)));
     } else {
       const key = String(issue.path[0]);
       const name = environment[environmentName(key)] ? environmentName(key) : key;
