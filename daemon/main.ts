@@ -31,8 +31,13 @@ const START_BYTES = 512 * 1024;
 /** What the daemon tells the process that started it. */
 export type DaemonMessage =
   | { type: 'ready'; keyMade: boolean }
-  | { type: 'failed'; message: string }
+  | { type: 'failed'; message: string; portTaken: boolean }
   | { type: 'drained' };
+
+/** The daemon cannot listen on its address. */
+class PortTaken extends Error {
+  override name = 'PortTaken';
+}
 
 function tell(message: DaemonMessage): void {
   process.send?.(message);
@@ -109,7 +114,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
-    throw new Error(
+    throw new PortTaken(
       `cannot listen on ${address}: ${(error as Error).message}; end what listens there, or write another address in "daemonListen" (FIDFS_DAEMON_LISTEN)`,
       { cause: error },
     );
@@ -194,7 +199,7 @@ async function main(): Promise<void> {
     tell({ type: 'ready', keyMade });
   } catch (error) {
     flush();
-    tell({ type: 'failed', message: (error as Error).message });
+    tell({ type: 'failed', message: (error as Error).message, portTaken: error instanceof PortTaken });
     if (!process.connected) process.stderr.write(`${(error as Error).message}\n`);
     process.exitCode = 1;
     process.disconnect?.();

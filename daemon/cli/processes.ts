@@ -18,8 +18,8 @@ export function reachable({ host, port }: Address): Address {
   return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
-/** Rejects when nginx could not listen there, because others do or it is not allowed. */
-export async function assertFree(address: Address): Promise<void> {
+/** Why nginx could not listen there, because others do or it is not allowed, and what to do; undefined when it can. */
+export async function whyNotFree(address: Address): Promise<string | undefined> {
   const server = createServer();
   try {
     const listening = once(server, 'listening');
@@ -27,13 +27,11 @@ export async function assertFree(address: Address): Promise<void> {
     await listening;
   } catch (error) {
     const reason = (error as Error).message;
-    throw new CommandFailed(
-      `nginx cannot listen on ${formatAddress(address)}: ${reason}; end what listens there, or write another address in "listen" (FIDFS_LISTEN)`,
-      { cause: error },
-    );
+    return `nginx cannot listen on ${formatAddress(address)}: ${reason}; end what listens there, or write another address in "listen" (FIDFS_LISTEN)`;
   }
   server.close();
   await once(server, 'close');
+  return undefined;
 }
 
 /** Resolves when somebody accepts connections there, or when the wait is aborted. */
@@ -82,9 +80,8 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
 
 /** Ends an nginx of ours that outlived its starter (kill -9), or workers that outlived both: they hold the port. */
 export async function stopLeftOverNginx(directory: string): Promise<void> {
-  const pidFile = join(directory, 'nginx.pid');
-  const group = Number(readText(pidFile));
-  if (group > 1 && isNginxOf(directory, membersOf(group))) {
+  const group = leftOverNginx(directory);
+  if (group !== undefined) {
     signalGroup(group, 'SIGTERM');
     const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
     while (membersOf(group).length > 0) {
@@ -94,7 +91,17 @@ export async function stopLeftOverNginx(directory: string): Promise<void> {
       await sleep(20);
     }
   }
-  rmSync(pidFile, { force: true });
+  rmSync(pidFileOf(directory), { force: true });
+}
+
+function pidFileOf(directory: string): string {
+  return join(directory, 'nginx.pid');
+}
+
+/** The process group of an nginx of ours that an earlier start left; undefined when there is none. */
+export function leftOverNginx(directory: string): number | undefined {
+  const group = Number(readText(pidFileOf(directory)));
+  return group > 1 && isNginxOf(directory, membersOf(group)) ? group : undefined;
 }
 
 /** Whether a process group is ours: by now its number, which is its leader's, may be that of other programs. */

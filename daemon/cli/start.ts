@@ -14,14 +14,15 @@ import { CommandFailed } from './errors.js';
 import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { asOwner, type Owner, ownerOf } from './owner.js';
 import {
-  assertFree,
   daemonProgram,
   end,
+  leftOverNginx,
   reachable,
   signalGroup,
   spawnNginx,
   stopLeftOverNginx,
   waitUntilListening,
+  whyNotFree,
 } from './processes.js';
 
 /** More than the daemon itself takes for it. */
@@ -29,6 +30,9 @@ const DRAIN_SECONDS = 15;
 const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
 const LONGEST_PAUSE_SECONDS = 10;
+
+/** Settings in the environment that may be printed: no secrets. */
+const SHOWN = /^FIDFS_(?!KEY$|PEER_SECRET$|CONFIG$)/;
 
 /** Runs nginx and the daemon in the foreground until a signal stops them. Returns when both have ended. */
 export async function start(configuration: string | undefined): Promise<void> {
@@ -73,7 +77,8 @@ class Supervisor {
       await stopLeftOverDaemon(this.settings.data);
       const keyMade = await this.startDaemon();
       await stopLeftOverNginx(nginxDirectory(this.settings));
-      await assertFree(this.settings.listen);
+      const taken = await whyNotFree(this.settings.listen);
+      if (taken !== undefined) throw new CommandFailed(taken);
       await this.startNginx();
       if (!this.stopping) this.greet(keyMade);
     } catch (error) {
@@ -99,12 +104,15 @@ class Supervisor {
     const message = await new Promise<Exclude<DaemonMessage, { type: 'drained' }>>((done) => {
       daemon.once('message', (told) => done(told as Exclude<DaemonMessage, { type: 'drained' }>));
       daemon.once('exit', (code, signal) =>
-        done({ type: 'failed', message: `the daemon ended with ${signal ?? code}` }),
+        done({ type: 'failed', message: `the daemon ended with ${signal ?? code}`, portTaken: false }),
       );
     });
     if (message.type === 'failed') {
       this.daemon = undefined;
-      throw new CommandFailed(`the daemon cannot start: ${message.message}`);
+      // A second node on one machine meets both at once.
+      const isOther = message.portTaken && leftOverNginx(nginxDirectory(this.settings)) === undefined;
+      const also = isOther ? await whyNotFree(this.settings.listen) : undefined;
+      throw new CommandFailed([`the daemon cannot start: ${message.message}`, ...(also ? [also] : [])].join('\n'));
     }
     daemon.once('exit', (code, signal) => {
       this.daemon = undefined;
@@ -196,6 +204,7 @@ class Supervisor {
       );
     lines.push(`  try          curl ${header}-F file=@${quoted(readme)} ${quoted(`${origin}/upload`)}`);
     lines.push(`  in a browser ${origin}/console/`);
+    lines.push(`  the command  ${this.commandLine('status')}`);
     if (uploads === 'open')
       lines.push('  warning      anybody who reaches this address can upload ("uploads": "open")');
     if (sync === 'off') lines.push('  warning      a power cut loses uploads that were acknowledged ("sync": "off")');
@@ -210,8 +219,22 @@ class Supervisor {
   private keyForShell(): string {
     if (this.settings.key === undefined) return `$(cat ${quoted(join(this.settings.data, 'key'))})`;
     if (process.env.FIDFS_KEY) return '$FIDFS_KEY';
-    const command = [process.execPath, process.argv[1] ?? 'fidfs', 'key'].map(quoted).join(' ');
-    return `$(${command} --config ${quoted(resolve(this.configuration ?? process.env.FIDFS_CONFIG ?? ''))})`;
+    return `$(${this.commandLine('key')})`;
+  }
+
+  /**
+   * The `fidfs` command with the settings of this node, as it works from any directory. (npx would ask the registry for a
+   * package of that name, which anybody may own.)
+   */
+  private commandLine(command: string): string {
+    const { data, storePaths } = this.settings;
+    const absolute: Record<string, string> = { FIDFS_DATA: data };
+    if (process.env.FIDFS_STORE_PATHS) absolute.FIDFS_STORE_PATHS = storePaths.join(',');
+    const others = Object.entries(process.env).filter(([name, text]) => SHOWN.test(name) && text);
+    const variables = Object.entries({ ...Object.fromEntries(others), ...absolute });
+    const file = this.configuration ?? process.env.FIDFS_CONFIG;
+    const words = [process.execPath, process.argv[1] ?? '', command, ...(file ? ['--config', resolve(file)] : [])];
+    return [...variables.map(([name, text]) => `${name}=${quoted(String(text))}`), ...words.map(quoted)].join(' ');
   }
 }
 

@@ -2,9 +2,12 @@ import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 import { missing, run } from '../helpers/programs.js';
+
+const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 
 t.test(
   'the first start prints where it listens, and a curl line that works when pasted',
@@ -26,6 +29,11 @@ t.test(
       const { stdout, stderr } = await run('sh', ['-c', line], { FIDFS_KEY: env.FIDFS_KEY ?? node.key });
       t.match(stdout, /"files":\[\{"id":"group1\/M00/, line, { stderr });
       lines.push(line);
+      const command = / the command +(.*)/.exec(node.log)?.[1] ?? '';
+      // Seen to fail without FIDFS_DATA, FIDFS_LISTEN or --config in it.
+      const status = await run('sh', ['-c', `cd / && ${command}`], { FIDFS_KEY: env.FIDFS_KEY ?? node.key });
+      t.match(status, { status: 0, stdout: /All is well/, stderr: '' }, command);
+      t.notMatch(command, node.key, 'no secrets in it');
       await node.stop();
     }
     t.match(lines[0], /\$\(cat '.*a b\/key'\)/);
@@ -33,6 +41,13 @@ t.test(
     t.notMatch(lines[3], 'Authorization');
   },
 );
+
+// Outside of the checkout it asks the registry for a package of that name, which anybody may own. Seen to fail with the page's hint.
+t.test('nobody is told to run npx fidfs', async (t) => {
+  const places = ['console/src', 'daemon', 'nginx', 'njs', 'bin', 'docs', 'README.md'];
+  const { stdout } = await run('grep', ['-rn', 'npx fidfs', ...places.map((place) => join(PROJECT, place))]);
+  t.equal(stdout, '');
+});
 
 t.test('a second start needs nothing from the first, shows no key and serves what was stored', async (t) => {
   const node = await TestNode.start(t, { env: { FIDFS_KEY: '', FIDFS_UPLOADS: 'open' } });
@@ -56,13 +71,26 @@ t.test('an address that is taken stops the start with a line that says which, an
     ['FIDFS_DAEMON_LISTEN', '"daemonListen" \\(FIDFS_DAEMON_LISTEN\\)'],
   ] as const) {
     const node = await TestNode.create(t, { env: { [variable]: address } });
-    // Seen to fail without assertFree: whoever has the address was taken for our nginx.
+    // Seen to fail without whyNotFree: whoever has the address was taken for our nginx.
     const { status, stdout, stderr } = await node.command('start');
     t.equal(status, 1);
     t.equal(stdout, '');
     t.match(stderr, new RegExp(`^fidfs: .*cannot listen on ${address}: .*in use.*${setting}\n$`));
     t.notOk(existsSync(join(node.data, 'nginx/nginx.pid')), 'no nginx');
   }
+});
+
+// Seen to fail without `portTaken`: the second one is found at the next try.
+t.test('where both addresses are taken, both are named at once', async (t) => {
+  const first = await TestNode.start(t);
+  const env = { FIDFS_LISTEN: `127.0.0.1:${first.port}`, FIDFS_DAEMON_LISTEN: `127.0.0.1:${first.daemonPort}` };
+  const second = await TestNode.create(t, { env });
+  const { status, stderr } = await second.command('start');
+  t.equal(status, 1);
+  t.match(stderr.trimEnd().split('\n'), [
+    new RegExp(`^fidfs: .*cannot listen on ${env.FIDFS_DAEMON_LISTEN}: .*\\(FIDFS_DAEMON_LISTEN\\)$`),
+    new RegExp(`^nginx cannot listen on ${env.FIDFS_LISTEN}: .*\\(FIDFS_LISTEN\\)$`),
+  ]);
 });
 
 t.test('a second node on the same data directory is refused, and the first goes on', async (t) => {

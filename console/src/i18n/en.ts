@@ -8,7 +8,7 @@ export const en = {
     set: 'Key is set',
     missing: 'Enter key',
     title: 'The upload key',
-    why: 'The server asks who may store, delete and see the state of the cluster. On the server, “npx fidfs key” in the directory of fidfs prints the key.',
+    why: 'The server asks who may store, delete and see the state of the cluster. On the server, in the directory of fidfs, “node bin/fidfs.mjs key” prints the key.',
     refused: 'The server did not take that key. Check it and enter it again; nothing in your list is lost.',
     field: 'Key',
     kept: 'It stays in this tab, until you close it or press Forget.',

@@ -10,7 +10,7 @@ export const zh: Texts = {
     set: '密钥已设置',
     missing: '输入密钥',
     title: '上传密钥',
-    why: '存储、删除文件和查看集群状态都需要密钥。在服务器上 fidfs 所在的目录中运行 “npx fidfs key” 可以查看。',
+    why: '存储、删除文件和查看集群状态都需要密钥。在服务器上的 fidfs 目录中运行 “node bin/fidfs.mjs key” 可以查看。',
     refused: '服务器不接受这个密钥。请检查后重新输入，列表中的内容不会丢失。',
     field: '密钥',
     kept: '它只保存在此标签页中，直到关闭标签页或点击“忘记密钥”。',
