@@ -1,10 +1,20 @@
 // Three nodes of one group on this machine, to try: npm run cluster [-- --port 8080 --directory var/cluster]
 // Set-up from nothing. Node 1 listens on the port, node 2 a hundred further on, node 3 another hundred; each one's
-// daemon on the port after that. Settings that the nodes share may stand in the environment (FIDFS_COPIES=3).
+// daemon on the port after that. Further nodes whose settings lie there (4.json) are started, too. Settings that the nodes share may stand in the environment (FIDFS_COPIES=3).
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -31,13 +41,13 @@ function readOrMakeSecret(file) {
   return readFileSync(file, 'utf8').trim();
 }
 
-/** Writes the settings files that are not there; returns what there is to know of each node. */
+/** Writes the settings files of the three that are not there; returns what there is to know of each node that has one. */
 function configure({ port, directory }) {
   mkdirSync(directory, { recursive: true });
   const key = readOrMakeSecret(join(directory, 'key'));
   const peerSecret = readOrMakeSecret(join(directory, 'peerSecret'));
   const addressOf = (id) => `127.0.0.1:${port + (id - 1) * 100}`;
-  return NODES.map((id) => {
+  for (const id of NODES) {
     const daemonListen = `127.0.0.1:${port + (id - 1) * 100 + 1}`;
     const peers = NODES.filter((other) => other !== id).map((other) => ({
       id: other,
@@ -53,8 +63,13 @@ function configure({ port, directory }) {
       writeFileSync(`${file}.new`, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600 });
       renameSync(`${file}.new`, file);
     }
-    const { listen = addressOf(id) } = JSON.parse(readFileSync(file, 'utf8'));
-    return { id, url: `http://${listen}`, settings: file, log: `${data}.log` };
+  }
+  const added = readdirSync(directory).flatMap((name) => /^(\d+)\.json$/.exec(name)?.[1] ?? []);
+  const ids = added.map(Number).sort((one, other) => one - other);
+  return ids.map((id) => {
+    const settings = join(directory, `${id}.json`);
+    const { listen = '127.0.0.1:8080' } = JSON.parse(readFileSync(settings, 'utf8'));
+    return { id, url: `http://${listen}`, settings, log: join(directory, `${id}.log`) };
   });
 }
 
@@ -97,11 +112,12 @@ function shown(path) {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-function greet([one, two, three], directory) {
+function greet(nodes, directory) {
+  const [one, two, three] = nodes;
   const fidfs = `node ${shown(join(root, 'bin/fidfs.mjs'))}`;
   const header = `-H "Authorization: Bearer $(cat ${shown(join(directory, 'key'))})" -H 'Accept: text/plain'`;
   const readme = shown(join(root, 'README.md'));
-  process.stdout.write(`Three nodes are ready: ${one.url}, ${two.url}, ${three.url}
+  process.stdout.write(`${nodes.length} nodes are ready: ${nodes.map(({ url }) => url).join(', ')}
 They are one group: what one of them takes, all of them hold. To try, in another terminal, here:
 
   upload to node 1    id=$(curl -sS ${header} -F file=@${readme} ${one.url}/upload); echo "$id"
@@ -112,7 +128,7 @@ They are one group: what one of them takes, all of them hold. To try, in another
   stop node 1         kill ${one.process.pid}
   start it again      ${fidfs} start --config ${shown(one.settings)}
 
-The upload key is in ${shown(join(directory, 'key'))}; what the nodes say is in ${shown(directory)}/1.log to 3.log. Ctrl-C stops them all.
+The upload key is in ${shown(join(directory, 'key'))}; what the nodes say is in ${shown(directory)}/1.log and so on. Ctrl-C stops them all.
 `);
 }
 

@@ -81,7 +81,9 @@ class Trial {
 /** A first port from which on all that three nodes listen on are free, or were a moment ago. */
 async function firstPort(from = 20_000): Promise<number> {
   const port = await freePort(from, from + 5000);
-  const others = [1, 100, 101, 200, 201].map((more) => freePort(port + more, port + more).catch(() => undefined));
+  const others = [1, 100, 101, 200, 201, 300, 301].map((more) =>
+    freePort(port + more, port + more).catch(() => undefined),
+  );
   return (await Promise.all(others)).includes(undefined) ? firstPort(port + 1) : port;
 }
 
@@ -128,9 +130,22 @@ test('npm run cluster starts three nodes, and what it prints to try works as pri
   t.strictSame(pids.filter(isAlive), [], 'no process is left');
 
   const file = join(cluster.directory, '1.json');
-  const changed = JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), maxLag: '11s' });
-  writeFileSync(file, changed);
+  // A fourth node, by docs/cluster.md.
+  const fourth = { id: 4, group: 'group1', url: `http://127.0.0.1:${cluster.port + 300}` };
+  const settings = [1, 2, 3].map((id) => JSON.parse(readFileSync(join(cluster.directory, `${id}.json`), 'utf8')));
+  const [first] = settings;
+  const others = [{ id: 1, group: 'group1', url: `http://127.0.0.1:${cluster.port}` }, ...first.peers];
+  for (const one of settings) one.peers.push(fourth);
+  settings.push({
+    ...{ ...first, serverId: 4, peers: others, data: join(cluster.directory, '4') },
+    ...{ listen: `127.0.0.1:${cluster.port + 300}`, daemonListen: `127.0.0.1:${cluster.port + 301}` },
+  });
+  for (const one of settings) writeFileSync(join(cluster.directory, `${one.serverId}.json`), JSON.stringify(one));
+  const changed = readFileSync(file, 'utf8');
   await cluster.start();
+  // Seen to fail with the three alone.
+  t.match(cluster.output, `4 nodes are ready: http://127.0.0.1:${cluster.port}, `);
+  t.match(await cluster.paste('how they all are'), /^4 +group1 +up/m);
   // Seen to fail with the settings files written at each start.
   t.equal(readFileSync(file, 'utf8'), changed, 'settings that are there are not written again');
   t.equal((await cluster.paste('read from node 3', `id=${id}; `)).trimEnd(), readme.trimEnd(), 'after a second start');
