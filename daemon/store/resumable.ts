@@ -84,6 +84,9 @@ export class ResumableUploads {
   /** The room of those of which there was news, and when that was (monotonic); the oldest news first. */
   private readonly rooms = new Map<string, { room: Reservation; heard: number }>();
 
+  /** The files that uploads have become whose record of it failed: the next try records them, and makes no second ones. */
+  private readonly unrecorded = new Map<string, string>();
+
   /**
    * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID; rejects with NotKept
    * where other nodes did not take it
@@ -203,7 +206,10 @@ export class ResumableUploads {
     const path = pathOf(upload, storePath);
     storePath.calls.utimesSync(path, FILE_TIME, FILE_TIME);
     const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
-    const finished = await this.save({ ...upload, file: await this.keepSound(received, upload), touched: Date.now() });
+    const file = this.unrecorded.get(id) ?? (await this.keepSound(received, upload));
+    this.unrecorded.set(id, file);
+    const finished = await this.save({ ...upload, file, touched: Date.now() });
+    this.unrecorded.delete(id);
     this.digests.delete(id);
     this.giveRoomBack(id);
     try {
@@ -233,6 +239,7 @@ export class ResumableUploads {
     if (uploads.length === 0) return;
     await this.store.writer.commit({ alongside: () => uploads.forEach(({ id }) => void this.records.remove(id)) });
     for (const upload of uploads) {
+      this.unrecorded.delete(upload.id);
       this.digests.delete(upload.id);
       this.giveRoomBack(upload.id);
       const storePath = this.store.paths[upload.storePath];
