@@ -255,10 +255,13 @@ ${temporary}
     ${errorPages(404, 500)}
     include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
     location = / {
+      ${READ_ONLY}
       if ($fidfs_to_page) { return 302 console/; }
       return 404;
     }
     location / {
+      ${errorPages(405)}
+      if ($request_method ~ "^(?:POST|PUT)$") { return 405; }
       return 404;
     }
   }

@@ -10,7 +10,7 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
   [400, 'bad-request', 'The request is malformed.'],
   [403, 'forbidden', 'This address is for loopback and the networks in metricsFrom.'],
   [404, 'not-found', 'No such file here: never stored, deleted, or not a well-formed ID.'],
-  [405, 'method-not-allowed', 'This address takes GET and HEAD.'],
+  [405, 'method-not-allowed', 'This address takes GET and HEAD; files go to /upload, by POST or PUT.'],
   [412, 'precondition-failed', 'The file is not the one that the condition names.'],
   [413, 'too-large', 'This address takes no such body; files go to /upload.'],
   [416, 'range-not-satisfiable', 'The range lies beyond the end of the file.'],
@@ -22,6 +22,7 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
 const EXTRAS: Record<number, string> = {
   // nginx keeps the headers of the file that the range was asked of.
   416: 'js_import fidfs from njs/downloads.js;\n  js_header_filter fidfs.forgetCaching;\n  ',
+  405: 'add_header Allow "GET, HEAD" always;\n  ',
   503: `add_header Retry-After ${RETRY_AFTER} always;\n  `,
 };
 

@@ -107,6 +107,18 @@ t.test('odd methods, versions and request lines are refused with a problem docum
   const found: string[] = [];
   for (const line of lines) found.push(outcome(await raw(t, node, line + rest)));
   t.strictSame(found, new Array(lines.length).fill('405 method-not-allowed'));
+  // Where people send files first.
+  for (const line of [
+    'POST / HTTP/1.1',
+    'PUT /photo.jpg HTTP/1.1',
+    'POST /files HTTP/1.1',
+    `POST /info/${id} HTTP/1.1`,
+  ]) {
+    const answer = await raw(t, node, line + rest);
+    t.equal(outcome(answer), '405 method-not-allowed', line);
+    t.match(String(answer.body), 'files go to /upload, by POST or PUT', line);
+    t.match(answer.headers.allow, 'GET, HEAD', line);
+  }
   found.length = 0;
   for (const line of refused) found.push(outcome(await raw(t, node, line + rest)));
   t.strictSame(found, [...new Array(refused.length - 1).fill('400 bad-request'), '414 uri-too-long']);
