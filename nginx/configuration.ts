@@ -256,11 +256,12 @@ ${temporary}
     include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
     location = / {
       ${READ_ONLY}
+      ${errorPages(404)}
       if ($fidfs_to_page) { return 302 console/; }
       return 404;
     }
     location / {
-      ${errorPages(405)}
+      ${errorPages(404, 405, 500)}
       if ($request_method ~ "^(?:POST|PUT)$") { return 405; }
       return 404;
     }

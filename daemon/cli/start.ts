@@ -31,8 +31,8 @@ const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
 const LONGEST_PAUSE_SECONDS = 10;
 
-/** Settings in the environment that may be printed: no secrets. */
-const SHOWN = /^FIDFS_(?!KEY$|PEER_SECRET$|CONFIG$)/;
+/** Settings in the environment that the command needs, and that are no secrets. */
+const SHOWN = /^FIDFS_(?:LISTEN|DAEMON_LISTEN|GROUP|SERVER_ID)$/;
 
 /** Runs nginx and the daemon in the foreground until a signal stops them. Returns when both have ended. */
 export async function start(configuration: string | undefined): Promise<void> {

@@ -216,7 +216,7 @@ t.test('GET / shows people the page, and nobody else', async (t) => {
   t.equal(await asked('GET //', browser), '302 console/');
   t.equal(await asked('GET /', '*/*'), '404');
   t.equal(await asked('GET /'), '404');
-  t.equal(await asked('POST /', browser), '404');
+  t.equal(await asked('POST /', browser), '405');
   t.equal(await asked('GET /x', browser), '404');
 });
 

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
@@ -15,7 +15,7 @@ t.test(
   async (t) => {
     const directory = t.testdir({ 'a b': {} });
     const cases: Record<string, string>[] = [
-      { FIDFS_KEY: '', FIDFS_DATA: join(directory, 'a b') },
+      { FIDFS_KEY: '', FIDFS_DATA: relative(process.cwd(), join(directory, 'a b')) },
       {},
       { FIDFS_KEY: '', FIDFS_CONFIG: join(t.testdir({ "it's.json": '{"key":"key-of-the-file-1"}' }), "it's.json") },
       { FIDFS_KEY: '', FIDFS_UPLOADS: 'open' },
