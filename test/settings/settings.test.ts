@@ -195,13 +195,14 @@ t.test('wrong settings stop the start and every command with status 2, each name
   }
 });
 
-// Seen to fail without the comparison in small letters (storepaths), and without a bound (colour is taken for copies).
+// Seen to fail without the comparison in small letters (SERVERID), and without a bound (colour is taken for copies).
 t.test('a setting that there is none of is answered with the one that may be meant', (t) => {
   const file = (key: string) => join(t.testdir({ 'settings.json': JSON.stringify({ [key]: 'x' }) }), 'settings.json');
   const cases: [action: () => unknown, words: string][] = [
     [() => loadSettings(undefined, { FIDFS_LISTN: 'x' }), 'FIDFS_LISTN: no such setting; did you mean FIDFS_LISTEN?'],
     [() => loadSettings(undefined, { FIDFS_STORAGE_PATHS: 'x' }), 'did you mean FIDFS_STORE_PATHS?'],
     [() => loadSettings(file('storepath'), {}), 'storepath: no such setting; did you mean storePaths?'],
+    [() => loadSettings(file('SERVERID'), {}), 'SERVERID: no such setting; did you mean serverId?'],
     [() => loadSettings(file('max_file_size'), {}), 'did you mean maxFileSize?'],
     [() => loadSettings(file('colour'), {}), 'colour: no such setting; there are data, '],
     [() => loadSettings(undefined, { FIDFS_: 'x' }), 'FIDFS_: no such setting; there are FIDFS_DATA, '],
