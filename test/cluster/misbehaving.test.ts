@@ -87,7 +87,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   const last = await a.upload(Buffer.from('the last'));
   await holds(b, [last.id]);
   await b.until(async () => (await statusOf(b)).setAside === 1, 'done with trying', 200);
-  t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}.*set aside/);
+  t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}set-aside: .*could not be fetched/);
   await b.until(() => alerts.some(({ alarm, state }) => alarm === 'set-aside' && state === 'active'), 'heard');
   t.match((await b.get('/metrics')).body.toString(), /fidfs_set_aside_files 1\n/);
   // Its source mends it; the next comparison brings it.
