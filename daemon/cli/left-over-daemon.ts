@@ -15,11 +15,11 @@ export async function stopLeftOverDaemon(data: string): Promise<void> {
   const orphan = lock && readdirSync('/proc').find((pid) => isOrphanedDaemon(pid) && hasOpen(pid, lock));
   if (orphan === undefined) return;
   process.stderr.write(`fidfs: a daemon outlived its start; process ${orphan} is ended first\n`);
-  const patience = Date.now() + LEFT_OVER_SECONDS * 1000;
+  const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
   signalProcess(Number(orphan), 'SIGTERM');
   while (isOrphanedDaemon(orphan)) {
-    if (Date.now() > patience) signalProcess(Number(orphan), 'SIGKILL');
-    if (Date.now() > patience + LEFT_OVER_SECONDS * 1000) {
+    if (performance.now() > patience) signalProcess(Number(orphan), 'SIGKILL');
+    if (performance.now() > patience + LEFT_OVER_SECONDS * 1000) {
       throw new CommandFailed(`the daemon of an earlier start does not end; end process ${orphan} as who started it`);
     }
     await sleep(20);

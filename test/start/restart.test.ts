@@ -93,7 +93,7 @@ t.test('a daemon ends with its supervisor even when nobody reads its log any mor
   await node.start();
 });
 
-// Seen to fail ("another fidfs is at work") without stopLeftOverDaemon, and (it never ended) without its SIGKILL.
+// Seen to fail ("another fidfs is at work") without stopLeftOverDaemon, and (it does not end) without its SIGKILL.
 t.test('a start right after the supervisor was killed succeeds, whatever the orphaned daemon was doing', async (t) => {
   const node = await TestNode.start(t);
   // An upload without an end: the daemon waits for it.
@@ -123,4 +123,11 @@ t.test('a start right after the supervisor was killed succeeds, whatever the orp
   const second = await node.command('start');
   t.match(second, { status: 1, stderr: /another fidfs is at work on/ }, 'one whose supervisor runs is left alone');
   t.equal((await node.get('/readyz')).status, 200);
+
+  // One that hangs does not even end by a signal.
+  const hanging = node.daemonPid();
+  process.kill(hanging, 'SIGSTOP');
+  process.kill(node.pid, 'SIGKILL');
+  await node.start();
+  t.equal(commandLine(hanging), '', 'nor of the second');
 });
