@@ -234,12 +234,13 @@ t.test('the log', async (t) => {
   });
 
   await t.test('has nothing of a transaction that failed, and gives its numbers out again', async (t) => {
-    const alongside = [
-      () => {
-        throw new Error('as a full disk does');
+    const failing = {
+      ...checkpoint,
+      toJSON: () => {
+        throw new Error('at the very end, as on a full disk');
       },
-    ];
-    t.throws(() => index.record({ added: [later], removed: [], checkpoint, alongside }), /as a full disk/);
+    };
+    t.throws(() => index.record({ added: [later], removed: [], checkpoint: failing }), /at the very end/);
     t.match(index.totals, { files: 2, bytes: 20 });
     index.record({ added: [later], removed: [], checkpoint });
     index.publish();
