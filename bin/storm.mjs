@@ -20,6 +20,7 @@ for (const name of [
   'cluster/storm',
   'cluster/partition',
   'cluster/fuzz',
+  'cluster/failing-disks',
 ]) {
   const test = join(root, 'dist/test', `${name}.test.js`);
   const { status } = spawnSync(process.execPath, ['--enable-source-maps', test], { cwd: root, env, stdio: 'inherit' });

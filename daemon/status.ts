@@ -51,7 +51,7 @@ export function describeNode(node: Node): Hello {
     serverId: settings.serverId,
     group: settings.group,
     storePaths: store.paths.length,
-    well: store.paths.filter(({ trouble }) => trouble === undefined).map(({ number }) => number),
+    ...store.usable,
     trouble: uploadTrouble(node) ?? null,
     incarnation: index.operations.epoch,
     end: index.operations.published,

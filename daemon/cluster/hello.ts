@@ -17,8 +17,10 @@ const helloSchema = z.object({
   group: z.string().max(16),
   /** How many store paths it has. */
   storePaths: count,
-  /** The numbers of those that take files. */
+  /** The numbers of those that take files, or at least deletions, */
   well: z.array(count).max(256),
+  /** and of those that have no room for more files; a node of an earlier version does not say. */
+  full: z.array(count).max(256).default([]),
   /** Why it takes no uploads, for people; null when it does. */
   trouble: z.string().max(2000).nullable(),
   /** The epoch of its operation log (nodes of earlier versions call it so), and its newest number. */

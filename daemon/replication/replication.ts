@@ -161,9 +161,10 @@ export class Replication {
   /** Whether the live followers, with this node, can hold as many copies as are promised on a store path. */
   private canCopy(storePath: number): boolean {
     const { settings, cluster } = this.parts;
-    const followers = this.acknowledgements.live.filter(
-      (id) => cluster.member(id)?.hello?.well.includes(storePath) !== false,
-    );
+    const followers = this.acknowledgements.live.filter((id) => {
+      const { hello } = cluster.member(id) ?? {};
+      return !hello || (hello.well.includes(storePath) && !hello.full.includes(storePath));
+    });
     return 1 + followers.length >= settings.copies;
   }
 

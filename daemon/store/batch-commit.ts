@@ -16,6 +16,8 @@ export interface BatchParts {
   checkpoints: Checkpoints;
   /** What is given up for the records of deletions when their disk is full. */
   ballast: Ballast;
+  /** The disk of the records has no room for more of them. */
+  onRecordsFull(): void;
   warn(message: string, error: unknown): void;
   /** Bookkeeping for metrics. */
   totals: { batches: number; changes: number; syncSeconds: number };
@@ -163,7 +165,8 @@ export class BatchCommit {
 
   /** On a full disk only deletions are logged, by means of the ballast. Returns those to be tried again; the others fail. */
   private onFullDisk(changes: readonly PendingChange[], error: unknown): readonly PendingChange[] {
-    const { records, ballast } = this.parts;
+    const { records, ballast, onRecordsFull } = this.parts;
+    onRecordsFull();
     const deletions = changes.filter(({ added, removed }) => removed.length > 0 && added.length === 0);
     const again = deletions.length > 0 && ballast.give() ? deletions : [];
     for (const change of changes) {

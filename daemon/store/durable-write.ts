@@ -1,3 +1,4 @@
+import { statfsSync } from 'node:fs';
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises';
 import { Ballast } from './ballast.js';
 import { BatchCommit, type BatchParts } from './batch-commit.js';
@@ -11,6 +12,8 @@ import type { StorePath } from './store-path.js';
 
 /** How long a batch waits for others that are just arriving. */
 const GATHER_MILLISECONDS = 8;
+/** Bytes that must be free beside the records before a disk that was full counts as one with room again. */
+const RECORDS_ROOM = 2 ** 20;
 /** A batch of so many changes is that of a crowd, which sends as many again. */
 const CROWD = 8;
 
@@ -33,6 +36,7 @@ export class DurableWriter {
   private readonly parts: BatchParts;
   /** Changes of the batch before. */
   private lastSize = 0;
+  private full = false;
   /** Whether other nodes make a batch of each batch, too: then fewer are worth a wait. */
   isCopied = false;
   /** Bookkeeping for metrics. */
@@ -52,13 +56,29 @@ export class DurableWriter {
     const batchSync = new BatchSync(paths, records, recordsFileSystem, mode);
     const checkpoints = new Checkpoints(paths, records, frontier);
     const ballast = Ballast.ofRecords(records.directory);
-    this.parts = { paths, records, recordsFileSystem, batchSync, checkpoints, ballast, warn, totals };
-    this.keepBallast();
+    const onRecordsFull = () => {
+      this.full = true;
+    };
+    this.parts = { paths, records, recordsFileSystem, batchSync, checkpoints, ballast, onRecordsFull, warn, totals };
+    this.lookAtRoom();
   }
 
-  /** Makes the ballast of the records whole again when there is room for it. To be called now and then. */
-  keepBallast(): void {
-    this.parts.ballast.fill();
+  /** Looks at the room beside the records, and makes their ballast whole again when there is enough. Called every second. */
+  lookAtRoom(): void {
+    const { records, ballast } = this.parts;
+    ballast.fill();
+    if (!this.full) return;
+    try {
+      const { bavail, bsize } = statfsSync(records.directory);
+      this.full = bavail * bsize < RECORDS_ROOM;
+    } catch {
+      // The disk is in worse trouble than being full, which what is tried on it says.
+    }
+  }
+
+  /** Whether the disk of the records has no room, so that nothing but deletions can be made durable. */
+  get isFull(): boolean {
+    return this.full;
   }
 
   /** Why nothing at all can be made durable; undefined when it can. */

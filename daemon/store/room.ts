@@ -15,7 +15,7 @@ export function roomiest(paths: readonly StorePath[], size: number, mayTake: May
   refresh(paths);
   const freed = look(paths, size, mayTake);
   if (freed) return freed;
-  const notHere = ({ number }: StorePath) => (mayTake(number) ? 'full' : 'too few peers have it');
+  const notHere = ({ number }: StorePath) => (mayTake(number) ? 'full' : 'too few other nodes can take copies there');
   const troubles = paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
   if (paths.every((path) => path.trouble !== undefined || !mayTake(path.number))) {
     throw new StoreError('unavailable', `no store path takes files: ${troubles}`);

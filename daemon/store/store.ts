@@ -60,7 +60,7 @@ export class Store {
     this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn, calls);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
-      this.writer.keepBallast();
+      this.writer.lookAtRoom();
       this.writer.removeLeftovers();
     }, 1000).unref();
   }
@@ -70,9 +70,18 @@ export class Store {
     this.mayTake = mayTake;
   }
 
+  /** The numbers of the store paths on which files, copies and deletions can be made durable; of those, which are full. */
+  get usable(): { well: number[]; full: number[] } {
+    const { trouble, isFull } = this.writer;
+    const well = trouble === undefined ? this.paths.filter((path) => path.trouble === undefined) : [];
+    const full = well.filter((path) => isFull || path.isFull);
+    return { well: well.map(({ number }) => number), full: full.map(({ number }) => number) };
+  }
+
   /** Why no upload can be taken now, for people; undefined when they can. */
   get trouble(): string | undefined {
     if (this.writer.trouble) return this.writer.trouble;
+    if (this.writer.isFull) return `the disk of the data directory is full: ${this.records.directory}`;
     try {
       this.choosePath(0);
       return undefined;

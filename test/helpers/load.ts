@@ -46,6 +46,8 @@ export class Load {
   private stopping = false;
   /** How often each status came; 0 when the connection broke. */
   readonly statuses = new Map<number, number>();
+  /** Deletions that were answered with 202: they are done where no node is lost. */
+  readonly spreading = new Set<string>();
   /** Why connections broke, for the one who looks at a failed test. */
   readonly breaks: string[] = [];
 
@@ -71,6 +73,11 @@ export class Load {
 
   count(status: number): number {
     return this.statuses.get(status) ?? 0;
+  }
+
+  /** How many requests were refused for what a node, or the group, cannot do now. */
+  get refused(): number {
+    return this.count(503) + this.count(507);
   }
 
   /** What has been promised up to now. */
@@ -117,6 +124,7 @@ export class Load {
       this.doubtful.delete(id);
       this.deleted.add(id);
     }
+    if (status === 202) this.spreading.add(id);
     return status;
   }
 

@@ -93,7 +93,7 @@ export class TestNode {
   }
 
   get data(): string {
-    return join(this.directory, 'data');
+    return this.extra.FIDFS_DATA ?? join(this.directory, 'data');
   }
 
   get storePath(): string {
