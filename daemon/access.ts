@@ -1,7 +1,14 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from './config/settings.js';
-import { dataDirectory, markerFile, quarantineDirectory, temporaryDirectory, tombstonesFile } from './store/layout.js';
+import {
+  batchesFile,
+  dataDirectory,
+  markerFile,
+  quarantineDirectory,
+  temporaryDirectory,
+  tombstonesFile,
+} from './store/layout.js';
 
 /*
  * Who else on this machine may read what a node keeps: nobody. Where the owner of the data directory has opened it to his
@@ -50,7 +57,8 @@ export function restrictAccess(
   for (const name of ['key', 'lock', 'log', 'index.db', 'index.db-wal', 'index.db-shm']) restrict(join(data, name));
   for (const root of storePaths) {
     restrict(dataDirectory(root), group);
-    const own = [temporaryDirectory(root), quarantineDirectory(root), tombstonesFile(root), markerFile(root)];
-    for (const path of own) restrict(path);
+    for (const path of [temporaryDirectory, quarantineDirectory, tombstonesFile, batchesFile, markerFile]) {
+      restrict(path(root));
+    }
   }
 }
