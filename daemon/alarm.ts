@@ -62,6 +62,11 @@ export class Alarms {
     this.post(alarm, 'over');
   }
 
+  /** What the alarms of a kind are about. */
+  subjects(kind: AlarmKind): string[] {
+    return [...this.active.values()].filter((alarm) => alarm.kind === kind).map(({ subject }) => subject);
+  }
+
   /** What is in danger now, for people. */
   get texts(): string[] {
     return [...this.active.values()].map(({ kind, subject, detail }) => `${kind}: ${subject}: ${detail}`);

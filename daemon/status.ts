@@ -1,3 +1,4 @@
+import fileId from '../file-id/file-id.js';
 import type { Alarms } from './alarm.js';
 import type { Cluster } from './cluster/cluster.js';
 import { type Hello, PROTOCOL } from './cluster/hello.js';
@@ -100,8 +101,9 @@ export function describeAll(node: Node) {
       backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id) : 0,
       hello: hello ?? null,
     })),
-    aside: unlessDamaged(index, () => index.missing.setAside(), []).map(({ name, tries, reason }) => ({
-      ...{ name, tries, reason },
+    aside: unlessDamaged(index, () => index.missing.setAside(), []).map((file) => ({
+      id: fileId.join(settings.group, file.storePath, file.directory, file.name),
+      ...{ name: file.name, tries: file.tries, reason: file.reason },
     })),
   };
 }

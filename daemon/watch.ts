@@ -1,3 +1,5 @@
+import fileId from '../file-id/file-id.js';
+import type { Index } from './index/index.js';
 import type { Node } from './status.js';
 
 const LOOK_MILLISECONDS = 1000;
@@ -20,6 +22,7 @@ export function watchPromises({
       if (wrong === undefined) alarms.clear('disk', root);
       else alarms.raise('disk', root, `the store path takes no files: ${wrong}`);
     }
+    for (const name of alarms.subjects('set-aside')) if (!isLacking(index, name)) alarms.clear('set-aside', name);
     const few = replication.trouble;
     if (few === undefined) fewSince = undefined;
     else fewSince ??= performance.now();
@@ -30,4 +33,12 @@ export function watchPromises({
     }
   }, LOOK_MILLISECONDS).unref();
   return () => clearInterval(timer);
+}
+
+function isLacking(index: Index, name: string): boolean {
+  try {
+    return index.isLacking(fileId.keyOf(name));
+  } catch {
+    return true; // whoever needs the index says what is wrong with it
+  }
 }

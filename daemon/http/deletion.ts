@@ -44,7 +44,8 @@ export async function deleteHere(
 ): Promise<FastifyReply> {
   const { store, replication } = node;
   if (store.holds(id)) assertConditions(conditions, id, store);
-  const removed = await store.remove(id);
+  // A file that can be had from nobody any more is deleted as others are.
+  const removed = await store.remove(id, store.isLacking(id));
   if (removed) return confirm(text, reply, await replication.spread(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
   return deleteElsewhere(id, text, reply, node, conditions);

@@ -209,6 +209,10 @@ export class Index implements Records {
     return this.selectTombstone.get(key) !== undefined;
   }
 
+  isLacking(key: Buffer): boolean {
+    return this.missing.find(key) !== undefined;
+  }
+
   isResumable(id: string): boolean {
     return this.resumable.find(id)?.file === null;
   }
@@ -308,6 +312,7 @@ export class Index implements Records {
     }
     for (const file of removed) {
       if (!file.foreign) this.insertTombstone.run(file.key);
+      this.missing.remove(file.key);
       if (file.accepted) file.operation = this.operations.append(file.key, { removed: file });
     }
     for (const note of alongside) note();

@@ -78,13 +78,15 @@ export class Replication {
     this.fetcher = new Fetcher({
       ...{ settings, cluster, index, paths, copies, limit, warn },
       onFetched: ({ peer, name }) => {
-        alarms.clear('set-aside', name);
         alarms.clear('damage', name);
         this.followers.find(({ id }) => id === peer)?.tell();
       },
       onFailed: ({ name, tries }, reason) =>
         info({ name, tries: tries + 1, reason }, 'a file could not be fetched yet'),
-      onSetAside: ({ name }, reason) => alarms.raise('set-aside', name, `a file could not be fetched: ${reason}`),
+      onSetAside: ({ storePath, directory, name }, reason) => {
+        const id = fileId.join(group, storePath, directory, name);
+        alarms.raise('set-aside', name, `${id} could not be fetched: ${reason}`);
+      },
     });
     this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
     if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));

@@ -150,7 +150,7 @@ export class Store {
   /**
    * Deletes a file durably. Undefined when this node has no such file, or has it no more, and no peer is said to have it.
    * Rejects with a StoreError when that could not be made durable.
-   * @param held whether a peer has a record of the file; then it is deleted here even where it never came to be
+   * @param held whether a peer has a record of the file, or this node lacks it; then it is deleted here even where it never came to be
    */
   remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
     const place = `${id.storePath}/${id.directory}/${id.name}`;
@@ -170,6 +170,11 @@ export class Store {
       return 'record';
     const path = this.paths[id.storePath];
     return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
+  }
+
+  /** Whether the file should be here, and is to be fetched from whoever has it. */
+  isLacking(id: FileId): boolean {
+    return this.records.isLacking(fileId.keyOf(id.name));
   }
 
   /** Whether the file was deleted: it will never be here again. */

@@ -1,4 +1,4 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
@@ -59,6 +59,7 @@ t.test('a peer that', async (t) => {
   }
 });
 
+// Seen to fail without isLacking in deleteHere (503), and in watchPromises.
 t.test('a file that cannot be had is set aside after some tries, said aloud, and never stops the others', async (t) => {
   const random = seeded(t);
   const alerts: { alarm?: string; state?: string; subject?: string }[] = [];
@@ -75,21 +76,32 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   await startAll(nodes);
   links(1, 0).set('cut');
   const poisoned = await a.upload(random.bytes(300_000));
+  const lost = await a.upload(random.bytes(300_000));
   const good = await a.upload(random.bytes(1000));
   // Rotten at its source before anybody had it.
   const bytes = readFileSync(a.pathOf(poisoned.id));
   bytes[7] = (bytes[7] as number) ^ 1;
   writeFileSync(a.pathOf(poisoned.id), bytes);
+  truncateSync(a.pathOf(lost.id));
   links(1, 0).set('up');
   await holds(b, [good.id]);
-  await b.until(async () => (await statusOf(b)).missing === 1, 'lacking one');
+  await b.until(async () => (await statusOf(b)).missing === 2, 'lacking two');
   t.notOk(b.hasFile(poisoned.id));
   const last = await a.upload(Buffer.from('the last'));
   await holds(b, [last.id]);
-  await b.until(async () => (await statusOf(b)).setAside === 1, 'done with trying', 200);
+  await b.until(async () => (await statusOf(b)).setAside === 2, 'done with trying', 200);
   t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}set-aside: .*could not be fetched/);
   await b.until(() => alerts.some(({ alarm, state }) => alarm === 'set-aside' && state === 'active'), 'heard');
-  t.match((await b.get('/metrics')).body.toString(), /fidfs_set_aside_files 1\n/);
+  t.match((await b.get('/metrics')).body.toString(), /fidfs_set_aside_files 2\n/);
+  // Its source is gone, maybe for good.
+  await a.stop();
+  t.equal((await b.delete(lost.id)).status, 204, 'what nobody has can be deleted');
+  t.equal((await statusOf(b)).setAside, 1);
+  const isOver = ({ alarm, state, subject }: (typeof alerts)[number]) =>
+    alarm === 'set-aside' && state === 'over' && lost.id.endsWith(subject as string);
+  await b.until(() => alerts.some(isOver), 'rid of the alarm');
+  await a.start();
+  await a.until(async () => (await a.get(lost.id)).status === 404, 'told');
   // Its source mends it; the next comparison brings it.
   bytes[7] = (bytes[7] as number) ^ 1;
   writeFileSync(a.pathOf(poisoned.id), bytes);
