@@ -222,7 +222,7 @@ export const replicationMutations = [
     file: comparison,
     from: 'found.deletions = await this.takeTombstones(member, tombstones, signal);',
     to: 'void tombstones;',
-    tests: ['cluster/repair', 'cluster/deletions'],
+    tests: rollback,
   },
   {
     name: 'a comparison takes what is lacking',

@@ -137,10 +137,7 @@ export class Comparison {
     if (deferred.length > 0) await copies.take({ copies: [], alongside: defer });
     for (let done = 0; done < removed.length; done += PAGE_ENTRIES) {
       const some = removed.slice(done, done + PAGE_ENTRIES);
-      const forget = () => {
-        for (const { key } of some) index.missing.remove(key);
-      };
-      await copies.take({ copies: [], removed: some, alongside: forget });
+      await copies.take({ copies: [], removed: some });
     }
     return removed.length;
   }
