@@ -43,9 +43,10 @@ export async function deleteHere(
   conditions: Conditions,
 ): Promise<FastifyReply> {
   const { store, replication } = node;
-  if (store.holds(id)) assertConditions(conditions, id, store);
+  const isLacking = store.isLacking(id);
+  if (isLacking || store.holds(id)) assertConditions(conditions, id, store);
   // A file that can be had from nobody any more is deleted as others are.
-  const removed = await store.remove(id, store.isLacking(id));
+  const removed = await store.remove(id, isLacking);
   if (removed) return confirm(text, reply, await replication.spread(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
   return deleteElsewhere(id, text, reply, node, conditions);
@@ -101,7 +102,7 @@ async function deleteElsewhere(
 ): Promise<FastifyReply> {
   const { cluster, store, replication, settings } = node;
   const answers = await askGroup(text, node);
-  if (answers.some(({ holds }) => holds === 'record')) {
+  if (answers.some(({ holds, lacks }) => holds === 'record' || lacks)) {
     assertConditions(conditions, id, store);
     const removed = await store.remove(id, true);
     if (removed) return confirm(text, reply, await replication.spread(removed), node);
@@ -120,6 +121,8 @@ interface Told {
   member: Member;
   /** As `Store.holds`. */
   holds: unknown;
+  /** Whether it should be there, and is to be fetched; a node of an earlier version does not say. */
+  lacks: boolean;
   /** Whether its deletion is durable there. */
   deleted: boolean;
 }
@@ -129,8 +132,8 @@ async function askGroup(text: string, { cluster }: Node): Promise<Told[]> {
   const answers = cluster.group.map(async (member) => {
     try {
       const options = { query: { id: text }, timeout: ASK_MILLISECONDS };
-      const { holds, deleted } = (await member.client.askJson('/holds', options)) as Record<string, unknown>;
-      return [{ member, holds, deleted: deleted === true }];
+      const { holds, lacks, deleted } = (await member.client.askJson('/holds', options)) as Record<string, unknown>;
+      return [{ member, holds, lacks: lacks === true, deleted: deleted === true }];
     } catch (error) {
       if (error instanceof PeerError) return [];
       throw error;
