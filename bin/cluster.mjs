@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -77,6 +78,7 @@ function configure({ port, directory }) {
 function start(node) {
   const shared = Object.entries(process.env).filter(([name]) => !OWN.test(name));
   const log = openSync(node.log, 'a', 0o600);
+  node.logStart = fstatSync(log).size;
   node.process = spawn(process.execPath, [join(root, 'bin/fidfs.mjs'), 'start', '--config', node.settings], {
     env: Object.fromEntries(shared),
     stdio: ['ignore', log, log],
@@ -88,6 +90,8 @@ function start(node) {
 
 /** Resolves when a node takes uploads; rejects when it ends before. */
 async function ready(node) {
+  // Another program may listen there, and be ready.
+  const hasBegun = () => readFileSync(node.log).subarray(node.logStart).includes('is ready on');
   let status;
   const ended = node.ended.then(() => {
     const [words] = readFileSync(node.log, 'utf8').trimEnd().split('\n').slice(-1);
@@ -95,15 +99,20 @@ async function ready(node) {
   });
   ended.catch(() => {}); // it may also end later
   while (status !== 200) {
-    status = await Promise.race([
-      ended,
-      fetch(`${node.url}/readyz`).then(
-        (answer) => answer.status,
-        () => undefined,
-      ),
-    ]);
+    status = hasBegun() ? await answerOf(node, ended) : undefined;
     if (status !== 200) await Promise.race([ended, sleep(500)]);
   }
+}
+
+/** The status of a node's readiness; undefined when it cannot be asked. Rejects when it has ended. */
+function answerOf({ url }, ended) {
+  return Promise.race([
+    ended,
+    fetch(`${url}/readyz`).then(
+      (answer) => answer.status,
+      () => undefined,
+    ),
+  ]);
 }
 
 /** A path as one types it here, quoted for a shell where it must be. */
@@ -121,8 +130,8 @@ function greet(nodes, directory) {
 They are one group: what one of them takes, all of them hold. To try, in another terminal, here:
 
   upload to node 1    id=$(curl -sS ${header} -F file=@${readme} ${one.url}/upload); echo "$id"
-  read from node 2    curl -sS "${two.url}/$id" | head -n 3
-  read from node 3    curl -sS "${three.url}/$id" | head -n 3
+  read from node 2    curl -sS "${two.url}/$id" | sed -n 1,3p
+  read from node 3    curl -sS "${three.url}/$id" | sed -n 1,3p
   how they all are    ${fidfs} status --config ${shown(one.settings)}
   in a browser        ${two.url}/console/
   stop node 1         kill ${one.process.pid}

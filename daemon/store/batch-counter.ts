@@ -20,7 +20,9 @@ export class BatchCounter {
     const descriptor = calls.openSync(file, constants.O_RDWR | constants.O_CREAT, 0o644);
     const bytes = Buffer.alloc(LENGTH);
     const isWhole = readSync(descriptor, bytes, 0, LENGTH, 0) === LENGTH;
-    return new BatchCounter(descriptor, isWhole ? Number(bytes.readBigUInt64BE()) : 0, calls);
+    const count = Number(bytes.readBigUInt64BE());
+    // What is torn, or was never a count, differs from what the index says.
+    return new BatchCounter(descriptor, isWhole && Number.isSafeInteger(count) ? count : 0, calls);
   }
 
   get count(): number {

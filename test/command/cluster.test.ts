@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -161,9 +161,11 @@ test('npm run cluster starts three nodes, and what it prints to try works as pri
   t.strictSame(left.filter(isAlive), [], 'no process is left');
 });
 
+// Seen to fail without the look into the log of the node: what listens there was taken for it.
 test('npm run cluster says which node cannot start, stops the others and fails', async (t) => {
   const cluster = await trial(t);
-  const other = createServer().listen(cluster.port + 100, '127.0.0.1');
+  // Another program, which is well.
+  const other = createServer((_, response) => response.end('ready')).listen(cluster.port + 100, '127.0.0.1');
   await once(other, 'listening');
   t.teardown(() => other.close());
   await cluster.start();
