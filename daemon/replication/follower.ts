@@ -66,6 +66,8 @@ export class Follower {
   caughtUp = false;
   /** Whether everything has been compared with the peer since the start; the log tells nothing of what others deleted. */
   hasCompared = false;
+  /** Whether a comparison is to be made as soon as the peer is there. */
+  isDue = false;
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Why it does not follow now, for people. */

@@ -266,7 +266,9 @@ export class Replication {
     this.parts.alarms.clear('rolled-back', `node ${this.parts.settings.serverId}`);
   }
 
+  /** A comparison that a peer is not there for is due until it is. */
   private compareAllNow(): void {
+    for (const follower of this.followers) follower.isDue = true;
     this.urgent.abort();
     this.urgent = new AbortController();
   }
@@ -279,10 +281,12 @@ export class Replication {
       const { urgent } = this;
       if (follower.member.isUp && (await this.compare(follower.member)) && this.urgent === urgent) {
         follower.hasCompared = true;
+        follower.isDue = false;
         this.endRecovery();
       }
       // Not all nodes of a group at the same time.
-      const pause = follower.hasCompared ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
+      const isDone = follower.hasCompared && !follower.isDue;
+      const pause = isDone ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
       await sleep(pause, undefined, { signal: urgent.signal }).catch(() => {});
     }
   }
