@@ -86,12 +86,14 @@ t.test('a node that is told to stop answers what is under way, with its copies, 
   };
   // Those that are whole wait for copies now; there is no event that says so.
   await a.until(() => !a.hasFile(known), 'waiting for the others to delete');
-  await sleep(300);
+  await sleep(1000);
 
   process.kill(a.pid, 'SIGTERM');
-  const refused = () => a.post('new').then(({ status }) => status === 503);
-  await a.until(refused, 'refusing uploads');
+  // Not asked by an upload: one that comes before the signal is heard waits for copies.
+  const stopping = () => a.get('/readyz').then(({ body }) => body.includes('This node is stopping'));
+  await a.until(stopping, 'refusing uploads');
   const answer = await a.post('new');
+  t.equal(answer.status, 503, String(answer.body));
   t.ok(Number(answer.headers['retry-after']) > 0, 'says when to try again');
   t.equal((await a.get('/readyz')).status, 503);
   t.equal((await a.get('/healthz')).status, 200, 'it listens, and serves files');
