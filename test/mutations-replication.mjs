@@ -302,6 +302,13 @@ export const replicationMutations = [
     tests: ['cluster/deletions', 'cluster/partition'],
   },
   {
+    name: 'a comparison for which a peer is away is made when it is back',
+    file: replication,
+    from: 'const isDone = follower.hasCompared && !follower.isDue;',
+    to: 'const isDone = follower.hasCompared;',
+    tests: deletions,
+  },
+  {
     name: 'the scrub compares bytes',
     file: scrub,
     from: 'return differenceFrom(record, await reader.read(path));',

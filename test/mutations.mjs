@@ -16,6 +16,13 @@ export const mutations = [
   ...indexMutations,
   ...replicationMutations,
   {
+    name: 'a deletion known by its key alone deletes what has come meanwhile',
+    file: commit,
+    from: '    this.locate();\n',
+    to: '',
+    tests: [takeover],
+  },
+  {
     name: 'the unlinks that a failed sync left are recorded',
     file: commit,
     from: 'checkpoints.leave(place);\n    this.unlinked = [];',

@@ -116,15 +116,15 @@ export class Comparison {
 
   private async takeKeys(keys: Buffer): Promise<number> {
     const { group, index, copies, paths } = this.parts;
-    const path = paths.find((one) => one.isOpen);
+    const anyPath = paths.find(({ number }) => !copies.isAway(number))?.number ?? 0;
     const removed: RemovedFile[] = [];
     const deferred: DeferredDeletion[] = [];
     for (let offset = 0; offset + KEY_LENGTH <= keys.length; offset += KEY_LENGTH) {
       const key = Buffer.from(keys.subarray(offset, offset + KEY_LENGTH));
-      if (index.isDeleted(key) || !path) continue;
-      // Where no file is known, only the key counts.
+      if (index.isDeleted(key)) continue;
+      // Where no file is known, only the key counts: wherever one lies by then, the batch finds it.
       const name = `${key.toString('base64url')}0000000`;
-      const place = index.find(key) ?? { storePath: path.number, directory: 0, name };
+      const place = index.find(key) ?? { storePath: anyPath, directory: 0, name };
       const size = fileId.decodeName(name).size ?? 0;
       if (copies.isAway(place.storePath)) {
         const id = fileId.join(group, place.storePath, place.directory, place.name);

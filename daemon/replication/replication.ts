@@ -231,6 +231,7 @@ export class Replication {
     this.downTimer ??= setTimeout(() => {
       this.downTimer = undefined;
       this.lastDown = performance.now();
+      this.parts.info({}, 'a peer has gone: everything is compared with the others');
       this.compareAllNow();
     }, wait).unref();
   }

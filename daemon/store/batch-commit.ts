@@ -1,10 +1,10 @@
 import type { Ballast } from './ballast.js';
 import type { BatchSync, SyncFailures } from './batch-sync.js';
-import type { PendingChange } from './change.js';
+import { type PendingChange, toPlace } from './change.js';
 import type { Checkpoints, Frontier } from './checkpoints.js';
 import { isFull, StoreError, storeError } from './errors.js';
 import type { FileSystem } from './file-system.js';
-import type { FilePlace, Records } from './records.js';
+import type { FilePlace, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** What all batches of a writer work with. */
@@ -26,7 +26,7 @@ export interface BatchParts {
 /**
  * The life of one batch, phase by phase:
  *
- *   write    the files that come, under names nobody knows yet; foreign files are unlinked
+ *   write    the files that come, under names nobody knows yet; foreign files are unlinked, others to be deleted are found
  *   log      tombstones, and one transaction: records, operation log, checkpoint
  *   sync     one sync of all that was touched
  *   name     copies get their public names, deleted files are unlinked
@@ -77,6 +77,7 @@ export class BatchCommit {
       for (const change of this.changes) this.fail(change, storeError('look up in', records.directory, error));
     }
     this.attemptEach((change) => this.unlinkForeign(change));
+    this.locate();
   }
 
   /** Does something for each change; those for which it throws fail with what it threw. */
@@ -104,6 +105,24 @@ export class BatchCommit {
         throw storeError('remove', file.name, error);
       }
     }
+  }
+
+  /**
+   * What a comparison finds deleted is known by its key alone. Its file may have come since, or come with this batch, which
+   * is known only now: that one is unlinked.
+   */
+  private locate(): void {
+    const isTold = ({ accepted, foreign }: RemovedFile) => !accepted && !foreign;
+    if (!this.changes.some(({ removed }) => removed.some(isTold))) return;
+    const coming = new Map<string, FilePlace>();
+    for (const { added } of this.changes) for (const file of added) coming.set(file.key.toString('hex'), file);
+    const placeOf = ({ key }: RemovedFile) => coming.get(key.toString('hex')) ?? this.parts.records.find(key);
+    this.attemptEach((change) => {
+      change.removed = change.removed.map((file) => {
+        const place = isTold(file) ? placeOf(file) : undefined;
+        return place ? { ...file, ...toPlace(place) } : file;
+      });
+    });
   }
 
   private log(): void {
