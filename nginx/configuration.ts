@@ -5,7 +5,7 @@ import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
-import { downloads } from './downloads.js';
+import { downloads, notHere } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
@@ -25,7 +25,7 @@ const JS_DIRECTORY = fileURLToPath(new URL('../njs', import.meta.url));
 
 function storePathMap(settings: Settings): string {
   return settings.storePaths
-    .map((root, number) => `  ${(number + 0x100).toString(16).toUpperCase().slice(1)} ${quoted(`${root}/data`)};`)
+    .map((root, number) => `  ${(number + 0x100).toString(16).toUpperCase().slice(1)} ${quoted(root)};`)
     .join('\n');
 }
 
@@ -39,7 +39,7 @@ js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
 js_set $fidfs_token_seen fidfs.tokenSeen;
 
-# The digits after M, to where that store path keeps its files.
+# The digits after M, to that store path.
 map $fidfs_m $fidfs_store {
 ${storePathMap(settings)}
 }
@@ -163,6 +163,7 @@ location @fidfs_upload_stream {
 ${downloads(settings, directory, 'plain')}
 ${downloads(settings, directory, 'more')}
 ${downloads(settings, directory, 'dated')}
+${notHere()}
 # DELETE goes to the daemon, which refuses all others, before their bodies have come.
 location @fidfs_other_method {
   proxy_request_buffering off;

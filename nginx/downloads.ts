@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { extensionsByType } from '../daemon/http/extension.js';
+import { RETRY_AFTER } from '../daemon/http/problems.js';
+import { MARKER_NAME } from '../daemon/store/layout.js';
 import fileId from '../file-id/file-id.js';
 import { compression, servedType } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
-import { errorPages } from './problem-pages.js';
+import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
 
 /** What the locations depend on besides the settings. */
@@ -14,6 +16,8 @@ interface Place {
   /** What njs/tokens.ts must know, as a value of nginx's. */
   tokenCheck: string;
 }
+
+const UNREADABLE = 'The disk of this node that may have this file cannot be read now; try again in a few seconds.';
 
 /** The file that says that a token was seen, and that the log says so. */
 export const TOKEN_FILE = 'token-seen';
@@ -68,7 +72,8 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
     .join('|');
   // With one store path there is nothing to look up.
   const [only = '', ...others] = settings.storePaths;
-  const file = others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/$fidfs_file');
+  const file =
+    others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const headers = `add_header Last-Modified $fidfs_last_modified;
   add_header Cache-Control "public, max-age=31536000, immutable";
@@ -87,9 +92,11 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   if_modified_since ${dates};
   ${headers}
   ${compression(settings)}
-  ${asks ? 'error_page 404 = @fidfs_elsewhere; ' : ''}${errorPages(400, ...(asks ? [] : [404]), 412, 413, 416, 500)}
+  # 403 is a file that nginx is not allowed to open.
+  error_page 403 404 ${asks ? '= @fidfs_elsewhere' : '@fidfs_not_here'};
+  ${errorPages(400, 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
-  error_page 301 403 =404 @fidfs_404;
+  error_page 301 =404 @fidfs_404;
   # Without it what an error_page sends on would have no error pages any more.
   recursive_error_pages on;
   error_page 405 = @fidfs_other_method;
@@ -108,6 +115,31 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}
   # Not a well-formed ID.
   return 404;
+}`;
+}
+
+/**
+ * Where a miss ends that no other node has answered: 404 says that there is no such file, and so is the answer only where
+ * the store path can be looked at. nginx sees that by itself, whatever the daemon does; hits do not come here.
+ */
+export function notHere(): string {
+  return `location @fidfs_not_here {
+  recursive_error_pages on;
+  open_file_cache off;
+  ${errorPages(404)} error_page 503 @fidfs_unreadable;
+  # Of another group, or on a store path that is not among those of this node.
+  if ($fidfs_store = "") { return 404; }
+  # As after an unmount.
+  if (!-f $fidfs_store/${MARKER_NAME}) { return 503; }
+  # The dot is found only by those who may look into the directory.
+  if (!-d $fidfs_store/data/.) { return 503; }
+  # It is here, and nginx may not open it; or it came just now.
+  if (-f $fidfs_store/data/$fidfs_file) { return 503; }
+  return 404;
+}
+location @fidfs_unreadable {
+  add_header Retry-After ${RETRY_AFTER} always;
+  ${problemAnswer(503, 'unavailable', UNREADABLE)}
 }`;
 }
 

@@ -128,7 +128,7 @@ function firstStep(r: NginxHTTPRequest): string {
     const known = [settings.id].concat(Object.keys(settings.peers));
     const receiver = marks.receiverOf(mark, settings.readKey, file.id, known);
     // Passed on already: what is on this disk is all that the sender wants to know.
-    if (receiver === settings.id) return '@fidfs_404';
+    if (receiver === settings.id) return '@fidfs_not_here';
     if (receiver !== undefined) {
       // Not passed on a second time either: two such mistakes would make a circle.
       r.error(`fidfs: ${r.remoteAddress} sent here what is for node ${receiver}: the url in one of its peers is wrong`);
@@ -136,7 +136,7 @@ function firstStep(r: NginxHTTPRequest): string {
     }
   }
   const candidates = candidatesOf(r, settings, file);
-  if (candidates.all.length === 0) return '@fidfs_404';
+  if (candidates.all.length === 0) return '@fidfs_not_here';
   if (candidates.up.length === 0) return '@fidfs_unreached';
   return passTo(r, candidates, candidates.up[0] as string, '@fidfs_peer');
 }
@@ -167,7 +167,7 @@ function askOthers(r: NginxHTTPRequest): void {
     // The last number: there are several when a kept connection turned out to be closed.
     const firstHasNot = /\b404$/.test(r.variables.upstream_status || '');
     const nobodyHas = firstHasNot && unasked === 0 && answers.every((answer) => answer.status === 404);
-    r.internalRedirect(nobodyHas ? '@fidfs_404' : '@fidfs_unreached');
+    r.internalRedirect(nobodyHas ? '@fidfs_not_here' : '@fidfs_unreached');
   });
 }
 

@@ -15,6 +15,8 @@ import type { FilePlace } from './records.js';
  *   fidfs-store-path    which store path of which node this is
  */
 
+export const MARKER_NAME = 'fidfs-store-path';
+
 /** What a store path is called in IDs and by people: M00 to MFF. */
 export function storePathLabel(number: number): string {
   return `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`;
@@ -77,7 +79,7 @@ export function batchesFile(root: string): string {
 }
 
 export function markerFile(root: string): string {
-  return join(root, 'fidfs-store-path');
+  return join(root, MARKER_NAME);
 }
 
 /**

@@ -229,9 +229,10 @@ export class Store {
     const path = this.paths[id.storePath];
     const here = this.holds(id);
     const key = fileId.keyOf(id.name);
-    if (!path || (here === undefined && (!held || this.records.isDeleted(key)))) return undefined;
-    // On a disk that is not there now the file would stay, and come back with it.
+    if (!path || (here === undefined && this.records.isDeleted(key))) return undefined;
+    // On a disk that is not there now the file would stay, and come back with it; and what has no record may be there.
     path.assertThere();
+    if (here === undefined && !held) return undefined;
     const { storePath, directory, name } = id;
     // What was deleted, but could not be removed yet, has no record either.
     const foreign = here !== 'record' && !held && !this.records.isDeleted(key);
