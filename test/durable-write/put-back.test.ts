@@ -68,3 +68,38 @@ t.test('a store path put back by itself, and an index, agree again before anythi
   await node.stop();
   t.equal(said(), 2, 'the next start finds nothing');
 });
+
+// Seen to fail (not noticed) where `reconcile` does not count on from beyond both histories.
+t.test(
+  'a store path put back, written to as often as before, and put forth again is found out both times',
+  async (t) => {
+    const node = await TestNode.start(t);
+    const said = () => node.log.split('put back to an older copy').length - 1;
+    const uploadSome = async () => {
+      const ids: string[] = [];
+      for (let number = 0; number < 4; number++) ids.push((await node.upload(Buffer.from(`${Math.random()}`))).id);
+      return ids;
+    };
+    await uploadSome();
+    const older = await Snapshot.take(t, node);
+    const first = await uploadSome();
+    const newer = await Snapshot.take(t, node);
+    await node.stop();
+
+    older.putBack('the store path');
+    await node.start();
+    t.strictSame(new Set(await statusesOf(node, first)), new Set([404]), 'what it lacks is not served');
+    const second = await uploadSome();
+    await node.stop();
+
+    newer.putBack('the store path');
+    await node.start();
+    await node.until(() => said() === 2, 'heard to say so twice');
+    t.strictSame(new Set(await statusesOf(node, first)), new Set([200]), 'what came back is served');
+    t.match(
+      (await node.command('status')).stdout,
+      `${second.length} files are still to be fetched`,
+      'and what is gone is said',
+    );
+  },
+);
