@@ -91,7 +91,8 @@ function start(node) {
 /** Resolves when a node takes uploads; rejects when it ends before. */
 async function ready(node) {
   // Another program may listen there, and be ready.
-  const hasBegun = () => readFileSync(node.log).subarray(node.logStart).includes('is ready on');
+  const hasBegun = () =>
+    / (?:is ready|has started) on /.test(readFileSync(node.log).subarray(node.logStart).toString());
   let status;
   const ended = node.ended.then(() => {
     const [words] = readFileSync(node.log, 'utf8').trimEnd().split('\n').slice(-1);

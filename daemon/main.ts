@@ -12,7 +12,7 @@ import { lockDataDirectory } from './index/lock.js';
 import { createLog } from './log.js';
 import { Replication } from './replication/replication.js';
 import { Requests } from './requests.js';
-import type { Node } from './status.js';
+import { type Node, notReady } from './status.js';
 import { Ballast } from './store/ballast.js';
 import { canSyncFileSystems } from './store/calls.js';
 import { StoreError, WrongStorePath } from './store/errors.js';
@@ -30,7 +30,12 @@ const START_BYTES = 512 * 1024;
 
 /** What the daemon tells the process that started it. */
 export type DaemonMessage =
-  | { type: 'ready'; keyMade: boolean }
+  | {
+      type: 'ready';
+      keyMade: boolean;
+      /** Why it takes no uploads yet, or has not what its peers have, for people; undefined when it is well. */
+      notReady: string | undefined;
+    }
   | { type: 'failed'; message: string; portTaken: boolean }
   | { type: 'drained' };
 
@@ -56,12 +61,16 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
   }
   return settings.storePaths.map((root, number) => {
     const path = new StorePath(number, root, settings.reserve);
-    const identity = index.storePaths.identityOf(number);
+    const known = index.storePaths.find(number);
     try {
-      index.storePaths.remember(number, path.open(identity), root);
+      index.storePaths.remember(number, path.open(known?.identity, known?.root), root);
     } catch (error) {
-      if (identity === undefined || error instanceof WrongStorePath) throw error;
-      log.error({ err: error, storePath: root }, 'a store path is out of use until a restart finds it well');
+      if (known === undefined || error instanceof WrongStorePath) throw error;
+      const lastStorePath = known.root === root ? {} : { lastStorePath: known.root };
+      log.error(
+        { err: error, storePath: root, ...lastStorePath },
+        'a store path is out of use until a restart finds it well',
+      );
     }
     return path;
   });
@@ -85,6 +94,8 @@ interface RunningDaemon {
   drain(): Promise<void>;
   stop(): Promise<void>;
   keyMade: boolean;
+  /** Why the node is not ready now, for people; undefined when it is. */
+  notReady: string | undefined;
 }
 
 /** Runs the daemon until a signal, or the end of the process that started it, stops it. */
@@ -133,7 +144,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
     await index.close();
     unlock();
   };
-  return { drain: () => server.drain(), stop, keyMade: made };
+  return { drain: () => server.drain(), stop, keyMade: made, notReady: notReady(node) };
 }
 
 /** The rooms that have to do with other nodes. */
@@ -173,7 +184,8 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', fail);
   try {
     const configuration = process.argv[2];
-    const { drain, stop, keyMade } = await run(loadSettings(configuration === '' ? undefined : configuration), log);
+    const settings = loadSettings(configuration === '' ? undefined : configuration);
+    const { drain, stop, keyMade, notReady } = await run(settings, log);
     let stopping = false;
     const stopOnce = () => {
       if (stopping) return;
@@ -196,7 +208,7 @@ async function main(): Promise<void> {
     process.on('message', (message) => {
       if (message === 'drain') void drain().then(() => tell({ type: 'drained' }));
     });
-    tell({ type: 'ready', keyMade });
+    tell({ type: 'ready', keyMade, notReady });
   } catch (error) {
     flush();
     tell({ type: 'failed', message: (error as Error).message, portTaken: error instanceof PortTaken });

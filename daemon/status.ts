@@ -31,6 +31,11 @@ export function uploadTrouble({
   return index.damage ?? cluster.trouble ?? replication.trouble ?? store.trouble;
 }
 
+/** Why this node is not ready, for people: it takes no uploads, or has not what its peers have. Undefined when it is. */
+export function notReady(node: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
+  return uploadTrouble(node) ?? node.replication.lag;
+}
+
 /** What the index says, for people; something else where it is damaged, which is said besides. */
 function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
   try {
@@ -74,13 +79,13 @@ export function describeNode(node: Node): Hello {
 /** Everything, for `fidfs status`. */
 export function describeAll(node: Node) {
   const { settings, store, index, cluster, replication } = node;
-  const { acknowledgements, comparison, lag, scrub } = replication;
+  const { acknowledgements, comparison, scrub } = replication;
   return {
     ...describeNode(node),
     sync: settings.sync,
     copies: settings.copies,
     /** Why it is not ready, for people. */
-    notReady: uploadTrouble(node) ?? lag ?? null,
+    notReady: notReady(node) ?? null,
     /** Uploads and deletions that fewer nodes have than are promised. */
     underCopied: acknowledgements.underCopied(settings.copies),
     /** How far the comparison with a peer is that is under way. */

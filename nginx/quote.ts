@@ -1,3 +1,5 @@
+import { characterIn } from '../daemon/words.js';
+
 /*
  * The one way in which a value from outside, such as a path of the settings, gets into nginx's configuration.
  */
@@ -8,9 +10,14 @@ const REFUSED = /[\u0000-\u001f\u007f$]/;
 /** The same in words, for messages. */
 export const QUOTABLE_WORDS = 'without control characters and $';
 
+/** The first character that nginx takes no value with, for messages; undefined when there is none. */
+export function refusedCharacter(text: string): string | undefined {
+  return characterIn(text, REFUSED);
+}
+
 /** Whether `quoted` takes a text. */
 export function isQuotable(text: string): boolean {
-  return !REFUSED.test(text);
+  return refusedCharacter(text) === undefined;
 }
 
 /**
@@ -18,8 +25,11 @@ export function isQuotable(text: string): boolean {
  * written so. `variables` is appended as it is: nginx's own variables, such as `/$fidfs_file`.
  */
 export function quoted(text: string, variables = ''): string {
-  if (!isQuotable(text)) {
-    throw new Error(`nginx cannot be told of ${JSON.stringify(text)}; use a name ${QUOTABLE_WORDS}`);
+  const refused = refusedCharacter(text);
+  if (refused !== undefined) {
+    throw new Error(
+      `nginx cannot be told of ${JSON.stringify(text)}, which holds ${refused}; use a name ${QUOTABLE_WORDS}`,
+    );
   }
   return `"${text.replace(/["\\]/g, '\\$&')}${variables}"`;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
@@ -34,6 +34,12 @@ const challengeSchema = z.object({
     ]),
   ),
 });
+
+const problemSchema = z.object({ type: z.string(), title: z.string(), detail: z.string() });
+
+/** What to do without the right key. */
+const GIVE_KEY =
+  'set FIDFS_KEY, or name the data directory of the node (FIDFS_DATA) or its settings file (--config); "fidfs key" with these prints its key';
 
 /** One file of an upload's answer. */
 export interface UploadedFile {
@@ -173,12 +179,32 @@ export class Client {
     url: string,
     options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
   ): Promise<Dispatcher.ResponseData> {
+    // Without the path: it is the ID, and who reads this has named that.
+    const { origin } = new URL(url);
     const answer = await request(url, { ...options, dispatcher: agent }).catch((error: unknown) => {
-      throw new CommandFailed(`${url}: ${(error as Error).message}; does the node run there?`, { cause: error });
+      throw new CommandFailed(`${origin}: ${(error as Error).message}; does the node run there?`, { cause: error });
     });
     if (answer.statusCode < 300) return answer;
-    const text = await answer.body.text();
-    throw new CommandFailed(`${url}: ${answer.statusCode} ${problemText(text)}`);
+    throw new CommandFailed(`${origin}: ${answer.statusCode} ${this.words(await answer.body.text())}`);
+  }
+
+  /** What an answer says, in the terms of the command: those of HTTP are of no use to who calls it. */
+  private words(text: string): string {
+    const problem = parseProblem(text);
+    if (!problem) return text.slice(0, 200); // an answer that is not from fidfs
+    const { type, title, detail } = problem;
+    if (type.endsWith(':no-key') || type.endsWith(':wrong-key')) return `${title}: ${this.keyTrouble()}; ${GIVE_KEY}`;
+    return detail.startsWith(title) ? detail : `${title}: ${detail}`;
+  }
+
+  private keyTrouble(): string {
+    const { key, data } = this.settings;
+    const file = join(data, 'key');
+    if (process.env.FIDFS_KEY) return 'FIDFS_KEY is not the key of this node';
+    if (key !== undefined) return 'the key in the settings file is not that of this node';
+    return readKey(this.settings) === undefined
+      ? `FIDFS_KEY is not set, and there is no ${file}`
+      : `the key in ${file} is not that of this node`;
   }
 }
 
@@ -199,11 +225,11 @@ async function* contentOf(handle: FileHandle, progress: (bytes: number) => void)
   }
 }
 
-function problemText(text: string): string {
+/** The problem document that an answer is; undefined when it is none. */
+function parseProblem(text: string): z.output<typeof problemSchema> | undefined {
   try {
-    const problem: { title?: unknown; detail?: unknown } = JSON.parse(text);
-    return `${problem.title}: ${problem.detail}`;
+    return problemSchema.parse(JSON.parse(text));
   } catch {
-    return text.slice(0, 200); // an answer that is not from fidfs
+    return undefined;
   }
 }

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import fileId from '../../file-id/file-id.js';
 import { includeLines, writeIncludes } from '../../nginx/write.js';
@@ -5,6 +6,7 @@ import { makeDataDirectory } from '../access.js';
 import { readKey } from '../config/key.js';
 import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
+import { counted } from '../words.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
@@ -21,8 +23,16 @@ const program = new Command('fidfs')
   .description('A distributed file store made of nginx and Node.')
   .version(version)
   .exitOverride()
-  .configureHelp({ showGlobalOptions: true });
+  .configureHelp({ showGlobalOptions: true })
+  .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
+  .showHelpAfterError('"fidfs --help" lists the commands');
 addExamples(program, ['fidfs start', 'fidfs upload photo.jpg', 'fidfs upload --help']);
+
+/** What commander says of a wrong use, as other errors are said. */
+function inOurWords(text: string): string {
+  const [fault = '', guess = ''] = text.replace(/^error: /, '').split(/\n\(Did you mean (.*)\?\)/);
+  return `fidfs: ${fault.trim()}${guess && `; did you mean ${guess}?`}\n`;
+}
 
 function addExamples(to: Command, examples: string[]): Command {
   return to.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
@@ -34,7 +44,8 @@ function command(usage: string, description: string, examples: string[]): Comman
     .command(usage)
     .description(description)
     .option('-c, --config <file>', 'settings file (default: FIDFS_CONFIG)')
-    .option('--json', 'print one JSON document');
+    .option('--json', 'print one JSON document')
+    .showHelpAfterError(`"fidfs ${usage.split(' ', 1)[0]} --help" says how it is used`);
   return addExamples(made, examples);
 }
 
@@ -110,21 +121,28 @@ command('verify', 'Read every file and compare it with its ID and the index.', [
     }
     for (const { id, problem } of report.wrong) process.stdout.write(`${id}: ${problem}\n`);
     process.stdout.write(
-      `${report.files} files (${report.foreign} foreign), ${formatBytes(report.bytes)} read; ` +
+      `${counted(report.files, 'file')} (${report.foreign} foreign), ${formatBytes(report.bytes)} read; ` +
         `${report.unchecked} whose name does not tell; ${report.wrong.length} wrong\n`,
     );
   },
 );
 
-command('scrub', 'Let the running node read and check all its files now, and mend what is bad.', [
+/** What becomes of files that a scrub found to be bad. */
+function whatBecomes(bad: number, isAlone: boolean): string {
+  if (bad === 0) return '';
+  if (!isAlone) return ', now to be fetched from peers';
+  return `, and no other node to fetch ${bad === 1 ? 'it' : 'them'} from ("fidfs status" says more)`;
+}
+
+command('scrub', 'Let the running node read and check all its files now; in a group, mend what is bad.', [
   'fidfs scrub',
 ]).action(async (options: Options) => {
-  const report = await scrub(new Client(loadSettings(options.config), undefined));
+  const { report, isAlone } = await scrub(new Client(loadSettings(options.config), undefined));
   if (report.bad > 0) process.exitCode = 1;
   if (options.json) printJson(report);
   else {
     process.stdout.write(
-      `${report.files} files, ${formatBytes(report.bytes)} read; ${report.bad} bad, now to be fetched from peers; ` +
+      `${counted(report.files, 'file')}, ${formatBytes(report.bytes)} read; ${report.bad} bad${whatBecomes(report.bad, isAlone)}; ` +
         `${report.found} that had no record\n`,
     );
   }
@@ -140,7 +158,8 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
     for (const file of report.quarantined) process.stdout.write(`damaged, now in quarantine: ${file}\n`);
     for (const id of report.duplicates) process.stdout.write(`left out, because its key exists twice: ${id}\n`);
     process.stdout.write(
-      `${report.files} files, ${formatBytes(report.bytes)}, ${report.tombstones} deletions; ${report.foreign} foreign files left alone\n`,
+      `${counted(report.files, 'file')}, ${formatBytes(report.bytes)}, ${counted(report.tombstones, 'deletion')}; ` +
+        `${counted(report.foreign, 'foreign file')} left alone\n`,
     );
   },
 );
@@ -148,8 +167,14 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
 command('key', 'Print the upload key.', [
   'curl -H "Authorization: Bearer $(fidfs key)" -F file=@photo.jpg http://127.0.0.1:8080/upload',
 ]).action((options: Options) => {
-  const key = readKey(loadSettings(options.config));
-  if (key === undefined) throw new CommandFailed('there is no key yet; the first start makes one');
+  const settings = loadSettings(options.config);
+  const key = readKey(settings);
+  if (key === undefined) {
+    const file = join(settings.data, 'key');
+    throw new CommandFailed(
+      `there is no key yet; the first start makes ${file}. FIDFS_DATA names another data directory, --config a settings file`,
+    );
+  }
   if (options.json) printJson({ key });
   else process.stdout.write(`${key}\n`);
 });

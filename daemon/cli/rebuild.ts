@@ -98,7 +98,7 @@ class Rebuilder {
     const directories = this.paths.flatMap((path) =>
       [...directoriesOf(path)].map((directory) => ({ path, directory })),
     );
-    const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    const bar = progressBar('{bar} {percentage}% | files: {files}, {size}', directories.length);
     const ids = groupIds(this.settings);
     for (const { path, directory } of directories) {
       for (const file of filesIn(path, directory, ids)) await this.take(path, file);

@@ -6,18 +6,18 @@ import { formatBytes, progressBar } from './output.js';
 
 const LOOK_MILLISECONDS = 200;
 
-/** Begins a round of the running node's scrub and follows it to its end. */
-export async function scrub(client: Client): Promise<ScrubProgress> {
+/** Begins a round of the running node's scrub and follows it to its end. Also tells whether the node is alone in its group. */
+export async function scrub(client: Client): Promise<{ report: ScrubProgress; isAlone: boolean }> {
   await client.scrub();
   let bar: ReturnType<typeof progressBar>;
   try {
     for (;;) {
-      const { scrub } = await client.status();
-      if (scrub.last) return scrub.last;
+      const { scrub, peers, group } = await client.status();
+      if (scrub.last) return { report: scrub.last, isAlone: !peers.some((peer) => peer.group === group) };
       if (scrub.failure !== null) throw new CommandFailed(`the scrub was broken off: ${scrub.failure}`);
       const { progress } = scrub;
       if (progress) {
-        bar ??= progressBar('{bar} {percentage}% | {files} files, {size}', progress.of);
+        bar ??= progressBar('{bar} {percentage}% | files: {files}, {size}', progress.of);
         bar?.update(progress.files, { files: progress.files, size: formatBytes(progress.bytes) });
       }
       await sleep(LOOK_MILLISECONDS);

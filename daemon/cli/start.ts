@@ -10,6 +10,7 @@ import { readKey } from '../config/key.js';
 import { formatAddress, loadSettings, type Settings } from '../config/settings.js';
 import type { DaemonMessage } from '../main.js';
 import { version } from '../version.js';
+import { counted } from '../words.js';
 import { CommandFailed } from './errors.js';
 import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { asOwner, type Owner, ownerOf } from './owner.js';
@@ -44,6 +45,9 @@ export async function start(configuration: string | undefined): Promise<void> {
   await new Supervisor(settings, configuration, nginx).run();
 }
 
+/** What the daemon said when it listened. */
+type Started = Extract<DaemonMessage, { type: 'ready' }>;
+
 class Supervisor {
   private readonly ending = new AbortController();
   private daemon: ChildProcess | undefined;
@@ -75,12 +79,12 @@ class Supervisor {
     for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
     try {
       await stopLeftOverDaemon(this.settings.data);
-      const keyMade = await this.startDaemon();
+      const { keyMade, notReady } = await this.startDaemon();
       await stopLeftOverNginx(nginxDirectory(this.settings));
       const taken = await whyNotFree(this.settings.listen);
       if (taken !== undefined) throw new CommandFailed(taken);
       await this.startNginx();
-      if (!this.stopping) this.greet(keyMade);
+      if (!this.stopping) this.greet(keyMade, notReady);
     } catch (error) {
       // A signal during the start is no failure.
       if (!this.stopping) {
@@ -91,8 +95,8 @@ class Supervisor {
     await stopped;
   }
 
-  /** Starts the daemon; resolves when it is ready. From then on it is restarted whenever it dies. */
-  private async startDaemon(): Promise<boolean> {
+  /** Starts the daemon; resolves when it listens. From then on it is restarted whenever it dies. */
+  private async startDaemon(): Promise<Started> {
     const { uid, gid } = this.owner ?? {};
     const identity = uid === undefined || gid === undefined ? {} : { uid, gid };
     const { main, ...program } = daemonProgram();
@@ -120,7 +124,7 @@ class Supervisor {
       this.say(`the daemon ended (${signal ?? code}); starting it again. Downloads go on meanwhile.`);
       void this.startAgain('daemon', started, () => this.startDaemon());
     });
-    return message.keyMade;
+    return message;
   }
 
   private async startNginx(): Promise<void> {
@@ -157,7 +161,7 @@ class Supervisor {
         return;
       } catch (error) {
         pause = Math.min(LONGEST_PAUSE_SECONDS, Math.max(1, pause * 2));
-        this.say(`${what}: ${(error as Error).message}; trying again in ${pause} seconds.`);
+        this.say(`${what}: ${(error as Error).message}; trying again in ${counted(pause, 'second')}.`);
       }
     }
   }
@@ -192,12 +196,15 @@ class Supervisor {
     process.stderr.write(`fidfs: ${text}\n`);
   }
 
-  private greet(keyMade: boolean): void {
+  private greet(keyMade: boolean, notReady: string | undefined): void {
     const { listen, data, uploads, sync } = this.settings;
     const origin = `http://${formatAddress(reachable(listen))}`;
     const readme = fileURLToPath(new URL('../../../README.md', import.meta.url));
     const header = uploads === 'open' ? '' : `-H "Authorization: Bearer ${this.keyForShell()}" `;
-    const lines = [`fidfs ${version} is ready on ${origin}`];
+    const state =
+      notReady === undefined ? `is ready on ${origin}` : `has started on ${origin}, but is not ready: ${notReady}`;
+    const lines = [`fidfs ${version} ${state}`];
+    if (notReady !== undefined) lines.push(`  ready        when ${origin}/readyz says so`);
     if (keyMade)
       lines.push(
         `  upload key   ${readKey(this.settings)}   (made now, kept in ${join(data, 'key')}, not shown again)`,

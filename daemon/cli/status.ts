@@ -1,5 +1,6 @@
 import type { Status } from '../status.js';
 import { storePathLabel } from '../store/layout.js';
+import { counted } from '../words.js';
 import { formatBytes, formatTable } from './output.js';
 
 /** What is wrong, the worst first: what may lose data, then what refuses uploads, then what only delays. */
@@ -28,16 +29,18 @@ interface Trouble {
 export function troublesOf(status: Status): string[] {
   const { notReady, storePaths, peers, alarms, setAside, underCopied } = status;
   const own = troublesIn(alarms, notReady);
-  for (const { trouble } of storePaths) if (trouble !== null) own.push({ kind: 'disk', text: trouble });
+  for (const { root, trouble } of storePaths) {
+    if (trouble === null || notReady?.includes(`${root}: `)) continue;
+    own.push({ kind: 'disk', text: `${root}: the store path takes no files: ${trouble}` });
+  }
   for (const { id, state, reason } of peers) {
     if (state === 'up') continue;
     own.push({ kind: state === 'wrong' ? 'peer' : 'down', text: reason ?? `node ${id} is ${state}` });
   }
-  if (underCopied > 0)
-    own.push({ kind: 'under-copied', text: `${underCopied} uploads and deletions have fewer copies than promised` });
+  if (underCopied > 0) own.push({ kind: 'under-copied', text: fewerCopies(underCopied) });
   // Each of them has an alarm, too, but for those from before the start.
   if (setAside > own.filter(({ kind }) => kind === 'set-aside').length)
-    own.push({ kind: 'set-aside', text: `${setAside} files could not be fetched and are set aside` });
+    own.push({ kind: 'set-aside', text: setAsideWords(setAside) });
   const all = distinct(own);
   for (const { id, state, hello } of peers) {
     if (hello === null || state !== 'up') continue;
@@ -46,6 +49,16 @@ export function troublesOf(status: Status): string[] {
   }
   const rank = ({ kind }: Trouble) => WORST_FIRST.indexOf(kind);
   return all.sort((one, other) => rank(one) - rank(other)).map(({ text }) => text);
+}
+
+function fewerCopies(number: number): string {
+  return number === 1
+    ? '1 upload or deletion has fewer copies than promised'
+    : `${number} uploads and deletions have fewer copies than promised`;
+}
+
+function setAsideWords(number: number): string {
+  return `${counted(number, 'file')} could not be fetched and ${number === 1 ? 'is' : 'are'} set aside`;
 }
 
 /** What the alarms of a node say, and why it takes no uploads. */
@@ -76,7 +89,7 @@ function distinct(troubles: Trouble[]): Trouble[] {
 export function formatStatus(status: Status, troubles: string[]): string {
   const { group, serverId, version, files, bytes, saved, storePaths, peers, comparison } = status;
   const shared = saved > 0 ? `, of which deduplication saves ${formatBytes(saved)}` : '';
-  const head = `${group}, server ${serverId}, fidfs ${version}: ${files} files, ${formatBytes(bytes)}${shared}\n`;
+  const head = `${group}, server ${serverId}, fidfs ${version}: ${counted(files, 'file')}, ${formatBytes(bytes)}${shared}\n`;
   const paths = storePaths.map((path) => [
     storePathLabel(path.number),
     path.root,
@@ -89,7 +102,7 @@ export function formatStatus(status: Status, troubles: string[]): string {
   if (comparison) {
     const { peer, directories, of, files: fetched } = comparison;
     parts.push(
-      `comparing with node ${peer}: ${directories} of ${of} directories that differ, ${fetched} files fetched\n`,
+      `comparing with node ${peer}: ${directories} of ${counted(of, 'directory that differs', 'directories that differ')}, ${counted(fetched, 'file')} fetched\n`,
     );
   }
   parts.push(troubles.length === 0 ? 'All is well.\n' : `In trouble:\n${troubles.map((one) => `  ${one}\n`).join('')}`);

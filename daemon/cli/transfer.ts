@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
 import { loadSettings } from '../config/settings.js';
+import { counted } from '../words.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
@@ -88,7 +89,7 @@ export async function deleteAll(ids: string[], options: Options): Promise<void> 
     if (deletion && !options.json) {
       const { copies, wanted } = deletion;
       process.stderr.write(
-        `fidfs: ${id}: ${copies} of ${wanted} nodes know of the deletion so far; the others are told when they are back\n`,
+        `fidfs: ${id}: ${copies} of ${counted(wanted, 'node')} ${copies === 1 ? 'knows' : 'know'} of the deletion so far; the others are told when they are back\n`,
       );
     }
     return { id, deleted: true, ...(deletion && { copies: deletion.copies, wanted: deletion.wanted }) };

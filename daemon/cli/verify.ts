@@ -41,7 +41,7 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
     const reader = new ContentReader();
     const paths = settings.storePaths.map((root, number) => new StorePath(number, root, settings.reserve));
     const directories = paths.flatMap((path) => [...directoriesOf(path)].map((directory) => ({ path, directory })));
-    const bar = progressBar('{bar} {percentage}% | {files} files, {size}', directories.length);
+    const bar = progressBar('{bar} {percentage}% | files: {files}, {size}', directories.length);
     const ids = groupIds(settings);
     for (const { path, directory } of directories) {
       for (const file of filesIn(path, directory, ids)) {

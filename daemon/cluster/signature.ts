@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { counted } from '../words.js';
 
 /*
  * Requests between nodes are signed: HMAC-SHA256, with `peerSecret`, over what is asked, who asks whom, when, and a
@@ -71,7 +72,7 @@ export class SignatureCheck {
     }
     const now = Math.floor(this.clock() / 1000);
     if (Math.abs(now - date) > CLOCK_TOLERANCE_SECONDS) {
-      throw new BadSignature(`The clocks are ${Math.abs(now - date)} seconds apart; set them right (NTP).`);
+      throw new BadSignature(`The clocks are ${counted(Math.abs(now - date), 'second')} apart; set them right (NTP).`);
     }
     this.useOnce(`${sender} ${nonce}`, date, now);
     return sender;

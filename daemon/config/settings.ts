@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
+import { QUOTABLE_WORDS } from '../../nginx/quote.js';
+import { characterIn } from '../words.js';
 import {
   DURATION_WORDS,
   flag,
@@ -20,6 +22,7 @@ import {
   parseSize,
   path,
   type Reserve,
+  refusedInPath,
   SIZE_WORDS,
   value,
 } from './values.js';
@@ -35,8 +38,18 @@ export class SettingsError extends Error {
 function secret() {
   return z
     .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
-    .regex(/^[\x21-\x7e]{16,256}$/, 'write 16 to 256 visible ASCII characters')
+    .regex(/^[\x21-\x7e]{16,256}$/, {
+      error: ({ input }) => {
+        const character = characterIn(String(input), /[^\x21-\x7e]/u);
+        return `write 16 to 256 visible ASCII characters${character === undefined ? '' : `, and no ${character}`}`;
+      },
+    })
     .optional();
+}
+
+/** Says which character of a value is none of those that it may have. */
+function besides(pattern: RegExp): (text: string) => string | undefined {
+  return (text) => characterIn(text, pattern);
 }
 
 function duration() {
@@ -61,15 +74,27 @@ function peers() {
 
 const schema = z.strictObject({
   data: path.default(resolve('var')),
-  storePaths: list((text) => (path.safeParse(text).success ? resolve(text) : undefined), 'a path as for data')
+  storePaths: list(
+    (text) => (path.safeParse(text).success ? resolve(text) : undefined),
+    `a path ${QUOTABLE_WORDS}`,
+    refusedInPath,
+  )
     .refine((paths) => paths.length >= 1 && paths.length <= 256, 'write 1 to 256 paths')
     .refine((paths) => new Set(paths).size === paths.length, 'a path stands there twice; write each once')
     .optional(),
-  listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080').default({ host: '127.0.0.1', port: 8080 }),
-  daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081').default({ host: '127.0.0.1', port: 8081 }),
-  group: value(parseGroup, '1 to 16 letters, digits, - or _ (but not "info", "tus", "upload" or "console")').default(
-    'group1',
-  ),
+  listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080', besides(/[^A-Za-z0-9.:[\]-]/u)).default({
+    host: '127.0.0.1',
+    port: 8080,
+  }),
+  daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081', besides(/[^A-Za-z0-9.:[\]-]/u)).default({
+    host: '127.0.0.1',
+    port: 8081,
+  }),
+  group: value(
+    parseGroup,
+    '1 to 16 letters, digits, - or _ (but not "info", "tus", "upload" or "console")',
+    besides(/[^A-Za-z0-9_-]/u),
+  ).default('group1'),
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
   key: secret(),
   publicUrl: value(
@@ -78,12 +103,14 @@ const schema = z.strictObject({
         ? text.replace(/\/+$/, '')
         : undefined,
     'a URL that begins with http:// or https://, such as https://files.example.com',
+    besides(/[^A-Za-z0-9.:[\]~_/-]/u),
   ).optional(),
   uploads: oneOf('key', 'open').default('key'),
   activeTypes: oneOf('attachment', 'inline').default('attachment'),
   charset: value(
     (text) => (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,39}$/.test(text) ? text : undefined),
     'the name of an encoding such as utf-8, or "off"',
+    besides(/[^A-Za-z0-9._:-]/u),
   ).default('utf-8'),
   gzip: oneOf('on', 'off').default('on'),
   workers: value(
@@ -234,6 +261,9 @@ function contradictions(
       mistakes.push(`peers: ${serverId} is the serverId of this node itself; leave it out, or give each node its own`);
     }
   }
-  if (copies > nodes) mistakes.push(`copies: ${copies} copies need as many nodes in the group; here are ${nodes}`);
+  if (copies > nodes)
+    mistakes.push(
+      `copies: ${copies} copies need as many nodes in the group; here ${nodes === 1 ? 'is' : 'are'} ${nodes}`,
+    );
   return mistakes;
 }

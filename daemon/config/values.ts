@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import { isQuotable, QUOTABLE_WORDS } from '../../nginx/quote.js';
+import { isQuotable, QUOTABLE_WORDS, refusedCharacter } from '../../nginx/quote.js';
 
 /*
  * The kinds of values that settings have: how each is read, and in what words a wrong one is refused.
@@ -53,12 +53,25 @@ export function isNetwork(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
-/** A value from the file (string or number) or the environment (string), read by `parse`, else an error with `allowed`. */
-export function value<T>(parse: (text: string) => T | undefined, allowed: string) {
+/** Says which character makes a value a wrong one; undefined when it is none of them. */
+type RefusedCharacter = (text: string) => string | undefined;
+
+/**
+ * A value from the file (string or number) or the environment (string), read by `parse`, else an error with `allowed`. What
+ * it may not hold is found by `refused`.
+ */
+export function value<T>(
+  parse: (text: string) => T | undefined,
+  allowed: string,
+  refused: RefusedCharacter = () => undefined,
+) {
   return z.union([z.string(), z.number()], { error: `write ${allowed}` }).transform((given, context): T => {
-    const parsed = parse(String(given).trim());
+    const text = String(given).trim();
+    const parsed = parse(text);
     if (parsed !== undefined) return parsed;
-    context.addIssue({ code: 'custom', message: `${JSON.stringify(given)} is not allowed; write ${allowed}` });
+    const character = refused(text);
+    const why = character === undefined ? '' : ` because of ${character}`;
+    context.addIssue({ code: 'custom', message: `${JSON.stringify(given)} is not allowed${why}; write ${allowed}` });
     return z.NEVER;
   });
 }
@@ -75,8 +88,8 @@ export const flag = z.union([z.boolean(), z.string()], { error: 'write true or f
   return z.NEVER;
 });
 
-export function list<T>(parse: (text: string) => T | undefined, allowed: string) {
-  const item = value(parse, allowed);
+export function list<T>(parse: (text: string) => T | undefined, allowed: string, refused?: RefusedCharacter) {
+  const item = value(parse, allowed, refused);
   const commas = z.string().transform((text): unknown[] => text.split(',').filter((part) => part.trim() !== ''));
   const either = z.union([commas, z.array(z.unknown())], { error: `write ${allowed}; several in a list` });
   return either.pipe(z.array(item));
@@ -89,10 +102,18 @@ export function integer(minimum: number, maximum: number) {
   };
 }
 
+/** The character of a path that nginx takes none with; where that is not in what was written, it is in where we are. */
+export function refusedInPath(text: string): string | undefined {
+  const written = refusedCharacter(text);
+  const whole = refusedCharacter(resolve(text));
+  return written ?? (whole && `${whole} in ${resolve(text)}`);
+}
+
 /** Paths go into nginx's configuration. */
 export const path = value(
   (text) => (text !== '' && isQuotable(resolve(text)) ? resolve(text) : undefined),
   `a path ${QUOTABLE_WORDS}`,
+  refusedInPath,
 );
 
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

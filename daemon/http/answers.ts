@@ -4,6 +4,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import { errorCode, StoreError } from '../store/errors.js';
+import { sentence } from '../words.js';
 import { ClientGone } from './body.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
 import { TUS_PATH } from './tus.js';
@@ -33,7 +34,7 @@ function toProblem(error: unknown): Problem {
     return new Problem('unavailable', 'The disks of this node take no files now; its log says why.', { cause: error });
   }
   if (error instanceof StoreError && error.code === 'damaged') {
-    return new Problem('unavailable', `This cannot be done now: ${error.message}.`, { cause: error });
+    return new Problem('unavailable', sentence(`This cannot be done now: ${error.message}`), { cause: error });
   }
   const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
   if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });

@@ -1,7 +1,8 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
-import { describeAll, type Node, uploadTrouble } from '../status.js';
+import { describeAll, type Node, notReady } from '../status.js';
+import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
@@ -23,6 +24,9 @@ import { upload } from './upload.js';
 /** A media type, as fastify takes it; what is only meant to be multipart is left to it to refuse. */
 const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$))/i;
 
+/** How long the status waits for other nodes to say how they are. */
+const STATUS_MILLISECONDS = 1000;
+
 /** The HTTP server of the daemon; nginx is its only client but for the `fidfs` command. */
 export interface Server {
   listen(): Promise<void>;
@@ -34,7 +38,7 @@ export interface Server {
 
 /** Makes the server; it does not listen yet. */
 export function createServer(node: Node, key: string, log: Logger): Server {
-  const { store, settings, replication } = node;
+  const { store, settings, cluster, replication } = node;
   const metrics = createMetrics(node);
   const authorizeAlways = authorization(key);
   const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
@@ -151,10 +155,9 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
-    const trouble = uploadTrouble(node) ?? replication.lag;
+    const trouble = notReady(node);
     if (trouble !== undefined) {
-      const text = store.withoutRoots(trouble).replace(/\.$/, '');
-      throw new Problem('unavailable', `This node is not ready: ${text}.`);
+      throw new Problem('unavailable', sentence(`This node is not ready: ${store.withoutRoots(trouble)}`));
     }
     return reply.type('application/json').send(Buffer.from('{"status":"ready"}\n'));
   });
@@ -164,7 +167,11 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   );
 
   // For the fidfs command; nginx does not pass it on.
-  server.get('/status', { onRequest: authorizeAlways }, async () => describeAll(node));
+  server.get('/status', { onRequest: authorizeAlways }, async () => {
+    // What was last heard of the others is up to a second old: who has just uploaded a file would not see it there.
+    await cluster.lookAtAll(STATUS_MILLISECONDS);
+    return describeAll(node);
+  });
 
   server.post('/scrub', { onRequest: authorizeAlways }, async (_request, reply) => {
     replication.scrub.now();

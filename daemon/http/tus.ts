@@ -13,6 +13,7 @@ import {
   ResumableUploads,
   UploadDamaged,
 } from '../store/resumable.js';
+import { counted } from '../words.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
 import { Problem, type ProblemName } from './problems.js';
@@ -149,7 +150,7 @@ export class Tus {
     }
     if (failure instanceof Error) throw failure;
     const { maxFileSize } = this.node.settings;
-    const tooLarge = `A file may have up to ${maxFileSize} bytes here, and a piece no more than its upload still lacks.`;
+    const tooLarge = `A file may have up to ${counted(maxFileSize, 'byte')} here, and a piece no more than its upload still lacks.`;
     const detail = answer.status === 413 ? tooLarge : (await answer.text()).trim();
     throw new Problem(PROBLEMS[answer.status] ?? 'bad-request', detail === '' ? 'The request is malformed.' : detail);
   }

@@ -6,6 +6,7 @@ import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
+import { counted, sentence } from '../words.js';
 import { prefersText } from './accept.js';
 import { nameInAddress } from './address.js';
 import { readBody } from './body.js';
@@ -58,7 +59,10 @@ export async function upload(
   }
   const expected = expectedContent(headers, parameters.crc32);
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
-  const limit = { bytes: settings.maxFileSize, detail: `A file may have up to ${settings.maxFileSize} bytes here.` };
+  const limit = {
+    bytes: settings.maxFileSize,
+    detail: `A file may have up to ${counted(settings.maxFileSize, 'byte')} here.`,
+  };
   const isMultipart = /^multipart\//i.test(headers['content-type'] ?? '');
   assertUploadsAreTaken(node);
   const received = isMultipart
@@ -96,7 +100,8 @@ export async function waitForCopies(files: StoredFile[], replication: Node['repl
 
 /** Throws a Problem when an upload could not be recorded, or not get its copies, now. */
 export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index' | 'replication'>): void {
-  if (index.damage !== undefined) throw new Problem('unavailable', `No uploads are taken now: ${index.damage}.`);
+  if (index.damage !== undefined)
+    throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
   if (replication.trouble === undefined) return;
   throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
 }

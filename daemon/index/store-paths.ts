@@ -4,10 +4,12 @@ import type Database from 'better-sqlite3';
 export class KnownStorePaths {
   constructor(private readonly database: Database.Database) {}
 
-  /** The identity of a store path; undefined when the path is new to the index. */
-  identityOf(number: number): string | undefined {
-    const select = this.database.prepare<[number], { identity: string }>('SELECT * FROM store_path WHERE number = ?');
-    return select.get(number)?.identity;
+  /** The identity of a store path and the directory that it last was; undefined when the path is new to the index. */
+  find(number: number): { identity: string; root: string } | undefined {
+    const select = this.database.prepare<[number], { identity: string; root: string }>(
+      'SELECT identity, root FROM store_path WHERE number = ?',
+    );
+    return select.get(number);
   }
 
   /** All of them, by number. */

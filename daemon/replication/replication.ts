@@ -7,6 +7,7 @@ import type { Index } from '../index/index.js';
 import { Copies } from '../store/copies.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
+import { counted } from '../words.js';
 import { Acknowledgements } from './acknowledgements.js';
 import { Comparison } from './comparison.js';
 import { Fetcher } from './fetcher.js';
@@ -94,7 +95,8 @@ export class Replication {
     this.removal = new Removal({ group, index, copies, storePaths: paths.length, warn });
     const { fetcher, comparison, removal } = this;
     const ids = groupIds(settings);
-    this.scrub = new Scrub({ days: settings.scrubDays, ids, store, index, fetcher, alarms, warn });
+    const isAlone = cluster.group.length === 0;
+    this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
       (member) => new Follower(member, { group, index, copies, fetcher, comparison, removal, info }),
     );
@@ -138,7 +140,7 @@ export class Replication {
     const { copies } = this.parts.settings;
     const nodes = 1 + this.acknowledgements.live.length;
     return nodes < copies
-      ? `${copies} copies are promised and ${nodes} node${nodes === 1 ? ' is' : 's are'} there`
+      ? `${copies} copies are promised and ${counted(nodes, 'node')} ${nodes === 1 ? 'is' : 'are'} there`
       : undefined;
   }
 
@@ -152,9 +154,10 @@ export class Replication {
       if (backlog.seconds * 1000 > this.parts.settings.maxLag)
         return `it is ${Math.round(backlog.seconds)} s behind node ${id}`;
     }
-    if (!this.hasFilled) {
+    // A node alone has nobody to fetch a file from that its disk has lost.
+    if (!this.hasFilled && this.followers.length > 0) {
       const { toCome } = this.parts.index.missing.totals;
-      if (toCome > 0) return `${toCome} files are still to be fetched`;
+      if (toCome > 0) return `${counted(toCome, 'file')} ${toCome === 1 ? 'is' : 'are'} still to be fetched`;
       this.hasFilled = true;
     }
     return undefined;

@@ -27,11 +27,15 @@ const RECORDS_AT_ONCE = 100;
 /** However few files there are, they are looked at so often for whether a round is due. */
 const LOOK_MILLISECONDS = 60_000;
 
+const NO_PEER = 'there is no other node to fetch it from';
+
 export interface ScrubParts {
   /** How long a round may take, in days; 0 for none. */
   days: number;
   /** The server ids whose files are this group's. */
   ids: ReadonlySet<number>;
+  /** Whether there is no other node of the group to fetch a file from. */
+  isAlone: boolean;
   store: Store;
   index: Index;
   fetcher: Fetcher;
@@ -164,7 +168,7 @@ export class Scrub {
     limit: RateLimit | undefined,
     reader: ContentReader,
   ): Promise<void> {
-    const { store, index, fetcher, alarms } = this.parts;
+    const { store, index, fetcher, alarms, isAlone } = this.parts;
     const path = store.paths[record.storePath];
     progress.files++;
     // A disk that is not there has lost nothing yet.
@@ -183,7 +187,7 @@ export class Scrub {
       progress.bad++;
       const kept = await store.giveUp(name);
       const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
-      alarms.raise('damage', name.name, `${problem}${where}; it is fetched from a peer`);
+      alarms.raise('damage', name.name, `${problem}${where}; ${isAlone ? NO_PEER : 'it is fetched from a peer'}`);
     }
     fetcher.wake();
   }

@@ -1,5 +1,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, statfsSync, statSync, unlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Reserve } from '../config/settings.js';
+import { counted } from '../words.js';
 import { Ballast } from './ballast.js';
 import { BatchCounter } from './batch-counter.js';
 import { type Calls, realCalls } from './calls.js';
@@ -14,7 +16,7 @@ import {
   temporaryFile,
   tombstonesFile,
 } from './layout.js';
-import { proveIdentity } from './marker.js';
+import { MARKER_MISSING, proveIdentity } from './marker.js';
 import { Tombstones } from './tombstones.js';
 
 /** Bytes of ballast: a deletion takes 20 here. */
@@ -72,10 +74,11 @@ export class Disk {
    * Takes the path into use, with the identity that the index knows for it (undefined: it is new to the index).
    * Returns its identity. Throws a StoreError when the path cannot be used, and then it takes no files until a restart;
    * throws WrongStorePath when it is not the one that it should be.
+   * @param former the directory that it was at the last start
    */
-  open(identity: string | undefined): string {
+  open(identity: string | undefined, former?: string): string {
     try {
-      const proven = proveIdentity(this.root, this.number, identity);
+      const proven = proveIdentity(this.root, this.number, identity, former);
       for (const directory of [
         dataDirectory(this.root),
         temporaryDirectory(this.root),
@@ -159,7 +162,7 @@ export class Disk {
     // What is known is up to a second old.
     if (this.space.available < bytes + leaving) this.refresh();
     if (this.space.available < bytes + leaving) {
-      throw new StoreError('full', `${this.root} has no room for ${bytes} bytes more above its reserve`);
+      throw new StoreError('full', `${this.root} has no room for ${counted(bytes, 'byte')} more above its reserve`);
     }
     this.reserved += bytes;
   }
@@ -184,13 +187,13 @@ export class Disk {
   refresh(): void {
     if (!this.opened) return;
     try {
+      this.recognise();
       const { blocks, bavail, bsize, files, ffree } = statfsSync(this.root);
       this.capacity = blocks * bsize;
       this.free = bavail * bsize;
       this.blockSize = bsize;
       // Some file systems have no table of them, and say 0 of 0.
       this.hasNoInodes = files > 0 && ffree === 0;
-      this.recognise();
       if (this.unavailable !== undefined) {
         this.probe();
         this.unavailable = undefined;
@@ -215,14 +218,17 @@ export class Disk {
   /** An unmounted disk leaves an empty directory behind; another one in its place would not be what is synced. */
   private recognise(): void {
     const marker = markerFile(this.root);
-    if (!existsSync(marker)) throw new Error(`${marker} is missing: is the disk mounted?`);
+    // Without the root, which whoever tells of it names.
+    if (!existsSync(marker)) throw new Error(MARKER_MISSING);
     for (const directory of [dataDirectory(this.root), temporaryDirectory(this.root)]) {
-      if (!existsSync(directory)) throw new Error(`${directory} is missing; put it back`);
+      if (!existsSync(directory)) throw new Error(`${basename(directory)}/ is missing; put it back`);
     }
     // What is appended to a file that was deleted is lost.
     const { ino } = statSync(tombstonesFile(this.root), { throwIfNoEntry: false }) ?? {};
     if (ino !== this.opened?.tombstones.inode) {
-      throw new Error(`${tombstonesFile(this.root)} is not the one that was there at the start; restart fidfs`);
+      throw new Error(
+        `${basename(tombstonesFile(this.root))} is not the one that was there at the start; restart fidfs`,
+      );
     }
     if (statSync(this.root).dev !== this.opened?.device) {
       throw new Error('another file system is mounted there than at the start; restart fidfs');

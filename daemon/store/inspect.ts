@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
+import { counted } from '../words.js';
 import type { FileRecord } from './records.js';
 import { RunningDigest } from './running-digest.js';
 
@@ -63,7 +64,7 @@ export class ContentReader {
 export function differenceFromName(name: string, content: Pick<Content, 'size' | 'crc32'>): string | undefined {
   const { size, crc32: crc } = fileId.decodeName(name);
   if (size === null || crc === null) return undefined;
-  if (size !== content.size) return `${content.size} bytes instead of ${size}`;
+  if (size !== content.size) return `${counted(content.size, 'byte')} instead of ${size}`;
   if (crc !== content.crc32) return `CRC32 ${fileId.hex32(content.crc32)} instead of ${fileId.hex32(crc)}`;
   return undefined;
 }

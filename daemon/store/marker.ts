@@ -11,13 +11,19 @@ import {
   writeSync,
 } from 'node:fs';
 import { WrongStorePath } from './errors.js';
-import { dataDirectory, markerFile, storePathLabel } from './layout.js';
+import { dataDirectory, MARKER_NAME, markerFile, storePathLabel } from './layout.js';
 import { writeAllSync } from './write-all.js';
 
 /*
  * The marker of a store path says which one it is: its number and a random identity, `M00 <uuid>`. The index knows it
  * too, so that an unmounted disk (an empty directory) and swapped disks are noticed before anything is written.
  */
+
+/** Why a store path is not used whose marker is not there. */
+export const MARKER_MISSING = `${MARKER_NAME} is missing; is the disk mounted?`;
+
+/** The same, where the settings name another directory than they did. */
+const MOVED = `${MARKER_NAME} is missing, and storePaths names another directory than at the last start; to move a store path, stop the node and move its directory with all that is in it, ${MARKER_NAME} included, to the new place, or else write the old one again`;
 
 /** What a store path says of itself; undefined when it has no marker. */
 export function readMarker(root: string): string | undefined {
@@ -28,8 +34,9 @@ export function readMarker(root: string): string | undefined {
 /**
  * Compares the marker with what the index knows (undefined: nothing), and makes one for a new store path.
  * Returns the identity. Throws when there should be a marker and is none, and WrongStorePath when it is another's.
+ * @param former the directory that it was at the last start; undefined where that is not known
  */
-export function proveIdentity(root: string, number: number, known: string | undefined): string {
+export function proveIdentity(root: string, number: number, known: string | undefined, former?: string): string {
   const wrong = (what: string) => new WrongStorePath(`the store path ${root}: ${what}`);
   const found = readMarker(root);
   if (found !== undefined && !found.startsWith(`${storePathLabel(number)} `)) {
@@ -37,8 +44,9 @@ export function proveIdentity(root: string, number: number, known: string | unde
       `its marker says ${found.split(' ')[0]}, its place in storePaths ${storePathLabel(number)}; put them in order`,
     );
   }
-  if (known !== undefined && found === undefined)
-    throw new Error(`${markerFile(root)} is missing: is the disk mounted?`);
+  if (known !== undefined && found === undefined) {
+    throw new Error(former === undefined || former === root ? MARKER_MISSING : MOVED);
+  }
   if (known !== undefined && found !== known) {
     throw wrong('another store path is there than the index knows; are disks swapped? Put storePaths in order');
   }

@@ -1,3 +1,4 @@
+import { counted } from '../words.js';
 import { StoreError } from './errors.js';
 import type { StorePath } from './store-path.js';
 
@@ -20,7 +21,7 @@ export function roomiest(paths: readonly StorePath[], size: number, mayTake: May
   if (paths.every((path) => path.trouble !== undefined || !mayTake(path.number))) {
     throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
   }
-  throw new StoreError('full', `no store path has room for ${size} bytes above its reserve: ${troubles}`);
+  throw new StoreError('full', `no store path has room for ${counted(size, 'byte')} above its reserve: ${troubles}`);
 }
 
 /** Whether all paths together can take what none can alone. */

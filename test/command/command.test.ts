@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -134,7 +134,10 @@ t.test('the fidfs command', async (t) => {
     renameSync(`${marker}.away`, marker);
     t.equal(plain.status, 1);
     const [, troubles] = plain.stdout.split('In trouble:\n');
-    t.equal(troubles, `  no store path takes files: ${node.storePath}: ${marker} is missing: is the disk mounted?\n`);
+    t.equal(
+      troubles,
+      `  no store path takes files: ${node.storePath}: fidfs-store-path is missing; is the disk mounted?\n`,
+    );
     await node.until(async () => (await status()).alarms.length === 0, 'well again');
 
     const well = await status();
@@ -160,6 +163,13 @@ t.test('the fidfs command', async (t) => {
       'node 2: ECONNREFUSED',
     ]);
     t.strictSame(troublesOf({ ...well, setAside: 2, alarms: [] }), ['2 files could not be fetched and are set aside']);
+    // Of two store paths, one is missing: the alarm comes a moment later, and takes the place of what the path says.
+    const trouble = 'fidfs-store-path is missing; is the disk mounted?';
+    const said = `/disk2: the store path takes no files: ${trouble}`;
+    const root = { number: 1, root: '/disk2', capacity: 1, reserved: 0, available: 0, trouble };
+    const storePaths = [...well.storePaths, root];
+    t.strictSame(troublesOf({ ...well, storePaths }), [said]);
+    t.strictSame(troublesOf({ ...well, storePaths, alarms: [`disk: ${said}`] }), [`disk: ${said}`]);
   });
 
   await t.test('without a node, without the key or with another server it says what to do', async (t) => {
@@ -174,12 +184,12 @@ t.test('the fidfs command', async (t) => {
     const { FIDFS_KEY: _, ...others } = node.env;
     t.match(await run('env', words, { ...others, FIDFS_KEY: 'another-key-0123456789' }), {
       status: 1,
-      stderr: /401 Wrong key: .*fidfs key/,
+      stderr: /401 Wrong key: FIDFS_KEY is not the key of this node; set FIDFS_KEY, .*FIDFS_DATA.*--config/,
     });
     const unmade = { ...others, FIDFS_KEY: '', FIDFS_DATA: here('nowhere') };
     t.match(await run('env', [...fidfs, 'key'], unmade), {
       status: 1,
-      stderr: /no key yet; the first start makes one/,
+      stderr: /no key yet; the first start makes .*nowhere\/key\. FIDFS_DATA .* --config/,
     });
     for (const command of ['verify', 'rebuild']) {
       t.match(
@@ -189,6 +199,66 @@ t.test('the fidfs command', async (t) => {
       );
     }
     t.notOk(existsSync(here('nowhere')));
+  });
+
+  // Seen to fail (HTTP headers, "run there") with the words of the answer.
+  await t.test('what is said of a missing or wrong key is in the terms of the command', async (t) => {
+    const { FIDFS_KEY: _, ...others } = node.env;
+    writeFileSync(here('settings.json'), JSON.stringify({ key: 'of-a-settings-file-0' }));
+    mkdirSync(here('elsewhere'));
+    writeFileSync(here('elsewhere/key'), 'of-another-directory\n');
+    const cases: [env: Record<string, string>, words: RegExp][] = [
+      [
+        { FIDFS_DATA: here('nowhere') },
+        /401 Upload key needed: FIDFS_KEY is not set, and there is no \S+nowhere\/key;/,
+      ],
+      [{ FIDFS_DATA: here('elsewhere') }, /401 Wrong key: the key in \S+elsewhere\/key is not that of this node;/],
+      [
+        { FIDFS_CONFIG: here('settings.json') },
+        /401 Wrong key: the key in the settings file is not that of this node;/,
+      ],
+      [{ FIDFS_KEY: 'another-key-0123456789' }, /401 Wrong key: FIDFS_KEY is not the key of this node;/],
+    ];
+    for (const [env, words] of cases) {
+      for (const command of [['upload', here('empty')], ['delete', UNKNOWN], ['status']]) {
+        const { status, stderr } = await run('env', [...fidfs, ...command], { ...others, ...env });
+        t.equal(status, 1);
+        t.match(stderr, words, command[0] as string);
+        t.match(stderr, /; set FIDFS_KEY, or .* \(FIDFS_DATA\) .* \(--config\);/);
+        t.notMatch(stderr, /Authorization|Bearer|run there/);
+      }
+    }
+  });
+
+  // Seen to fail with the whole address, and with title and detail whatever they say.
+  await t.test('an error names what failed once, and says once what is wrong', async (t) => {
+    const { stderr } = await node.command('delete', UNKNOWN);
+    t.equal(stderr, `fidfs: ${UNKNOWN}: ${node.origin}: 404 No such file here, or it is deleted already.\n`);
+    const got = await node.command('get', UNKNOWN);
+    t.equal(
+      got.stderr,
+      `fidfs: ${UNKNOWN}: ${node.origin}: 404 No such file here: never stored, deleted, or not a well-formed ID.\n`,
+    );
+    const dead = await node.command('get', '-s', 'http://127.0.0.1:1', UNKNOWN);
+    t.equal(
+      dead.stderr,
+      `fidfs: ${UNKNOWN}: http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1; does the node run there?\n`,
+    );
+  });
+
+  // Seen to fail with commander's own words.
+  await t.test('wrong use is said as other errors are, with what may be meant and where to read on', async (t) => {
+    const cases: [words: string[], stderr: string][] = [
+      [['frob'], `fidfs: unknown command 'frob'\n"fidfs --help" lists the commands\n`],
+      [['statsu'], `fidfs: unknown command 'statsu'; did you mean status?\n"fidfs --help" lists the commands\n`],
+      [['--frob'], `fidfs: unknown option '--frob'\n"fidfs --help" lists the commands\n`],
+      [['upload'], `fidfs: missing required argument 'file'\n"fidfs upload --help" says how it is used\n`],
+      [
+        ['get', '--outptu', 'x'],
+        `fidfs: unknown option '--outptu'; did you mean --output?\n"fidfs get --help" says how it is used\n`,
+      ],
+    ];
+    for (const [words, stderr] of cases) t.strictSame(await node.command(...words), { status: 2, stdout: '', stderr });
   });
 
   await t.test('every command has --help with examples, and wrong use is status 2', async (t) => {

@@ -62,7 +62,7 @@ async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promi
   const index = new FaultyIndex(join(directory, 'index.db'), disk);
   const paths = [0, 1].map((number) => new StorePath(number, join(directory, `path${number}`), { bytes: 0 }, calls));
   for (const path of paths) {
-    index.storePaths.remember(path.number, path.open(index.storePaths.identityOf(path.number)), path.root);
+    index.storePaths.remember(path.number, path.open(index.storePaths.find(path.number)?.identity), path.root);
   }
   await recover(paths, index, SETTINGS.group, SERVER_ID);
   const store = new Store({ ...SETTINGS, sync: mode }, paths, index, () => {}, calls);

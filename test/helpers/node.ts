@@ -132,7 +132,7 @@ export class TestNode {
     };
   }
 
-  /** Starts it; resolves when it is ready, rejects with its words when it ends before. */
+  /** Starts it; resolves when it listens, ready or not, rejects with its words when it ends before. */
   async start(): Promise<void> {
     const child = spawn('env', [...BARE_NODE, COMMAND, 'start'], {
       env: { ...process.env, ...this.env },
@@ -146,7 +146,7 @@ export class TestNode {
     await new Promise<void>((ready, failed) => {
       const collect = (chunk: Buffer) => {
         this.output += chunk;
-        if (this.output.includes('is ready on', from)) ready();
+        if (/ (?:is ready|has started) on /.test(this.output.slice(from))) ready();
       };
       child.stdout.on('data', collect);
       child.stderr.on('data', collect);

@@ -211,6 +211,37 @@ t.test('a setting that there is none of is answered with the one that may be mea
   t.end();
 });
 
+// Seen to fail without `refused` in `value`, and without the look at the directory where the program was started.
+t.test('a value that is refused because of a character names that', (t) => {
+  const file = (settings: object) => join(t.testdir({ 'settings.json': JSON.stringify(settings) }), 'settings.json');
+  const cases: [settings: object, words: string][] = [
+    [{ data: '/a$b' }, 'data: "/a$b" is not allowed because of "$"; write a path without control characters and $'],
+    [{ data: '/a\nb' }, 'data: "/a\\nb" is not allowed because of U+000A; write a path'],
+    [{ data: '/a\u007f' }, 'because of U+007F; write a path'],
+    [{ storePaths: ['/a', '/b$'] }, 'storePaths: "/b$" is not allowed because of "$"; write a path without'],
+    [{ group: 'a/b' }, 'group: "a/b" is not allowed because of "/"; write 1 to 16 letters'],
+    [{ group: 'bücher' }, 'because of "ü"; '],
+    [{ group: 'seventeen-letters' }, 'group: "seventeen-letters" is not allowed; write'],
+    [{ listen: 'my_host:80' }, 'listen: "my_host:80" is not allowed because of "_"; write host:port'],
+    [{ publicUrl: 'https://a/b?c' }, 'publicUrl: "https://a/b?c" is not allowed because of "?"; write a URL'],
+    [{ charset: 'utf 8' }, 'charset: "utf 8" is not allowed because of " "; write'],
+    [{ key: 'with a space in it' }, 'key: write 16 to 256 visible ASCII characters, and no " "'],
+    [{ key: 'short' }, 'key: write 16 to 256 visible ASCII characters'],
+    [{ key: '0123456789abcdef😀' }, 'and no "😀"'],
+  ];
+  for (const [settings, words] of cases) t.ok(refusal(() => loadSettings(file(settings), {})).includes(words), words);
+  const { length } = refusal(() => loadSettings(file({ key: 'short' }), {}));
+  t.equal(length, 'key: write 16 to 256 visible ASCII characters'.length, 'a short one holds no wrong one');
+  const before = process.cwd();
+  process.chdir(join(t.testdir({ a$b: {} }), 'a$b'));
+  t.teardown(() => process.chdir(before));
+  t.match(
+    refusal(() => loadSettings(undefined, { FIDFS_DATA: 'var' })),
+    /"var" is not allowed because of "\$" in \/.*a\$b\/var;/,
+  );
+  t.end();
+});
+
 function refusal(action: () => unknown): string {
   try {
     action();

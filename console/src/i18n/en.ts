@@ -100,7 +100,7 @@ export const en = {
     untold: 'The ID does not tell',
     isThere: 'The file is there',
     isGone: 'The file is not there',
-    isUnclear: 'Not known now: a node that may have it cannot be asked',
+    isUnclear: 'Not known now: a node that may have it cannot be asked, or cannot read its disk',
     looking: 'Looking …',
     copies: 'Copies',
     copiesNeedKey: 'With the key you see which nodes hold it.',

@@ -102,7 +102,7 @@ export const zh: Texts = {
     untold: 'ID 中没有',
     isThere: '文件存在',
     isGone: '文件不存在',
-    isUnclear: '目前无法确定：可能持有它的节点无法访问',
+    isUnclear: '目前无法确定：可能持有它的节点无法访问，或无法读取其磁盘',
     looking: '正在查找…',
     copies: '副本',
     copiesNeedKey: '输入密钥后可以查看哪些节点持有它。',
