@@ -22,7 +22,9 @@ export function watchPromises({
       if (wrong === undefined) alarms.clear('disk', root);
       else alarms.raise('disk', root, `the store path takes no files: ${wrong}`);
     }
-    for (const name of alarms.subjects('set-aside')) if (!isLacking(index, name)) alarms.clear('set-aside', name);
+    for (const kind of ['damage', 'set-aside'] as const) {
+      for (const name of alarms.subjects(kind)) if (isSettled(index, name)) alarms.clear(kind, name);
+    }
     const few = replication.trouble;
     if (few === undefined) fewSince = undefined;
     else fewSince ??= performance.now();
@@ -35,10 +37,12 @@ export function watchPromises({
   return () => clearInterval(timer);
 }
 
-function isLacking(index: Index, name: string): boolean {
+/** Whether a file that was bad, or could not be fetched, is here again, whichever way it came, or is deleted. */
+function isSettled(index: Index, name: string): boolean {
   try {
-    return index.isLacking(fileId.keyOf(name));
+    const key = fileId.keyOf(name);
+    return !index.isLacking(key) && (index.find(key) !== undefined || index.isDeleted(key));
   } catch {
-    return true; // whoever needs the index says what is wrong with it
+    return false; // whoever needs the index says what is wrong with it
   }
 }

@@ -78,10 +78,7 @@ export class Replication {
     const limit = new RateLimit(repairRate);
     this.fetcher = new Fetcher({
       ...{ settings, cluster, index, paths, copies, limit, warn },
-      onFetched: ({ peer, name }) => {
-        alarms.clear('damage', name);
-        this.followers.find(({ id }) => id === peer)?.tell();
-      },
+      onFetched: ({ peer }) => this.followers.find(({ id }) => id === peer)?.tell(),
       onFailed: ({ name, tries }, reason) =>
         info({ name, tries: tries + 1, reason }, 'a file could not be fetched yet'),
       onSetAside: ({ storePath, directory, name }, reason) => {

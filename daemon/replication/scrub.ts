@@ -63,6 +63,8 @@ export class Scrub {
   private running: Promise<void> = Promise.resolve();
   private hurry: (() => void) | undefined;
   private urgent = false;
+  /** Files without a record that the last search of the directories found bad. */
+  private readonly badUnknown = new Set<string>();
   /** The round under way; undefined between rounds. */
   progress: ScrubProgress | undefined;
   /** The last complete round since the start. */
@@ -204,7 +206,9 @@ export class Scrub {
 
   /** What lies in the directories and has no record. */
   private async searchDirectories(progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
-    const { store, index, ids } = this.parts;
+    const { store, index, ids, alarms } = this.parts;
+    const before = [...this.badUnknown];
+    this.badUnknown.clear();
     for (const path of store.paths) {
       if (!path.isOpen || path.trouble !== undefined) continue;
       for (const directory of directoriesOf(path)) {
@@ -216,6 +220,7 @@ export class Scrub {
         }
       }
     }
+    for (const name of before) if (!this.badUnknown.has(name)) alarms.clear('damage', name);
   }
 
   private async checkUnknown(file: FoundFile, progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
@@ -236,6 +241,7 @@ export class Scrub {
       const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
       if (problem !== undefined) {
         alarms.raise('damage', file.name, `${problem}; the file has no record here and is left as it is`);
+        this.badUnknown.add(file.name);
         progress.bad++;
       } else if (ours && !index.find(key)) {
         await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer });

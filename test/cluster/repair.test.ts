@@ -108,11 +108,16 @@ t.test('a node', async (t) => {
 
   await t.test('whose only copy of a file is bad keeps it, and says so', async (t) => {
     await a.stop();
-    const id = ids[5] as string;
-    for (const node of [b, c]) flipByte(node.pathOf(id), 0);
+    const [id, unwanted] = ids.slice(5, 7) as [string, string];
+    for (const node of [b, c]) for (const bad of [id, unwanted]) flipByte(node.pathOf(bad), 0);
     await b.command('scrub');
     await c.command('scrub');
-    t.equal(readdirSync(join(b.storePath, 'quarantine')).length, 1);
+    t.equal(readdirSync(join(b.storePath, 'quarantine')).length, 2);
+    t.equal((await b.delete(unwanted)).status, 204);
+    contents.delete(unwanted);
+    // Seen to fail with alarms that are over only when the file was fetched.
+    const isOver = new RegExp(`"alarm":"damage","subject":"${unwanted.split('/')[4]}","msg":"an alarm is over"`);
+    for (const node of [b, c]) await node.until(() => isOver.test(node.log), 'at ease about what is deleted');
     // But for a second in which nginx may have it open.
     await b.until(async () => (await b.get(id)).status !== 200, 'silent about it', 10);
     t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}.*damage/);
@@ -120,7 +125,8 @@ t.test('a node', async (t) => {
     await holds(b, [id]);
     await holds(c, [id]);
     t.strictSame(await wrongOn(b, contents), [], 'until a good one is there again');
-    for (const node of [b, c]) rmSync(join(node.storePath, 'quarantine', id.split('/')[4] as string));
+    for (const node of [b, c])
+      for (const bad of [id, unwanted]) rmSync(join(node.storePath, 'quarantine', bad.split('/')[4] as string));
     for (const node of nodes) await node.until(async () => (await node.command('status')).status === 0, 'well again');
   });
 });
