@@ -6,7 +6,8 @@ import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { isMissing } from '../store/errors.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
-import { filePath } from '../store/layout.js';
+import { filePath, storePathLabel } from '../store/layout.js';
+import { MARKER_MISSING, readMarker } from '../store/marker.js';
 import type { FileRecord } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
@@ -24,6 +25,7 @@ export interface VerifyReport {
   foreign: number;
   /** Files whose name does not tell size and CRC32 (slaves, appenders). */
   unchecked: number;
+  /** Files by their IDs; a store path that is not there by its label, `M00`. */
   wrong: { id: string; problem: string }[];
 }
 
@@ -40,6 +42,10 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
     const suspects: FoundFile[] = [];
     const reader = new ContentReader();
     const paths = settings.storePaths.map((root, number) => new StorePath(number, root, settings.reserve));
+    const missing = new Set(paths.filter(({ number, root }) => index?.storePaths.find(number) && !readMarker(root)));
+    for (const { number, root } of missing) {
+      report.wrong.push({ id: storePathLabel(number), problem: `${root}: ${MARKER_MISSING}` });
+    }
     const directories = paths.flatMap((path) => [...directoriesOf(path)].map((directory) => ({ path, directory })));
     const bar = progressBar('{bar} {percentage}% | files: {files}, {size}', directories.length);
     const ids = groupIds(settings);
@@ -57,8 +63,11 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
       const id = fileId.join(settings.group, file.storePath, file.directory, file.name);
       if (problem !== undefined) report.wrong.push({ id, problem });
     }
-    const isLost = ({ storePath, directory, name }: FileRecord) =>
-      paths[storePath]?.sizeOf(directory, name) === undefined;
+    // On a disk that is not there nothing is lost yet.
+    const isLost = ({ storePath, directory, name }: FileRecord) => {
+      const path = paths[storePath];
+      return path === undefined || (!missing.has(path) && path.sizeOf(directory, name) === undefined);
+    };
     const lost: FileRecord[] = [];
     for (const record of index?.all() ?? []) if (isLost(record)) lost.push(record);
     if (lost.length > 0) await sleep(SECOND_LOOK_MILLISECONDS);

@@ -90,7 +90,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
       t.strictSame(accepted(await a.delete(fourth)), one, 'and again');
       const { status, stdout, stderr } = await a.command('delete', fifth);
       t.match({ status, stdout }, { status: 0, stdout: `deleted ${fifth}\n` });
-      t.match(stderr, /1 of 2 nodes know of the deletion so far/);
+      t.match(stderr, /1 of 2 nodes knows of the deletion so far/);
       const { stdout: again } = await a.command('delete', '--json', fifth);
       t.match(JSON.parse(again), [{ id: fifth, deleted: true, copies: 1, wanted: 2 }]);
       const metrics = String((await a.get('/metrics')).body);

@@ -117,7 +117,7 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     await console.open(`file/${second}`);
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('button', { name: 'Delete for good' }).click();
-    t.match(await page.locator('[data-result=accepted]').innerText(), /^Deleted\. 1 of 2 nodes know of it so far/);
+    t.match(await page.locator('[data-result=accepted]').innerText(), /^Deleted\. 1 of 2 nodes knows of it so far/);
     await console.open(`file/${nowhere}`);
     await other.start();
     await page.getByText('The file is not there').waitFor();

@@ -123,7 +123,7 @@ export const en = {
     keep: 'Keep it',
     removed: 'Deleted.',
     accepted: (copies: string, wanted: string) =>
-      `Deleted. ${copies} of ${wanted} nodes know of it so far; the others are told when they are back.`,
+      `Deleted. ${copies} of ${wanted} nodes ${copies === '1' ? 'knows' : 'know'} of it so far; the others are told when they are back.`,
     removedBefore: 'It was gone already.',
   },
   perSecond: (count: string) => `${count}/s`,
