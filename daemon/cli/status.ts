@@ -9,6 +9,7 @@ const WORST_FIRST = [
     'index',
     'rolled-back',
     'damage',
+    'missing',
     'disk',
     'not-ready',
     'too-few-copies',
@@ -27,7 +28,7 @@ interface Trouble {
 
 /** Everything that is not well, for people, each thing once, the worst first; none when all is. */
 export function troublesOf(status: Status): string[] {
-  const { notReady, storePaths, peers, alarms, setAside, underCopied } = status;
+  const { notReady, storePaths, peers, alarms, setAside, underCopied, missing, group } = status;
   const own = troublesIn(alarms, notReady);
   for (const { root, trouble } of storePaths) {
     if (trouble === null || notReady?.includes(`${root}: `)) continue;
@@ -38,7 +39,13 @@ export function troublesOf(status: Status): string[] {
     own.push({ kind: state === 'wrong' ? 'peer' : 'down', text: reason ?? `node ${id} is ${state}` });
   }
   if (underCopied > 0) own.push({ kind: 'under-copied', text: fewerCopies(underCopied) });
-  // Each of them has an alarm, too, but for those from before the start.
+  const isAlone = !peers.some((peer) => peer.group === group);
+  // Each of them has an alarm, too, but for those from before the start; so below.
+  if (isAlone && missing > own.filter(({ kind }) => kind === 'damage').length) {
+    const [are, them] = missing === 1 ? ['is', 'it'] : ['are', 'them'];
+    const text = `${counted(missing, 'file')} ${are} missing, and there is no other node to fetch ${them} from`;
+    own.push({ kind: 'missing', text });
+  }
   if (setAside > own.filter(({ kind }) => kind === 'set-aside').length)
     own.push({ kind: 'set-aside', text: setAsideWords(setAside) });
   const all = distinct(own);

@@ -27,6 +27,7 @@ t.test('a node alone, with one file: the command counts it right, and speaks of 
   await node.stop();
   await node.start();
   t.equal((await node.get('/readyz')).status, 200, 'ready after a restart');
+  t.match(await said('status'), /In trouble:\n {2}1 file is missing, and there is no other node to fetch it from\n$/);
   t.equal((await node.delete((await node.upload(Buffer.from('another'))).id)).status, 204);
   await node.stop();
   writeFileSync(join(node.storePath, 'data', '00', '00', 'CkIAAWsCjoiAGm2MAAAD6CKJ0IA746.txt'), 'foreign');

@@ -59,7 +59,11 @@ t.test('a store path put back by itself, and an index, agree again before anythi
   t.equal(statSync(join(node.data, 'store0/tombstones')).size, 20 * gone.length, 'and a rebuild would know it');
   t.equal(readdirSync(join(node.data, 'store0/quarantine')).length, 1, 'a torn file is not served');
   const status = await node.command('status');
-  t.match(status.stdout, `${late.length + 1} files are still to be fetched`, 'what is gone is said');
+  t.match(
+    status.stdout,
+    `${late.length + 1} files are missing, and there is no other node to fetch them from`,
+    'what is gone is said',
+  );
   t.equal(status.status, 1);
   await node.until(() => said() === 2, 'heard to say so');
   await node.stop();
@@ -98,7 +102,7 @@ t.test(
     t.strictSame(new Set(await statusesOf(node, first)), new Set([200]), 'what came back is served');
     t.match(
       (await node.command('status')).stdout,
-      `${second.length} files are still to be fetched`,
+      `${second.length} files are missing, and there is no other node to fetch them from`,
       'and what is gone is said',
     );
   },
