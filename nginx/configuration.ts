@@ -5,7 +5,7 @@ import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
-import { downloads, notHere } from './downloads.js';
+import { downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
@@ -122,11 +122,8 @@ const UPLOAD = `error_page 418 = @fidfs_upload_stream;
 const READ_ONLY = `${errorPages(400, 405, 413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
 
-/**
- * The include for `server`: uploads, downloads, deletions, information and health.
- * `directory` is where the types lie, and the daemon's word on who is up.
- */
-export function serverInclude(settings: Settings, directory: string): string {
+/** The include for `server`: uploads, downloads, deletions, information and health. */
+export function serverInclude(settings: Settings, place: ServerPlace): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${quoted(network)};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
 location = /upload {
@@ -160,9 +157,9 @@ location @fidfs_upload_stream {
   ${BODY}
   ${PROXY}
 }
-${downloads(settings, directory, 'plain')}
-${downloads(settings, directory, 'more')}
-${downloads(settings, directory, 'dated')}
+${downloads(settings, place, 'plain')}
+${downloads(settings, place, 'more')}
+${downloads(settings, place, 'dated')}
 ${notHere()}
 # DELETE goes to the daemon, which refuses all others, before their bodies have come.
 location @fidfs_other_method {
@@ -191,7 +188,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, directory, `${BODY}\n  ${PROXY}`)}${problemLocations()}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${problemLocations()}
 `;
 }
 
@@ -254,7 +251,7 @@ ${temporary}
     listen ${quoted(formatAddress(settings.listen))} backlog=4096;
     ${earlyProblems()}
     ${errorPages(404, 500)}
-    include ${quotedInclude(`${directory}/fidfs-server.conf`)};${counts ? requestCount(settings) : ''}
+    include ${quotedInclude(`${directory}/own-server.conf`)};${counts ? requestCount(settings) : ''}
     location = / {
       ${READ_ONLY}
       ${errorPages(404)}

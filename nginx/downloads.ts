@@ -17,6 +17,14 @@ interface Place {
   tokenCheck: string;
 }
 
+/** What the include for `server` depends on besides the settings. */
+export interface ServerPlace {
+  /** Where the types lie, and the daemon's word on who is up. */
+  directory: string;
+  /** How many files each worker may keep open to send them again; each is a descriptor of its own. */
+  openFiles: number;
+}
+
 const UNREADABLE = 'The disk of this node that may have this file cannot be read now; try again in a few seconds.';
 
 /** The file that says that a token was seen, and that the log says so. */
@@ -62,7 +70,11 @@ const DOWNLOADS = {
  * for Last-Modified. Small files are read and sent with their headers in one go, which beats sendfile up to some 32 KB.
  * All lies within a location with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
  */
-export function downloads(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
+export function downloads(
+  settings: Settings,
+  { directory, openFiles }: ServerPlace,
+  kind: keyof typeof DOWNLOADS,
+): string {
   const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
   const asks = asksOwnGroup(settings);
   const servers = [settings.serverId, ...settings.peers.map(({ id }) => id)];
@@ -103,7 +115,7 @@ export function downloads(settings: Settings, directory: string, kind: keyof typ
   log_not_found off;
   tcp_nopush off;
   # An entry is looked at again after a second, so a deleted file is gone by then.
-  open_file_cache max=10000 inactive=60s;
+  open_file_cache max=${openFiles} inactive=60s;
   open_file_cache_valid 1s;
   default_type application/octet-stream;
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};

@@ -68,6 +68,7 @@ function here(settings: Settings, directory: string): string {
   });
   return JSON.stringify({
     id: String(settings.serverId),
+    group: settings.group,
     cluster: join(directory, CLUSTER_FILE),
     readKey: readMarkKey(settings.peerSecret ?? ''),
     peers: Object.fromEntries(peers),
@@ -212,6 +213,25 @@ location = /.fidfs/ask {
   ${toPeer(settings, '$arg_host', '$arg_name', '$arg_hmac')}
   proxy_read_timeout 2s;
   proxy_send_timeout 2s;
+}
+# Subrequest of ask: whether the daemon knows that the file was deleted.
+location = /.fidfs/deleted {
+  internal;
+  ${errorPages(404)}
+  proxy_pass http://fidfs_daemon/.fidfs/deleted/$fidfs_id;
+  proxy_http_version 1.1;
+  proxy_pass_request_headers off;
+  proxy_pass_request_body off;
+  proxy_set_header Host fidfs;
+  proxy_set_header Connection "";
+  proxy_set_header Content-Length "";
+  proxy_connect_timeout 500ms;
+  proxy_read_timeout 500ms;
+  proxy_next_upstream off;
+}
+location @fidfs_deleted {
+  add_header X-Fidfs-Deleted 1 always;
+  ${problemAnswer(404, 'not-found', 'No such file here: it was deleted.')}
 }
 location @fidfs_holder {
   ${passing(settings, '@fidfs_unreached')}

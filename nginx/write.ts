@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
@@ -20,18 +20,35 @@ export function includeLines(settings: Settings): { http: string; server: string
   };
 }
 
+/** A worker of somebody's nginx mostly has 1,024 descriptors, and needs most of them for connections. */
+const OPEN_FILES = 400;
+/** Our own has as many as this process; it keeps open no more files than this, and no more than a third of those. */
+const OWN_OPEN_FILES = 10_000;
+
+/** How many files each worker of an nginx that this process starts may keep open. */
+function ownOpenFiles(): number {
+  // Node raises its own limit as far as it may, and whatever it starts has the same.
+  const descriptors = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);
+  return Math.min(OWN_OPEN_FILES, Math.floor(descriptors / 3));
+}
+
 /** Writes the include files. */
 export function writeIncludes(settings: Settings): void {
   const directory = nginxDirectory(settings);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings));
-  // With peers it holds a secret, which nginx's master alone reads. A new file, because an old one would keep its mode.
-  const server = join(directory, 'fidfs-server.conf');
-  const mode = settings.peers.length > 0 ? 0o600 : 0o666;
-  rmSync(`${server}.new`, { force: true });
-  writeFileSync(`${server}.new`, serverInclude(settings, directory), { mode });
-  renameSync(`${server}.new`, server);
+  writeServerInclude(settings, 'fidfs-server.conf', OPEN_FILES);
   writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude(settings));
+}
+
+function writeServerInclude(settings: Settings, name: string, openFiles: number): void {
+  const directory = nginxDirectory(settings);
+  // With peers it holds a secret, which nginx's master alone reads. A new file, because an old one would keep its mode.
+  const file = join(directory, name);
+  const mode = settings.peers.length > 0 ? 0o600 : 0o666;
+  rmSync(`${file}.new`, { force: true });
+  writeFileSync(`${file}.new`, serverInclude(settings, { directory, openFiles }), { mode });
+  renameSync(`${file}.new`, file);
 }
 
 /** Writes the includes and a whole configuration around them; returns its path. */
@@ -44,6 +61,7 @@ export function writeStandalone(
   mkdirSync(join(directory, 'tmp'), { recursive: true });
   mkdirSync(join(settings.data, 'log'), { recursive: true });
   writeIncludes(settings);
+  writeServerInclude(settings, 'own-server.conf', ownOpenFiles());
   rmSync(join(directory, TOKEN_FILE), { force: true });
   const configuration = join(directory, 'nginx.conf');
   const accessLog = join(settings.data, 'log', 'access.log');

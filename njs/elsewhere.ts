@@ -11,6 +11,8 @@ import marks from './mark.js';
 interface Here {
   /** The server id of this node. */
   id: string;
+  /** Its group: of the files of that it knows which were deleted. */
+  group: string;
   /** Where the daemon writes cluster.json. */
   cluster: string;
   readKey: string;
@@ -24,7 +26,10 @@ interface ClusterNode {
   origin: string;
   /** What it is called in the settings. */
   host: string;
+  /** Whether it serves files. */
   up: boolean;
+  /** Whether its daemon is there, too, and so hears of deletions; a daemon of an earlier version does not say. */
+  well?: boolean;
 }
 
 /** A file that others may have. */
@@ -41,7 +46,7 @@ interface Candidates {
   id: string;
   /** Server ids: the source of the file first. */
   all: string[];
-  /** Those of them that can be asked. */
+  /** Those of them that can be asked, the ones without a daemon last. */
   up: string[];
   nodes: { [id: string]: ClusterNode };
 }
@@ -91,7 +96,9 @@ function candidatesOf(r: NginxHTTPRequest, settings: Here, file: Wanted): Candid
     const node = nodes[peer];
     return node?.up === true && typeof node.origin === 'string' && typeof node.host === 'string';
   });
-  return { here: settings, id: file.id, all: all, up: up, nodes: nodes };
+  const isWell = (peer: string) => nodes[peer]?.well !== false;
+  const inOrder = up.filter(isWell).concat(up.filter((peer) => !isWell(peer)));
+  return { here: settings, id: file.id, all: all, up: inOrder, nodes: nodes };
 }
 
 /** How a node is reached, from the settings and cluster.json alone: no word of it is the client's. */
@@ -118,11 +125,8 @@ function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, locat
   return location;
 }
 
-/** Where a request goes whose file is not here. */
-function firstStep(r: NginxHTTPRequest): string {
-  const file = wanted(r);
-  if (!file) return '@fidfs_404';
-  const settings = here(r);
+/** Where a request goes whose file is not here, and was not deleted as far as this node knows. */
+function firstStep(r: NginxHTTPRequest, settings: Here, file: Wanted): string {
   const mark = r.headersIn['X-Fidfs-Peer'];
   if (mark) {
     const known = [settings.id].concat(Object.keys(settings.peers));
@@ -141,9 +145,26 @@ function firstStep(r: NginxHTTPRequest): string {
   return passTo(r, candidates, candidates.up[0] as string, '@fidfs_peer');
 }
 
-/** `@fidfs_elsewhere`: passes the request to the node that most likely has the file. */
+/**
+ * `@fidfs_elsewhere`: passes the request to the node that most likely has the file. Not where the daemon knows that it was
+ * deleted: a node whose daemon is away has not heard of that, and its nginx would still send the file. A daemon that does
+ * not answer knows nothing.
+ */
 function ask(r: NginxHTTPRequest): void {
-  r.internalRedirect(firstStep(r));
+  const file = wanted(r);
+  const settings = here(r);
+  if (!file) {
+    r.internalRedirect('@fidfs_404');
+  } else if (file.group !== settings.group) {
+    r.internalRedirect(firstStep(r, settings, file));
+  } else {
+    r.variables.fidfs_id = file.id;
+    r.subrequest('/.fidfs/deleted').then((answer) => {
+      // Whoever passed it on need ask nobody else.
+      const deleted = r.headersIn['X-Fidfs-Peer'] ? '@fidfs_deleted' : '@fidfs_404';
+      r.internalRedirect(answer.status === 204 ? deleted : firstStep(r, settings, file));
+    });
+  }
 }
 
 /**
@@ -151,6 +172,10 @@ function ask(r: NginxHTTPRequest): void {
  * to one that has it.
  */
 function askOthers(r: NginxHTTPRequest): void {
+  if (r.variables.upstream_http_x_fidfs_deleted) {
+    r.internalRedirect('@fidfs_404');
+    return;
+  }
   const candidates = candidatesOf(r, here(r), wanted(r) as Wanted);
   const first = r.variables.fidfs_peer as string;
   const others = candidates.up.filter((peer) => peer !== first);
@@ -162,6 +187,7 @@ function askOthers(r: NginxHTTPRequest): void {
     return r.subrequest('/.fidfs/ask', { method: 'HEAD', args: args });
   });
   Promise.all(heads).then((answers) => {
+    if (answers.some((answer) => answer.headersOut['X-Fidfs-Deleted'])) return r.internalRedirect('@fidfs_404');
     const holder = others.filter((_, number) => answers[number]?.status === 200)[0];
     if (holder !== undefined) return r.internalRedirect(passTo(r, candidates, holder, '@fidfs_holder'));
     // The last number: there are several when a kept connection turned out to be closed.

@@ -8,7 +8,10 @@ export interface ClusterFileNode {
   origin: string;
   /** Host and port as the settings name them, for the Host header and the name in a certificate. */
   host: string;
+  /** Whether it serves files. */
   up: boolean;
+  /** Whether its daemon is there, too. */
+  well: boolean;
 }
 
 /**

@@ -154,11 +154,11 @@ export class Cluster {
 
   private writeFile(): void {
     if (this.members.length === 0) return;
-    const nodes = this.members.flatMap(({ peer, origin, reachable }) =>
-      origin === undefined
-        ? []
-        : [[String(peer.id), { group: peer.group, origin, host: new URL(peer.url).host, up: reachable }] as const],
-    );
+    const nodes = this.members.flatMap(({ peer, origin, reachable, isUp }) => {
+      if (origin === undefined) return [];
+      const node = { group: peer.group, origin, host: new URL(peer.url).host, up: reachable, well: isUp };
+      return [[String(peer.id), node] as const];
+    });
     try {
       this.file.write(Object.fromEntries(nodes));
       this.fileFailed = false;

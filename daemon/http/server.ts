@@ -166,6 +166,12 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
 
+  // For nginx, on a miss: whether nobody need be asked for the file.
+  server.get('/.fidfs/deleted/*', async (request, reply) => {
+    const id = decodeId((request.params as { '*': string })['*']);
+    return reply.code(id && id.kind !== 'trunk' && store.isDeleted(id) ? 204 : 404).send();
+  });
+
   // For the fidfs command; nginx does not pass it on.
   server.get('/status', { onRequest: authorizeAlways }, async () => {
     // What was last heard of the others is up to a second old: who has just uploaded a file would not see it there.

@@ -7,7 +7,7 @@ import { ClusterFile } from '../../daemon/cluster/cluster-file.js';
 t.test('cluster.json and its second copy are written anew when they are not what was written', async (t) => {
   const directory = t.testdir({});
   const file = new ClusterFile(directory);
-  const nodes = { 2: { group: 'group1', origin: 'http://127.0.0.1:1', host: 'two:1', up: true } };
+  const nodes = { 2: { group: 'group1', origin: 'http://127.0.0.1:1', host: 'two:1', up: true, well: true } };
   const paths = ['cluster.json', 'cluster.json.last'].map((name) => join(directory, name)) as [string, string];
   // As often as peers are looked at.
   const looks = () => [1, 2].forEach(() => void file.write(nodes));

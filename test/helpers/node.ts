@@ -12,7 +12,7 @@ import { freePort } from './ports.js';
 const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 
 /** Runs node without what tap adds to follow processes: it slows each start, and writes where other users may not. */
-const BARE_NODE = ['-u', 'NODE_OPTIONS', process.execPath];
+const WITHOUT_OPTIONS = ['-u', 'NODE_OPTIONS'];
 
 /** One file of an upload's answer. */
 export interface Uploaded {
@@ -46,6 +46,8 @@ export interface NodeOptions {
   directory?: string;
   /** Who starts it, where root runs the tests. */
   user?: { uid: number; gid: number };
+  /** How many descriptors each of its processes may have. */
+  descriptors?: number;
 }
 
 /** A real node: nginx and daemon, in a directory of its own, on free ports. */
@@ -61,12 +63,20 @@ export class TestNode {
     readonly daemonPort: number,
     private readonly extra: Record<string, string>,
     private readonly user: NodeOptions['user'],
+    private readonly descriptors: NodeOptions['descriptors'],
   ) {}
 
   /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
   static async create(t: Test, options: NodeOptions = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'fidfs-test-'));
-    const node = new TestNode(directory, await freePort(), await freePort(), { ...options.env }, options.user);
+    const node = new TestNode(
+      directory,
+      await freePort(),
+      await freePort(),
+      { ...options.env },
+      options.user,
+      options.descriptors,
+    );
     t.teardown(async () => {
       await node.stop();
       await node.agent.destroy();
@@ -134,7 +144,8 @@ export class TestNode {
 
   /** Starts it; resolves when it listens, ready or not, rejects with its words when it ends before. */
   async start(): Promise<void> {
-    const child = spawn('env', [...BARE_NODE, COMMAND, 'start'], {
+    const limit = this.descriptors === undefined ? [] : ['prlimit', `--nofile=${this.descriptors}`];
+    const child = spawn('env', [...WITHOUT_OPTIONS, ...limit, process.execPath, COMMAND, 'start'], {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group as a shell makes it, so that a test can press Ctrl-C.
@@ -247,7 +258,7 @@ export class TestNode {
   command(...words: string[]): Promise<Ended> {
     return new Promise((resolve) => {
       const options = { env: { ...process.env, ...this.env }, cwd: this.directory, maxBuffer: 2 ** 26 };
-      execFile('env', [...BARE_NODE, COMMAND, ...words], options, (error, stdout, stderr) => {
+      execFile('env', [...WITHOUT_OPTIONS, process.execPath, COMMAND, ...words], options, (error, stdout, stderr) => {
         resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
       });
     });

@@ -115,7 +115,7 @@ t.test('no value of any setting changes what nginx is configured to do', async (
     const own = { directory: settings.data, accessLog: `${settings.data}/a`, ...programs, user: undefined };
     const text = [
       httpInclude(settings),
-      serverInclude(settings, settings.data),
+      serverInclude(settings, { directory: settings.data, openFiles: 1 }),
       standaloneConfiguration(settings, own),
     ];
     const describe = ({ depth, words: [name = '', ...rest] }: Directive) =>
