@@ -7,6 +7,7 @@ import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/digests.js';
 import { questionSchema } from '../replication/acknowledgements.js';
 import { namesIn } from '../replication/comparison.js';
+import { PAGE_TOMBSTONES } from '../replication/page.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
 import { readSmallBody } from './body.js';
@@ -24,6 +25,19 @@ const keysSchema = z.object({ keys: z.array(z.string().regex(/^[0-9a-f]{40}$/)).
 const inventorySchema = z.object({
   of: z.enum(['all', 'tombstones']).default('all'),
   digests: z.coerce.number().int().min(1).max(DIGEST_VERSION).default(1),
+});
+/** Nodes of earlier versions do not say after which key, and want all. */
+const tombstonesSchema = z.object({
+  part: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 48 - 1),
+  after: z
+    .string()
+    .regex(/^([0-9a-f]{40})?$/)
+    .transform((key) => Buffer.from(key, 'hex'))
+    .optional(),
 });
 const placesSchema = z.object({ places: z.array(z.number().int().min(0).max(0xffffff)).max(1024) });
 
@@ -83,17 +97,9 @@ export function addPeerRoutes(
   });
 
   server.get(`${PEER_PREFIX}/tombstones`, hooks, async (request, reply) => {
-    const { part } = parse(
-      z.object({
-        part: z.coerce
-          .number()
-          .int()
-          .min(0)
-          .max(2 ** 48 - 1),
-      }),
-      request.query,
-    );
-    return sendBytes(reply, Buffer.concat(index.tombstonesOf(part)));
+    const { part, after } = parse(tombstonesSchema, request.query);
+    const limit = after === undefined ? undefined : PAGE_TOMBSTONES;
+    return sendBytes(reply, Buffer.concat(index.tombstonesOf(part, after, limit)));
   });
 
   server.post(`${PEER_PREFIX}/names`, hooks, async (request) => {

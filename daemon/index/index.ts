@@ -124,8 +124,8 @@ export class Index implements Records {
     this.selectAfter = database.prepare<[Buffer, number], FileRow>(
       'SELECT * FROM file WHERE key > ? ORDER BY key LIMIT ?',
     );
-    this.selectTombstones = database.prepare<[Buffer, Buffer], { key: Buffer }>(
-      'SELECT key FROM tombstone WHERE key BETWEEN ? AND ?',
+    this.selectTombstones = database.prepare<[Buffer, Buffer, number], { key: Buffer }>(
+      'SELECT key FROM tombstone WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
@@ -257,10 +257,13 @@ export class Index implements Records {
     this.database.prepare('UPDATE scrub SET position = ?, started = ?, before = ?').run(position, started, before);
   }
 
-  /** The deleted keys of a part of the inventory. */
-  tombstonesOf(part: number): Buffer[] {
+  /** The deleted keys of a part of the inventory that come after a key, in their order; at most `limit`, where one is given. */
+  tombstonesOf(part: number, after?: Buffer, limit = -1): Buffer[] {
     const [first, last] = tombstoneBounds(part);
-    return this.selectTombstones.all(first, last).map(({ key }) => key);
+    // A key with a zero byte behind it is the first that is greater.
+    const next = after ? Buffer.concat([after, Buffer.alloc(1)]) : first;
+    const from = next.compare(first) > 0 ? next : first;
+    return this.selectTombstones.all(from, last, limit).map(({ key }) => key);
   }
 
   /** Digests, as a version makes them, of all there is, for a comparison with a peer. */

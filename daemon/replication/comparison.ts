@@ -11,7 +11,7 @@ import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
 import { isSmall, toRecord } from './follower.js';
-import { PAGE_ENTRIES } from './page.js';
+import { PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
 import type { RateLimit } from './rate-limit.js';
 import { Refill } from './refill.js';
 
@@ -50,6 +50,8 @@ export interface Found {
 export class Comparison {
   /** One at a time: two peers have the same files. */
   private turn: Promise<unknown> = Promise.resolve();
+  /** Deletions are taken over one batch after the other. */
+  private taking: Promise<unknown> = Promise.resolve();
   /** How far the comparison under way is, for people; undefined while there is none. */
   progress: { peer: number; directories: number; of: number; files: number } | undefined;
 
@@ -108,8 +110,39 @@ export class Comparison {
   private async takeTombstones(member: Member, parts: number[], signal: AbortSignal): Promise<number> {
     let taken = 0;
     for (const part of parts) {
-      const keys = await member.client.ask('/tombstones', { query: { part: String(part) }, timeout: 300_000, signal });
-      taken += await this.takeKeys(keys);
+      for await (const keys of this.tombstonesOf(member, part, signal)) taken += await this.takeInTurn(keys, signal);
+    }
+    return taken;
+  }
+
+  /** The keys of a part of a peer's deletions, a page at a time. */
+  private async *tombstonesOf(member: Member, part: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+    let after: Buffer = Buffer.alloc(0);
+    for (;;) {
+      const query = { part: String(part), after: after.toString('hex') };
+      const keys = await member.client.ask('/tombstones', { query, timeout: 300_000, signal });
+      yield keys;
+      const last = keys.subarray(-KEY_LENGTH);
+      // A node of an earlier version answers all of them to whatever it is asked.
+      if (keys.length !== PAGE_TOMBSTONES * KEY_LENGTH || last.compare(after) <= 0) return;
+      after = last;
+    }
+  }
+
+  /**
+   * One batch after the other: what two peers have deleted is taken once. In small ones, for a larger one is hardly faster, and
+   * holds everything else up for as long.
+   */
+  private async takeInTurn(keys: Buffer, signal: AbortSignal): Promise<number> {
+    let taken = 0;
+    for (let done = 0; done < keys.length; done += PAGE_ENTRIES * KEY_LENGTH) {
+      const some = keys.subarray(done, done + PAGE_ENTRIES * KEY_LENGTH);
+      const turn = this.taking.then(() => {
+        signal.throwIfAborted();
+        return this.takeKeys(some);
+      });
+      this.taking = turn.catch(() => {});
+      taken += await turn;
     }
     return taken;
   }
@@ -135,10 +168,7 @@ export class Comparison {
       for (const one of deferred) index.deferred.add(one);
     };
     if (deferred.length > 0) await copies.take({ copies: [], alongside: defer });
-    for (let done = 0; done < removed.length; done += PAGE_ENTRIES) {
-      const some = removed.slice(done, done + PAGE_ENTRIES);
-      await copies.take({ copies: [], removed: some });
-    }
+    if (removed.length > 0) await copies.take({ copies: [], removed });
     return removed.length;
   }
 
