@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { createHash, randomBytes } from 'node:crypto';
+import { createWriteStream, statSync } from 'node:fs';
+import { type FileHandle, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
@@ -12,7 +12,9 @@ import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
 import { extensionOf } from '../http/extension.js';
 import type { Status } from '../status.js';
-import { CommandFailed } from './errors.js';
+import { CommandFailed, UsedWrongly } from './errors.js';
+import { contentOf, openPipe, openRegular, unreadable } from './input.js';
+import { standardOutput } from './output.js';
 import { reachable } from './processes.js';
 
 /** Large files may take their time; only silence is an error. */
@@ -67,19 +69,22 @@ export class Client {
     private readonly settings: Settings,
     server: string | undefined,
   ) {
-    this.origin = server?.replace(/\/+$/, '') ?? `http://${formatAddress(reachable(settings.listen))}`;
+    this.origin = server === undefined ? `http://${formatAddress(reachable(settings.listen))}` : parseServer(server);
     this.daemon = `http://${formatAddress(reachable(settings.daemonListen))}`;
   }
 
   /** Sends one file; `progress` gets the bytes of each piece and of the whole. */
   async upload(file: string, progress: (bytes: number, total: number) => void): Promise<UploadedFile> {
-    const handle = await openFile(file);
+    const pipe = await openPipe(file);
+    if (pipe) return this.uploadStream(pipe, basename(file));
+    const handle = await openRegular(file);
     try {
-      const { size } = await handle.stat();
+      const announced = await handle.stat();
+      const { size } = announced;
       const known =
         size > PROVEN_FILE ? await this.prove(handle, size, extensionOf(basename(file), undefined)) : undefined;
       if (known) return known;
-      const content = Readable.from(contentOf(handle, (bytes) => progress(bytes, size)));
+      const content = contentOf(handle, announced, (bytes) => progress(bytes, size));
       return await this.post(content, basename(file), { 'content-length': String(size) });
     } finally {
       await handle.close();
@@ -87,16 +92,39 @@ export class Client {
   }
 
   /** Sends what comes, however much it is, as a file of that name. */
-  uploadStream(content: Readable, name: string | undefined): Promise<UploadedFile> {
-    return this.post(content, name, {});
+  async uploadStream(content: Readable, name: string | undefined): Promise<UploadedFile> {
+    try {
+      return await this.post(content, name, {});
+    } finally {
+      content.destroy(); // what is still to come after a failure would keep the command waiting
+    }
   }
 
-  private async post(body: Readable, name: string | undefined, headers: Record<string, string>): Promise<UploadedFile> {
+  private async post(
+    content: AsyncIterable<Buffer>,
+    name: string | undefined,
+    headers: Record<string, string>,
+  ): Promise<UploadedFile> {
+    let failure: CommandFailed | undefined;
+    const read = async function* () {
+      try {
+        yield* content;
+      } catch (error) {
+        failure = unreadable(error);
+        throw failure;
+      }
+    };
+    const body = Readable.from(read());
     const query = name === undefined ? '' : `?filename=${encodeURIComponent(name)}`;
     const url = `${this.origin}/upload${query}`;
-    const answer = await this.send(url, { method: 'POST', body, headers: this.headers(headers) });
-    const { files } = (await answer.body.json()) as { files: UploadedFile[] };
-    return files[0] as UploadedFile;
+    try {
+      const answer = await this.send(url, { method: 'POST', body, headers: this.headers(headers) });
+      const { files } = (await answer.body.json()) as { files: UploadedFile[] };
+      return files[0] as UploadedFile;
+    } catch (error) {
+      // The connection was broken off for what could not be read.
+      throw failure ?? error;
+    }
   }
 
   /** Gets an ID for a file whose content the node has already. Undefined when it wants to be sent the file. */
@@ -137,16 +165,19 @@ export class Client {
         done(null, chunk);
       },
     });
-    const partial = `${target}.part`;
-    const sink = target === '-' ? process.stdout : createWriteStream(partial);
+    const isPiped = target === '-';
+    if (!isPiped && statSync(target, { throwIfNoEntry: false })?.isFile() === false)
+      throw new CommandFailed(`${target} is there, and is no file`);
+    const partial = join(dirname(target), `fidfs-${randomBytes(8).toString('hex')}.part`);
+    const sink = isPiped ? standardOutput() : createWriteStream(partial, { flags: 'wx' });
     try {
-      await pipeline([answer.body, check, sink], { end: target !== '-' });
+      await pipeline([answer.body, check, sink], { end: sink !== process.stdout });
       if (size !== null && (size !== length || expected !== crc)) {
         throw new Error('the bytes that came do not match the ID; run "fidfs verify" on the node');
       }
-      if (target !== '-') await rename(partial, target);
+      if (!isPiped) await rename(partial, target);
     } catch (error) {
-      if (target !== '-') await rm(partial, { force: true });
+      if (!isPiped) await rm(partial, { force: true });
       throw new CommandFailed((error as Error).message, { cause: error });
     }
   }
@@ -208,21 +239,11 @@ export class Client {
   }
 }
 
-async function openFile(file: string): Promise<FileHandle> {
-  const handle = await open(file).catch((error: unknown) => {
-    throw new CommandFailed(`cannot be read: ${(error as Error).message}`, { cause: error });
-  });
-  if ((await handle.stat()).isFile()) return handle;
-  await handle.close();
-  throw new CommandFailed('is neither a file nor a directory');
-}
-
-/** Nothing is read before the connection asks for it. */
-async function* contentOf(handle: FileHandle, progress: (bytes: number) => void): AsyncGenerator<Buffer> {
-  for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) {
-    progress(chunk.length);
-    yield chunk;
-  }
+/** What the addresses of another node begin with. */
+function parseServer(server: string): string {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return server.replace(/\/+$/, '');
+  throw new UsedWrongly(`--server: ${JSON.stringify(server)} is not allowed; write a URL such as http://10.0.0.2:8080`);
 }
 
 /** The problem document that an answer is; undefined when it is none. */

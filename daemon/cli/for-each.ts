@@ -1,13 +1,14 @@
 import fileId from '../../file-id/file-id.js';
 import { CommandFailed } from './errors.js';
-import { printJson } from './output.js';
+import { json as jsonOf, OutputFailed, print } from './output.js';
 
 /** A lone upload waits for a sync of its own; several under way share one. */
 const AT_ONCE = 8;
 
 /**
  * Does something for each of several things, some at a time; tells of them in their order; prints an array with --json;
- * fails at the end when one failed.
+ * fails at the end when one failed. Where standard output cannot be written no more of them are begun, and what was done is said on
+ * standard error: the IDs of files that are stored are nowhere else.
  */
 export async function forEach<Thing extends { input: string }, T>(
   things: readonly Thing[],
@@ -16,27 +17,40 @@ export async function forEach<Thing extends { input: string }, T>(
   show: (result: T) => string,
 ): Promise<void> {
   const results: (T | { input: string; error: string })[] = [];
-  const waiting = things.values();
+  let begun = 0;
   const underWay: Promise<{ input: string; result: T } | { input: string; error: unknown }>[] = [];
+  let failure: OutputFailed | undefined;
+  const unprinted: string[] = [];
   const begin = () => {
-    const { value: thing, done } = waiting.next();
-    if (done) return;
+    const thing = failure ? undefined : things[begun];
+    if (!thing) return;
+    begun++;
     const outcome = act(thing).then(
       (result) => ({ input: thing.input, result }),
       (error: unknown) => ({ input: thing.input, error }),
     );
     underWay.push(outcome);
   };
+  const tell = (text: string) => {
+    try {
+      if (!failure) return print(text);
+    } catch (error) {
+      if (!(error instanceof OutputFailed)) throw error;
+      failure = error;
+    }
+    unprinted.push(text);
+  };
   for (let count = 0; count < AT_ONCE; count++) begin();
   let status = 0;
   for (let next = underWay.shift(); next; next = underWay.shift()) {
     const outcome = await next;
-    begin();
     if ('result' in outcome) {
       results.push(outcome.result);
-      if (!json) process.stdout.write(show(outcome.result));
+      if (!json) tell(show(outcome.result));
+      begin();
       continue;
     }
+    begin();
     const { input, error } = outcome;
     if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
     // What is no ID was written wrongly, whatever became of the others.
@@ -44,6 +58,11 @@ export async function forEach<Thing extends { input: string }, T>(
     results.push({ input, error: error.message });
     if (!json) process.stderr.write(`fidfs: ${input}: ${error.message}\n`);
   }
-  if (json) printJson(results);
+  if (json) tell(jsonOf(results));
+  if (failure) {
+    const left = begun < things.length ? `; ${things.length - begun} of ${things.length} were not begun` : '';
+    process.stderr.write(`fidfs: ${failure.message}${left}; this is missing there:\n${unprinted.join('')}`);
+    status = Math.max(status, 1);
+  }
   if (status > 0) process.exitCode = status;
 }

@@ -10,7 +10,7 @@ import { counted } from '../words.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
-import { formatBytes, formatTable, printJson } from './output.js';
+import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
 import { scrub } from './scrub.js';
@@ -24,7 +24,7 @@ const program = new Command('fidfs')
   .version(version)
   .exitOverride()
   .configureHelp({ showGlobalOptions: true })
-  .configureOutput({ outputError: (text, write) => write(inOurWords(text)) })
+  .configureOutput({ writeOut: print, outputError: (text, write) => write(inOurWords(text)) })
   .showHelpAfterError('"fidfs --help" lists the commands');
 addExamples(program, ['fidfs start', 'fidfs upload photo.jpg', 'fidfs upload --help']);
 
@@ -107,7 +107,7 @@ command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidf
     const troubles = troublesOf(status);
     if (troubles.length > 0) process.exitCode = 1;
     if (options.json) printJson(status);
-    else process.stdout.write(formatStatus(status, troubles));
+    else print(formatStatus(status, troubles));
   },
 );
 
@@ -119,8 +119,8 @@ command('verify', 'Read every file and compare it with its ID and the index.', [
       printJson(report);
       return;
     }
-    for (const { id, problem } of report.wrong) process.stdout.write(`${id}: ${problem}\n`);
-    process.stdout.write(
+    for (const { id, problem } of report.wrong) print(`${id}: ${problem}\n`);
+    print(
       `${counted(report.files, 'file')} (${report.foreign} foreign), ${formatBytes(report.bytes)} read; ` +
         `${report.unchecked} whose name does not tell; ${report.wrong.length} wrong\n`,
     );
@@ -141,7 +141,7 @@ command('scrub', 'Let the running node read and check all its files now; in a gr
   if (report.bad > 0) process.exitCode = 1;
   if (options.json) printJson(report);
   else {
-    process.stdout.write(
+    print(
       `${counted(report.files, 'file')}, ${formatBytes(report.bytes)} read; ${report.bad} bad${whatBecomes(report.bad, isAlone)}; ` +
         `${report.found} that had no record\n`,
     );
@@ -155,9 +155,9 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
       printJson(report);
       return;
     }
-    for (const file of report.quarantined) process.stdout.write(`damaged, now in quarantine: ${file}\n`);
-    for (const id of report.duplicates) process.stdout.write(`left out, because its key exists twice: ${id}\n`);
-    process.stdout.write(
+    for (const file of report.quarantined) print(`damaged, now in quarantine: ${file}\n`);
+    for (const id of report.duplicates) print(`left out, because its key exists twice: ${id}\n`);
+    print(
       `${counted(report.files, 'file')}, ${formatBytes(report.bytes)}, ${counted(report.tombstones, 'deletion')}; ` +
         `${counted(report.foreign, 'foreign file')} left alone\n`,
     );
@@ -176,7 +176,7 @@ command('key', 'Print the upload key.', [
     );
   }
   if (options.json) printJson({ key });
-  else process.stdout.write(`${key}\n`);
+  else print(`${key}\n`);
 });
 
 command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
@@ -186,12 +186,13 @@ command('nginx', 'Write the include files for an nginx that is already there.', 
     asOwner(ownerOf(settings.data), () => writeIncludes(settings));
     const lines = includeLines(settings);
     if (options.json) printJson(lines);
-    else process.stdout.write(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);
+    else print(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);
   },
 );
 
 /** Runs the command line; the exit status is 0 (done), 1 (failed) or 2 (used wrongly). */
 export async function main(argv: string[]): Promise<void> {
+  guardOutput();
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -1,5 +1,6 @@
 import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { isStandardInput } from './input.js';
 
 /** What is named for an upload, or was found in a directory that is. */
 export interface Source {
@@ -16,7 +17,9 @@ export function isDirectory(path: string): boolean {
 
 /** All files of the named directories, and what else is named, in the order of the names and within a directory in theirs. */
 export function sourcesOf(inputs: readonly string[]): Source[] {
-  return inputs.flatMap((input) => (input !== '-' && isDirectory(input) ? [...filesBelow(input)] : [{ input }]));
+  return inputs.flatMap((input) =>
+    !isStandardInput(input) && isDirectory(input) ? [...filesBelow(input)] : [{ input }],
+  );
 }
 
 /** The files below a directory. Symbolic links are not followed: they may lead around in circles, or to what nobody meant. */

@@ -13,6 +13,7 @@ import { version } from '../version.js';
 import { counted } from '../words.js';
 import { CommandFailed } from './errors.js';
 import { stopLeftOverDaemon } from './left-over-daemon.js';
+import { outlastOutput } from './output.js';
 import { asOwner, type Owner, ownerOf } from './owner.js';
 import {
   daemonProgram,
@@ -76,7 +77,7 @@ class Supervisor {
     const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
     process.on('SIGHUP', () => hasTerminal && void this.stop());
     // Nobody reads any more: that is no reason to stop serving.
-    for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+    outlastOutput();
     try {
       await stopLeftOverDaemon(this.settings.data);
       const { keyMade, notReady } = await this.startDaemon();

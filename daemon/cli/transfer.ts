@@ -5,6 +5,7 @@ import { counted } from '../words.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
+import { isStandardInput, standardInput } from './input.js';
 import { progressBar } from './output.js';
 import { isDirectory, type Source, sourcesOf } from './sources.js';
 
@@ -23,13 +24,13 @@ export interface Options {
 
 /** Sends files, directories and standard input; prints their IDs. */
 export async function uploadAll(inputs: string[], options: Options): Promise<void> {
-  const standardInputs = inputs.filter((input) => input === '-').length;
+  const standardInputs = inputs.filter(isStandardInput).length;
   if (standardInputs > 1) throw new UsedWrongly('standard input can be read once; write - once');
   if (options.filename !== undefined && standardInputs === 0)
     throw new UsedWrongly('--filename is the name of standard input; write - for that, too');
   const client = new Client(loadSettings(options.config), options.server);
   const sources = sourcesOf(inputs);
-  const isTree = inputs.some((input) => input !== '-' && isDirectory(input));
+  const isTree = inputs.some((input) => !isStandardInput(input) && isDirectory(input));
   const several = sources.length > 1;
   // Of several files the IDs that scroll by are the progress; where those go into a file, the files are counted.
   const count =
@@ -43,8 +44,9 @@ export async function uploadAll(inputs: string[], options: Options): Promise<voi
     };
     try {
       if (refusal !== undefined) throw new CommandFailed(refusal);
-      const sent =
-        input === '-' ? client.uploadStream(process.stdin, options.filename) : client.upload(input, progress);
+      const sent = isStandardInput(input)
+        ? client.uploadStream(standardInput(), options.filename)
+        : client.upload(input, progress);
       return { input, ...(await sent) };
     } finally {
       bar?.stop();
@@ -95,7 +97,7 @@ export async function deleteAll(ids: string[], options: Options): Promise<void> 
     return { id, deleted: true, ...(deletion && { copies: deletion.copies, wanted: deletion.wanted }) };
   };
   await forEach(
-    ids.map((input) => ({ input })),
+    [...new Set(ids)].map((input) => ({ input })),
     options,
     act,
     ({ id }) => `deleted ${id}\n`,
