@@ -36,6 +36,18 @@ export function notReady(node: Pick<Node, 'index' | 'store' | 'cluster' | 'repli
   return uploadTrouble(node) ?? node.replication.lag;
 }
 
+/** The same for anybody who asks: without the directories of the node and the addresses of its peers. */
+export function notReadyInPublic(node: Node): string | undefined {
+  const { store, settings } = node;
+  const trouble = notReady(node);
+  if (trouble === undefined) return undefined;
+  const text = settings.peers.reduce((left, { url }) => left.replaceAll(` (${url})`, ''), store.withoutRoots(trouble));
+  return text
+    .replaceAll(`: ${settings.data}`, '')
+    .replaceAll(settings.data, 'the data directory')
+    .replace(/https?:\/\/[^\s"',;)]+/g, 'another address');
+}
+
 /** What the index says, for people; something else where it is damaged, which is said besides. */
 function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
   try {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Settings, SettingsError } from './settings.js';
+import { faultOfSecret, type Settings, SettingsError } from './settings.js';
 
 /** The upload key, and whether this call made it. */
 export interface UploadKey {
@@ -21,6 +21,8 @@ export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | unde
     throw new SettingsError(`cannot read the upload key in ${file}: ${(error as Error).message}`, { cause: error });
   }
   if (key === '') throw new SettingsError(`the key file ${file} is empty; delete it, and the next start makes a key`);
+  const fault = faultOfSecret(key);
+  if (fault !== undefined) throw new SettingsError(`the upload key in ${file} is not one: ${fault}, in one line`);
   return key;
 }
 

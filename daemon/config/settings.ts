@@ -34,16 +34,19 @@ export class SettingsError extends Error {
   override name = 'SettingsError';
 }
 
-/** A secret; its value itself stays out of every message. */
+const SECRET = /^[\x21-\x7e]{16,256}$/;
+
+/** What is to be written instead of a secret that may not be one; undefined when it may. The value itself stays out of every message. */
+export function faultOfSecret(text: string): string | undefined {
+  if (SECRET.test(text)) return undefined;
+  const character = characterIn(text, /[^\x21-\x7e]/u);
+  return `write 16 to 256 visible ASCII characters${character === undefined ? '' : `, and no ${character}`}`;
+}
+
 function secret() {
   return z
     .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
-    .regex(/^[\x21-\x7e]{16,256}$/, {
-      error: ({ input }) => {
-        const character = characterIn(String(input), /[^\x21-\x7e]/u);
-        return `write 16 to 256 visible ASCII characters${character === undefined ? '' : `, and no ${character}`}`;
-      },
-    })
+    .regex(SECRET, { error: ({ input }) => faultOfSecret(String(input)) })
     .optional();
 }
 

@@ -25,11 +25,11 @@ export function authorization(key: string): Hook {
 }
 
 /** The same where uploads need no key: all pass but what a browser sends for a page of another site. */
-export function openAuthorization(key: string, { publicUrl }: Pick<Settings, 'publicUrl'>): Hook {
+export function openAuthorization(key: string, { publicUrl, listen }: Pick<Settings, 'publicUrl' | 'listen'>): Hook {
   const isKey = keyCheck(key);
   return ({ headers }, _reply, done) => {
     const given = bearerToken(headers);
-    const passes = !isFromOtherSite(headers, publicUrl) || (given !== undefined && isKey(given));
+    const passes = !isFromOtherSite(headers, publicUrl, listen.host) || (given !== undefined && isKey(given));
     done(passes ? undefined : new Problem('cross-site', OTHER_SITE));
   };
 }

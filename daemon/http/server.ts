@@ -1,7 +1,7 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
-import { describeAll, type Node, notReady } from '../status.js';
+import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
 import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
@@ -12,7 +12,7 @@ import { addConsoleRoutes } from './console-routes.js';
 import { deleteAnywhere } from './deletion.js';
 import { known } from './known.js';
 import { createMetrics } from './metrics.js';
-import { createNginxSocket } from './nginx-socket.js';
+import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
 import { conditionsOf } from './preconditions.js';
 import { Problem } from './problems.js';
@@ -64,8 +64,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     requestTimeout: 0,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512 },
-    // nginx passes on what HTTP/1.0 clients leave out.
-    http: { requireHostHeader: false },
+    http: HTTP_OPTIONS,
     frameworkErrors: (error, request, reply) => answerError(error, request, reply, log),
     clientErrorHandler: answerUnreadable,
   });
@@ -155,9 +154,9 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
-    const trouble = notReady(node);
+    const trouble = notReadyInPublic(node);
     if (trouble !== undefined) {
-      throw new Problem('unavailable', sentence(`This node is not ready: ${store.withoutRoots(trouble)}`));
+      throw new Problem('unavailable', sentence(`This node is not ready: ${trouble}`));
     }
     return reply.type('application/json').send(Buffer.from('{"status":"ready"}\n'));
   });

@@ -168,10 +168,17 @@ t.test('huge queries and headers are taken or refused, and break nothing', async
     outcome(await raw(t, node, head(node, `POST /upload?${'ext=a&'.repeat(1000)}`, { 'Content-Length': 0 }))),
     outcome(await raw(t, node, head(node, `GET /${id}?download=${'x'.repeat(7000)}`))),
     outcome(await raw(t, node, head(node, `GET /healthz`, { 'X-Long': 'x'.repeat(40_000) }))),
-    // More than Node takes, less than nginx does.
+    // More than Node takes by itself, and what nginx does. Seen to fail (431) without maxHeaderSize, in either server.
     outcome(
       await raw(t, node, head(node, `GET /readyz`, { A: 'x'.repeat(7000), B: 'x'.repeat(7000), C: 'x'.repeat(7000) })),
     ),
+    (
+      await node.request('/status', {
+        method: 'GET',
+        origin: `http://127.0.0.1:${node.daemonPort}`,
+        headers: node.authorized({ a: 'x'.repeat(30_000) }),
+      })
+    ).status,
   ];
   t.strictSame(found, [
     '201',
@@ -180,7 +187,8 @@ t.test('huge queries and headers are taken or refused, and break nothing', async
     '400 bad-request',
     '200',
     '431 headers-too-large',
-    '431 headers-too-large',
+    '200',
+    200,
   ]);
 });
 

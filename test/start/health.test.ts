@@ -65,3 +65,18 @@ t.test(
     t.strictSame(statuses, [403, 200, 200, 200]);
   },
 );
+
+// Seen to fail with what notReady says.
+t.test('/readyz tells no directory of the node, and no address of another; "fidfs status" tells both', async (t) => {
+  const [other, node] = await Promise.all([TestNode.start(t), TestNode.create(t)]);
+  node.configure({
+    FIDFS_PEERS: `2@group1=${other.origin}`,
+    FIDFS_PEER_SECRET: 'secret-0123456789',
+    FIDFS_COPIES: '1',
+  });
+  await node.start();
+  const detailOf = async () => problemOf(await node.get('/readyz')).detail;
+  await node.until(async () => (await node.command('status')).stdout.includes('in its settings'), 'asked');
+  t.equal(await detailOf(), 'This node is not ready: node 2: it answers 404: has it peers in its settings?');
+  t.match((await node.command('status')).stdout, `node 2 (${other.origin}): it answers 404`);
+});

@@ -32,6 +32,9 @@ t.test('with uploads open', async (t) => {
         { Origin: `https://evil.example:${node.port}` },
         { Origin: 'https://files.example.com.evil.example' },
         { Origin: 'evil' },
+        // A name that was made to lead here. Seen to fail (201) without isOwnedByNobody.
+        { Origin: `http://evil.example:${node.port}`, Host: `evil.example:${node.port}` },
+        { Origin: 'http://127.0.0.1.evil.example', Host: '127.0.0.1.evil.example' },
         { Origin: 'file://' },
         { Origin: `http://${host}, https://evil.example` },
         { 'Sec-Fetch-Site': 'cross-site' },
@@ -68,7 +71,7 @@ t.test('with uploads open', async (t) => {
       // A proxy that speaks TLS, or listens elsewhere.
       { Origin: `https://${host}` },
       { Origin: 'http://127.0.0.1:3000' },
-      { Origin: 'https://h.example', Host: 'h.example' },
+      { Origin: 'http://localhost:3000', Host: 'localhost:8080' },
       { Origin: 'http://[::1]:3000', Host: '[::1]:8080' },
       // A proxy that passes on another Host: the browser knows, or publicUrl says.
       { Origin: 'https://h.example', 'Sec-Fetch-Site': 'same-origin' },
@@ -82,6 +85,12 @@ t.test('with uploads open', async (t) => {
     for (const headers of own) found.push(outcome(await send('POST /upload', headers)));
     t.strictSame(found, new Array(own.length).fill('201'));
   });
+});
+
+t.test('without publicUrl the pages of any name by which the node is reached are its own', async (t) => {
+  const node = await TestNode.start(t, { env: { FIDFS_UPLOADS: 'open' } });
+  const headers = { Host: 'h.example', Origin: 'https://h.example' };
+  t.equal(outcome(await raw(t, node, asBrowser('POST /upload', headers), 'x')), '201');
 });
 
 // Seen to fail with the check in `authorization`, too.
