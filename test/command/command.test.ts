@@ -37,7 +37,7 @@ t.test('the fidfs command', async (t) => {
   });
 
   await t.test('one thing that fails is named, the others are done, and the status is 1', async (t) => {
-    const { status, stdout, stderr } = await node.command('upload', 'none', '/dev/null', 'empty');
+    const { status, stdout, stderr } = await node.command('upload', 'none', 'data/daemon.sock', 'empty');
     t.equal(status, 1);
     t.match(stdout, /^group1\/\S+\n$/);
     t.match(stderr, /^fidfs: none: cannot be read: ENOENT.*\nfidfs: \/dev\/null: is neither a file nor a directory\n$/);
