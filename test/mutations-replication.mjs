@@ -108,8 +108,8 @@ export const replicationMutations = [
   {
     name: 'bytes that come are progress',
     file: acknowledgements,
-    from: 'if (bytes <= (before?.fetching.get(entry) ?? 0)) continue;',
-    to: 'if (bytes > 0) continue;',
+    from: 'follower.fetched = now;',
+    to: 'follower.fetched = 0;',
     tests: said,
   },
   {

@@ -3,6 +3,8 @@ import type { FileRecord } from '../store/records.js';
 
 /** After so many tries a file is set aside: only the next comparison with a peer tries it again. */
 export const MAX_TRIES = 8;
+/** So many at most are looked at to find one that is wanted. */
+const LOOKED_AT = 1000;
 const FIRST_PAUSE_MILLISECONDS = 100;
 const POSTPONED_MILLISECONDS = 2000;
 /** No pause is longer: what is due later was written down when the clock was wrong. */
@@ -115,13 +117,21 @@ export class Missing {
     return row && toMissing(row);
   }
 
-  /** Those whose time has come, the longest waiting first. */
-  due(limit: number): MissingFile[] {
+  /** Those whose time has come and that are wanted, the longest waiting first; of very many that are not, some are looked at. */
+  due(limit: number, isWanted: (file: MissingFile) => boolean = () => true): MissingFile[] {
     const time = now();
-    const due = this.selectDue.all(time, limit);
-    const left = limit - due.length;
-    if (left > 0) due.push(...this.selectNeverDue.all(time + LONGEST_PAUSE_MILLISECONDS, left));
-    return due.map(toMissing);
+    const due: MissingFile[] = [];
+    for (const [select, bound] of [
+      [this.selectDue, time],
+      [this.selectNeverDue, time + LONGEST_PAUSE_MILLISECONDS],
+    ] as const) {
+      for (const row of select.iterate(bound, LOOKED_AT)) {
+        if (due.length === limit) return due;
+        const file = toMissing(row);
+        if (isWanted(file)) due.push(file);
+      }
+    }
+    return due;
   }
 
   /** The numbers in a peer's log that this node does not hold. */

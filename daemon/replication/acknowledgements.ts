@@ -33,8 +33,10 @@ interface Follower {
   waiting: number;
   /** When it was last heard, in milliseconds of `performance.now()`, */
   heard: number;
-  /** and when it last came further in the log. */
+  /** when it last came further in the log, */
   advanced: number;
+  /** and when bytes of anything that it fetches last came. */
+  fetched: number;
 }
 
 /** What became of a question. */
@@ -95,7 +97,10 @@ export class Acknowledgements {
       waiting: (before?.waiting ?? 0) + 1,
       heard: now,
       advanced: reached > (before?.after ?? 0) ? now : (before?.advanced ?? Number.NEGATIVE_INFINITY),
+      fetched: before?.fetched ?? Number.NEGATIVE_INFINITY,
     };
+    if ([...follower.fetching].some(([entry, bytes]) => bytes > (before?.fetching.get(entry) ?? 0)))
+      follower.fetched = now;
     this.followers.set(id, follower);
     this.tellWaiters(before, follower);
     if (cursor === 'diverged') this.onDiverged(id, after);
@@ -182,11 +187,18 @@ export class Acknowledgements {
     this.timer = undefined;
   }
 
-  /** When what somebody waits for last came nearer: a follower that has not come so far yet may have come further. */
+  /**
+   * When what somebody waits for last came nearer: a follower that has not come so far yet may have come further, and one that
+   * lacks it may have come further with what it fetches first.
+   */
   private progressOf({ numbers, progress }: Waiter): number {
     const last = numbers.at(-1) ?? 0;
-    const nearer = [...this.followers.values()].filter(({ after }) => after < last);
-    return Math.max(progress, ...nearer.map(({ advanced }) => advanced));
+    const followers = [...this.followers.values()];
+    const behind = followers.filter(({ after }) => after < last);
+    const lacking = followers.filter(({ from, after, without }) =>
+      numbers.some((entry) => entry <= from || entry > after || without.has(entry)),
+    );
+    return Math.max(progress, ...behind.map(({ advanced }) => advanced), ...lacking.map(({ fetched }) => fetched));
   }
 
   private areHeld(numbers: readonly number[], followers: number): boolean {
@@ -206,10 +218,6 @@ export class Acknowledgements {
   private tellWaiters(before: Follower | undefined, follower: Follower): void {
     if (this.waiters.size === 0) return;
     const now = performance.now();
-    for (const [entry, bytes] of follower.fetching) {
-      if (bytes <= (before?.fetching.get(entry) ?? 0)) continue;
-      for (const waiter of this.awaited.get(entry) ?? []) waiter.progress = now;
-    }
     const touched = new Set<Waiter>();
     for (const entry of this.newlyHeld(before, follower)) {
       for (const waiter of this.awaited.get(entry) ?? []) touched.add(waiter);

@@ -92,9 +92,6 @@ export class Fetcher {
     while (!this.ending.signal.aborted) {
       for (const file of this.due()) {
         const key = file.key.toString('base64url');
-        if (this.active.size >= AT_ONCE || this.active.has(key)) continue;
-        // The next name of a content is a link to the first.
-        if ([...this.active.values()].some((other) => other.file.sha256.equals(file.sha256))) continue;
         const underWay: UnderWay = { file, bytes: 0, done: Promise.resolve() };
         this.active.set(key, underWay);
         underWay.done = this.fetch(underWay).finally(() => {
@@ -109,8 +106,13 @@ export class Fetcher {
 
   /** What is to be tried now; nothing while the index cannot be asked, which is tried again. */
   private due(): MissingFile[] {
+    // The next name of a content is a link to the first: it waits, and holds nothing else up.
+    const contents = new Set([...this.active.values()].map(({ file }) => contentOf(file)));
+    const isWanted = (file: MissingFile) => contents.size < contents.add(contentOf(file)).size;
+    const places = AT_ONCE - this.active.size;
+    if (places === 0) return [];
     try {
-      const due = this.parts.index.missing.due(AT_ONCE * 2);
+      const due = this.parts.index.missing.due(places, isWanted);
       this.isBlind = false;
       return due;
     } catch (error) {
@@ -247,6 +249,10 @@ export class Fetcher {
       await file.close();
     }
   }
+}
+
+function contentOf({ sha256 }: MissingFile): string {
+  return sha256.toString('latin1');
 }
 
 function sizeOf(file: string): number {

@@ -188,7 +188,23 @@ t.test('what followers say', async (t) => {
     outcome = undefined;
     await sleep(1500);
     t.equal(outcome, undefined, 'those that come are');
+    // Seen to fail (false) with `fetched` as the progress of its own entry alone.
+    const behind: (boolean | undefined)[] = [undefined, undefined];
+    some.heard(2, { ...question, after: 58, without: [60, 57] });
+    for (const [place, entry] of [57, 59].entries())
+      void some.wait([entry], 1, 600).then((enough) => {
+        behind[place] = enough;
+      });
+    const holding = some.wait([50, 60], 2, 600);
     clearInterval(grow);
+    const other = setInterval(() => {
+      bytes += 1000;
+      some.heard(2, { ...question, after: 58, without: [56, 57], fetching: [[56, bytes]] });
+    }, 100);
+    await sleep(1500);
+    t.strictSame(behind, [undefined, undefined], 'and those of what comes before it');
+    clearInterval(other);
+    t.equal(await holding, false, 'as long as they come');
     some.giveUp();
   });
 
