@@ -85,7 +85,7 @@ export class Link {
     onward.on('close', () => socket.destroy());
     socket.on('close', () => onward.destroy());
     if (this.state === 'slow') void trickle(onward, socket);
-    else if (this.state === 'corrupt') onward.on('data', (chunk: Buffer) => void socket.write(corrupted(chunk)));
+    else if (this.state === 'corrupt') corrupt(onward, socket);
     else onward.pipe(socket);
   }
 
@@ -109,12 +109,30 @@ async function trickle(from: Socket, to: Socket): Promise<void> {
   }
 }
 
-/** Heads pass, so that the answer is still one. */
-function corrupted(chunk: Buffer): Buffer {
-  const head = chunk.indexOf('\r\n\r\n');
-  const wrong = Buffer.from(chunk);
-  const first = head < 0 ? 0 : head + 4;
-  // Not in the JSON at the beginning of a page.
-  for (let offset = first + 600; offset < wrong.length; offset += 997) wrong[offset] = (wrong[offset] as number) ^ 0x55;
-  return wrong;
+/**
+ * Passes answers on with some bytes of files wrong. Heads pass, and JSON, also that at the beginning of a page: so the node is
+ * taken for well, and its answers are read.
+ */
+function corrupt(from: Socket, to: Socket): void {
+  /** Bytes of the answer that still pass as they are. */
+  let sound = 0;
+  let isPage = false;
+  from.on('data', (chunk: Buffer) => {
+    const end = chunk.indexOf('\r\n\r\n');
+    const head = chunk.subarray(0, end < 0 ? 0 : end).toString('latin1');
+    if (end >= 0) {
+      isPage = !/^etag:/im.test(head);
+      sound = end + 4 + (/^content-type: application\/json/im.test(head) ? Number.POSITIVE_INFINITY : 0);
+    }
+    // A page begins with the length of its JSON.
+    if (isPage && chunk.length >= sound + 4) {
+      sound += 4 + chunk.readUInt32BE(sound);
+      isPage = false;
+    }
+    const wrong = Buffer.from(chunk);
+    for (let offset = sound + 600; offset < wrong.length; offset += 997)
+      wrong[offset] = (wrong[offset] as number) ^ 0x55;
+    sound = Math.max(0, sound - chunk.length);
+    to.write(wrong);
+  });
 }
