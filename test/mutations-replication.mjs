@@ -316,13 +316,6 @@ export const replicationMutations = [
     tests: repair,
   },
   {
-    name: 'what the scrub found is fetched again',
-    file: scrub,
-    from: '    fetcher.wake();\n  }\n\n  /** The file, and',
-    to: '  }\n\n  /** The file, and',
-    tests: repair,
-  },
-  {
     name: 'the scrub keeps no file that was deleted',
     file: scrub,
     from: 'if (ours && index.isDeleted(key)) {',

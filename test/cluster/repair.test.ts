@@ -6,10 +6,13 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import t from 'tap';
+import { FILE_TIME } from '../../daemon/store/layout.js';
 import fileId from '../../file-id/file-id.js';
 import { createCluster, holds, ready, startAll, startCluster } from '../helpers/cluster.js';
 import { flipByte } from '../helpers/disk.js';
@@ -26,6 +29,19 @@ async function uploadSome(node: TestNode, random: Random, count: number): Promis
     contents.set((await node.upload(content, '?ext=dat')).id, content);
   }
   return contents;
+}
+
+/** An ID as a node mints it for these bytes. */
+function ownId(serverId: number, content: Buffer): string {
+  const created = Math.floor(Date.now() / 1000) - 100;
+  const key = fileId.encodeKey({ serverId, created, size: content.length, crc32: crc32(content), counter: 7 });
+  return fileId.join('group1', 0, 0, key.toString('base64url') + fileId.makeTail('txt', 0));
+}
+
+/** Puts a file where it lies on a node, as the node itself writes it. */
+function putOnDisk(node: TestNode, id: string, content: Buffer): void {
+  writeFileSync(node.pathOf(id), content);
+  utimesSync(node.pathOf(id), FILE_TIME, FILE_TIME);
 }
 
 async function wrongOn(node: TestNode, contents: Map<string, Buffer>): Promise<string[]> {
@@ -45,6 +61,7 @@ t.test('a node', async (t) => {
   const ids = [...contents.keys()];
   for (const node of nodes) await holds(node, ids);
   const deleted = ids.pop() as string;
+  const deletedContent = contents.get(deleted) as Buffer;
   contents.delete(deleted);
   t.equal((await a.delete(deleted)).status, 204);
 
@@ -99,9 +116,18 @@ t.test('a node', async (t) => {
     // Whole, ours, and without a record; and one that is nobody's.
     const extra = join(dirname(b.pathOf(missing)), 'AQAAAGsCiLOAAAAqAAAAAAAAAAA0417.jpg');
     writeFileSync(extra, 'foreign, and not what its name says');
+    // Whole, ours, and without a record: one that was deleted, and one that nobody knows.
+    const unknown = ownId(2, Buffer.from('whole'));
+    putOnDisk(b, deleted, deletedContent);
+    putOnDisk(b, unknown, Buffer.from('whole'));
     const { status, stdout } = await b.command('scrub', '--json');
     t.equal(status, 1, 'it says so');
-    t.match(JSON.parse(stdout), { bad: Number, files: ids.length + 1 });
+    t.match(JSON.parse(stdout), { bad: Number, files: ids.length + 1, found: 1 });
+    // Seen to fail (still there) without the look at isDeleted in checkUnknown.
+    t.notOk(b.hasFile(deleted), 'what was deleted is gone again');
+    // Seen to fail without store.record in checkUnknown.
+    await holds(a, [unknown]);
+    t.equal((await a.delete(unknown)).status, 204);
     t.ok(JSON.parse(stdout).bad >= 4);
     await holds(b, [flipped, truncated, missing, emptied]);
     t.strictSame(await wrongOn(b, contents), []);
