@@ -160,7 +160,7 @@ location @fidfs_upload_stream {
 ${downloads(settings, place, 'plain')}
 ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
-${notHere()}
+${notHere(settings)}
 # DELETE goes to the daemon, which refuses all others, before their bodies have come.
 location @fidfs_other_method {
   proxy_request_buffering off;

@@ -105,7 +105,8 @@ export function downloads(
   ${headers}
   ${compression(settings)}
   # 403 is a file that nginx is not allowed to open.
-  error_page 403 404 ${asks ? '= @fidfs_elsewhere' : '@fidfs_not_here'};
+  error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
+  error_page 404 ${asks ? '= @fidfs_elsewhere' : '@fidfs_not_here'};
   ${errorPages(400, 412, 413, 416, 500)}
   # 301 is nginx's answer to the name of a directory.
   error_page 301 =404 @fidfs_404;
@@ -134,7 +135,9 @@ export function downloads(
  * Where a miss ends that no other node has answered: 404 says that there is no such file, and so is the answer only where
  * the store path can be looked at. nginx sees that by itself, whatever the daemon does; hits do not come here.
  */
-export function notHere(): string {
+export function notHere(settings: Settings): string {
+  // It is here, and nginx may not open it; or it came just now. A node that asks nobody knows the former by the 403.
+  const isHere = asksOwnGroup(settings) ? '  if (-f $fidfs_store/data/$fidfs_file) { return 503; }\n' : '';
   return `location @fidfs_not_here {
   recursive_error_pages on;
   open_file_cache off;
@@ -145,9 +148,7 @@ export function notHere(): string {
   if (!-f $fidfs_store/${MARKER_NAME}) { return 503; }
   # The dot is found only by those who may look into the directory.
   if (!-d $fidfs_store/data/.) { return 503; }
-  # It is here, and nginx may not open it; or it came just now.
-  if (-f $fidfs_store/data/$fidfs_file) { return 503; }
-  return 404;
+${isHere}  return 404;
 }
 location @fidfs_unreadable {
   add_header Retry-After ${RETRY_AFTER} always;

@@ -83,7 +83,7 @@ t.test('what is uploaded is readable through every other node at once, while cop
   for (const node of [b, c]) process.kill(node.daemonPid(), 'SIGSTOP');
   const ids: string[] = [];
   const wrong: string[] = [];
-  for (let number = 0; number < 500; number++) {
+  for (let number = 0; number < 100; number++) {
     const content = random.bytes(3000);
     const { id } = await a.upload(content);
     ids.push(id);
