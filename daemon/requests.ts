@@ -8,7 +8,10 @@ const LOOK_MILLISECONDS = 1000;
 
 /** Counts what nginx answers without the daemon: downloads, nearly all. */
 export class Requests {
-  /** Since the daemon began; undefined where nginx does not say, as somebody's own. */
+  /**
+   * Since the daemon began; undefined where nginx does not say, as somebody's own. Good to the number of requests
+   * that nginx had begun to pass on at a look and the daemon had not seen yet.
+   */
   downloads: number | undefined;
   private passedOn = 0;
   /** What had been counted when nginx, or this daemon, began. */
@@ -43,8 +46,7 @@ export class Requests {
     if (answered < this.answered) this.zero = { answered, passedOn, downloads };
     this.answered = answered;
     const counted = this.zero.downloads + answered - this.zero.answered - (passedOn - this.zero.passedOn);
-    // A moment too early it may be one less than it was: what nginx has begun the daemon has not seen yet.
-    this.downloads = Math.max(downloads, counted);
+    this.downloads = Math.max(0, counted);
   }
 
   private async askNginx(): Promise<number | undefined> {

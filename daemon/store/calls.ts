@@ -2,6 +2,7 @@ import * as fs from 'node:fs';
 import { release } from 'node:os';
 import { promisify } from 'node:util';
 import koffi from 'koffi';
+import { errorCode } from './errors.js';
 
 /**
  * The calls of the operating system by which the store changes what is on a disk. Whoever opens a store may give it others,
@@ -37,6 +38,20 @@ const syncfs: SyncFileSystem | undefined = (() => {
   return koffi.load('libc.so.6').func('int syncfs(int descriptor)').async as SyncFileSystem;
 })();
 
+/**
+ * Whether the file system of a directory is read-only. There syncfs does nothing and reports success, also where an error of
+ * the journal has made it so with writes outstanding (ext4 up to Linux 6.11; later ones report EROFS).
+ */
+function isReadOnly(directory: number): boolean {
+  try {
+    fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.W_OK);
+    return false;
+  } catch (error) {
+    // Anything else says nothing about what was written.
+    return errorCode(error) === 'EROFS';
+  }
+}
+
 /** Whether `sync: batch` can be had here. */
 export const canSyncFileSystems = syncfs !== undefined;
 
@@ -64,6 +79,7 @@ export const realCalls: Calls = {
         if (error) reject(error);
         // errno is the thread's that made the call, not this one's: koffi.errno() would be that of another call.
         else if (result !== 0) reject(new Error('syncfs failed; the log of the kernel (dmesg) says why'));
+        else if (isReadOnly(descriptor)) reject(new Error('the file system has become read-only; dmesg says why'));
         else resolve();
       });
     }),

@@ -32,11 +32,12 @@ export function scratch(t: Test): string {
   return directory;
 }
 
-/** Makes a sparse file with an empty ext4 in it. */
-export function makeImage(image: string, mebibytes: number): void {
+/** Makes a sparse file with an empty ext4 in it, of blocks that mkfs chooses where nothing is said. */
+export function makeImage(image: string, mebibytes: number, blockSize?: number): void {
   writeFileSync(image, '');
   truncateSync(image, mebibytes * 2 ** 20);
-  run('mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,nodiscard', image);
+  const blocks = blockSize === undefined ? [] : ['-b', String(blockSize)];
+  run('mkfs.ext4', '-q', '-F', '-m', '0', '-E', 'lazy_itable_init=1,nodiscard', ...blocks, image);
 }
 
 /** Mounts an image; returns the mount point. */

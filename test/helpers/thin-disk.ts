@@ -1,12 +1,15 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, rmSync, statfsSync, writeFileSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Test } from 'tap';
 import { makeImage, mountImage, mountTmpfs, unmount } from './mounts.js';
 
+/** Bytes of a page of memory, of which the pool is made, and of a block of the disk. */
+const PAGE = 4096;
+
 /**
  * A small disk that fails as real ones do: ext4 in a sparse image on a memory file system, which is the pool that the image
- * gets its blocks from. Where the pool has no more, writes to the disk fail with EIO, as on a thin volume or a dying disk.
+ * gets its blocks from. Where the pool has no more, writes to the disk fail, as on a thin volume or a dying disk.
  */
 export class ThinDisk {
   readonly point: string;
@@ -21,12 +24,16 @@ export class ThinDisk {
     this.pool = mountTmpfs(t, join(directory, 'pool'), mebibytes + 16);
     this.image = join(this.pool, 'image');
     this.point = join(directory, 'disk');
-    makeImage(this.image, mebibytes);
+    makeImage(this.image, mebibytes, PAGE);
     this.mount();
   }
 
   private mount(): void {
     mountImage(this.t, this.image, this.point, 'loop,errors=remount-ro');
+    // The loop driver counts a request of which the pool took only a part as written whole: such a disk would lose what it
+    // said was durable. A request of one page is taken whole or not at all.
+    const device = execFileSync('findmnt', ['-n', '-o', 'SOURCE', this.point], { encoding: 'utf8' }).trim();
+    writeFileSync(`/sys/block/${basename(device)}/queue/max_sectors_kb`, String(PAGE / 1024));
   }
 
   /** Another program takes all bytes that are free. */
@@ -63,9 +70,10 @@ export class ThinDisk {
     execFileSync('mount', ['-o', 'remount,abort', this.point], { stdio: 'pipe' });
   }
 
-  /** What is new on the disk cannot be written any more: EIO. Until `repair`. */
+  /** What is new on the disk cannot be written any more, until `repair`. */
   failWrites(): void {
-    // Blocks that were used before are given back to the pool: with them writes would go on.
+    // Blocks that were used before are given back to the pool: with them writes would go on. Those freed last, too.
+    execFileSync('sync', ['-f', this.point], { stdio: 'pipe' });
     execFileSync('fstrim', [this.point], { stdio: 'pipe' });
     fillUp(join(this.pool, 'no-more-blocks'));
   }
