@@ -7,6 +7,7 @@ import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/operations.js';
 import type { Copies, Copy, FailedCopy } from '../store/copies.js';
+import { StoreError } from '../store/errors.js';
 import { differenceFrom } from '../store/inspect.js';
 import type { FileRecord } from '../store/records.js';
 import type { Comparison } from './comparison.js';
@@ -33,6 +34,7 @@ export interface FollowerParts {
   comparison: Comparison;
   removal: Removal;
   info(context: object, message: string): void;
+  warn(message: string, error: unknown): void;
 }
 
 /** A file of a peer, as a page names it. Throws when it cannot be one of this group. */
@@ -72,6 +74,10 @@ export class Follower {
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Why it does not follow now, for people. */
   trouble: string | undefined;
+  /** Whether it was said that this lasts, although the peer is up. */
+  private isSaid = false;
+  /** The end of the peer's log up to which its deletions were taken over while nothing else fits on the disk. */
+  private deletedUpTo = 0;
 
   constructor(
     readonly member: Member,
@@ -113,6 +119,8 @@ export class Follower {
         // Not before it is known that its settings (still) go with this node's.
         if (!this.member.isUp) throw new Error(this.member.reason);
         await this.step();
+        if (this.isSaid) this.parts.info({ peer: this.id }, 'a peer is followed again');
+        this.isSaid = false;
         this.trouble = undefined;
         pause = 0;
       } catch (error) {
@@ -122,6 +130,11 @@ export class Follower {
         if (this.trouble === undefined && this.member.isUp)
           this.parts.info({ reason: message }, 'a peer cannot be followed now');
         this.trouble = message;
+        if (this.member.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
+          this.isSaid = true;
+          const { id } = this;
+          this.parts.warn(`node ${id} is up and cannot be followed, so this node lacks what is new there`, error);
+        }
         // A node that is just coming back is asked soon.
         pause = this.member.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
         await sleep(pause, undefined, { signal: this.ending.signal }).catch(() => {});
@@ -139,7 +152,11 @@ export class Follower {
       await this.compare(log);
       return;
     }
-    if (log.upTo > cursor.number) await this.take(log, contents);
+    if (log.upTo > cursor.number) {
+      // What is behind is known before it is here, which it may never be.
+      this.behind = { entries: log.end - cursor.number, since: this.behind.since ?? Math.floor(Date.now() / 1000) };
+      await this.takeOrDelete(log, contents);
+    }
     this.behind = { entries: log.end - log.upTo, since: log.nextTime ?? undefined };
     if (log.upTo >= log.end) this.caughtUp = true;
   }
@@ -171,6 +188,19 @@ export class Follower {
     };
     await copies.take({ copies: [], alongside });
     this.cursor = cursor;
+  }
+
+  /** Takes a page. Where that does not fit on the disk, deletions do (see `Ballast`), and are had from wherever they are in the log. */
+  private async takeOrDelete(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
+    try {
+      await this.take(log, contents);
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'full' && log.end !== this.deletedUpTo) {
+        await this.parts.comparison.takeDeletions(this.member, this.ending.signal);
+        this.deletedUpTo = log.end;
+      }
+      throw error;
+    }
   }
 
   private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {

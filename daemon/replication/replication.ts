@@ -95,7 +95,7 @@ export class Replication {
     const isAlone = cluster.group.length === 0;
     this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
-      (member) => new Follower(member, { group, index, copies, fetcher, comparison, removal, info }),
+      (member) => new Follower(member, { group, index, copies, fetcher, comparison, removal, info, warn }),
     );
   }
 
