@@ -2,10 +2,14 @@ import fileId from '../../file-id/file-id.js';
 import type { FileRecord, Records } from './records.js';
 import { type RecoveryReport, recoverFile, toStored } from './recover-file.js';
 import type { StorePath } from './store-path.js';
+import type { Tombstones } from './tombstones.js';
 import { directoriesOf, filesIn } from './walk.js';
 
 /** Records, or tombstones, that are looked at between two turns of the event loop. */
 const AT_ONCE = 1000;
+
+/** Some 100 MB. */
+const TOMBSTONES_IN_MEMORY = 2 ** 20;
 
 /** So many batches more than are known to be durable may have been counted when a crash comes. */
 const CRASH = 2;
@@ -55,18 +59,37 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   path.batches.advance(Math.max(path.batches.count, records.checkpoint.batches[path.number] ?? 0) + CRASH + 1);
 }
 
-/** Appends the tombstones that the records have and the path has not. Another path may have them; twice does no harm. */
-function restoreTombstones(path: StorePath, records: Records): void {
-  const known = new Set<string>();
-  for (const key of path.tombstones.read()) known.add(key.toString('latin1'));
+/**
+ * Appends the tombstones that the records have and the path has not. Another path may have them; twice does no harm. The path
+ * has them in no order, so its file is read once for each page of the records.
+ * @param page so many are kept in memory; a Set takes no more than 2^24
+ */
+export function restoreTombstones(
+  { tombstones }: { tombstones: Pick<Tombstones, 'read' | 'append'> },
+  records: Pick<Records, 'deletedAfter'>,
+  page = TOMBSTONES_IN_MEMORY,
+): void {
   let last: Buffer = Buffer.alloc(0);
   for (;;) {
-    const keys = records.deletedAfter(last, AT_ONCE);
-    const lost = keys.filter((key) => !known.has(key.toString('latin1')));
-    if (lost.length > 0) path.tombstones.append(lost);
-    const end = keys.at(-1);
-    if (!end) return;
-    last = end;
+    const lost = new Set<string>();
+    while (lost.size < page) {
+      const keys = records.deletedAfter(last, Math.min(AT_ONCE, page - lost.size));
+      for (const key of keys) lost.add(key.toString('latin1'));
+      const end = keys.at(-1);
+      if (!end) break;
+      last = end;
+    }
+    if (lost.size === 0) return;
+    for (const key of tombstones.read()) lost.delete(key.toString('latin1'));
+    let some: Buffer[] = [];
+    for (const key of lost) {
+      some.push(Buffer.from(key, 'latin1'));
+      if (some.length === AT_ONCE) {
+        tombstones.append(some);
+        some = [];
+      }
+    }
+    if (some.length > 0) tombstones.append(some);
   }
 }
 

@@ -92,12 +92,10 @@ function isRecorded({ storePath, directory, name, content }: FilePlace & { conte
 /** Finishes every deletion that got as far as its tombstone or its record. */
 function repeatDeletions(path: StorePath, records: Records): number {
   const { tombstones: settled, deletions } = records.checkpoint;
-  const keys = [...path.tombstones.read(settled[path.number] ?? 0)];
-  const known = new Set(keys.map((key) => key.toString('base64url')));
   const places = deletions.filter((place) => place.storePath === path.number);
-  const lost = places.map((place) => fileId.keyOf(place.name)).filter((key) => !known.has(key.toString('base64url')));
-  if (lost.length > 0) path.tombstones.append(lost);
-  for (const key of keys) {
+  const lost = new Set(places.map((place) => fileId.keyOf(place.name).toString('latin1')));
+  for (const key of path.tombstones.read(settled[path.number] ?? 0)) {
+    lost.delete(key.toString('latin1'));
     const record = records.find(key);
     if (record) places.push(record);
     const removed = {
@@ -109,6 +107,7 @@ function repeatDeletions(path: StorePath, records: Records): number {
     const size = fileId.decodeName(`${key.toString('base64url')}0000000`).size ?? 0;
     records.record({ added: [], removed: [{ ...removed, size }], checkpoint: records.checkpoint });
   }
+  if (lost.size > 0) path.tombstones.append([...lost].map((key) => Buffer.from(key, 'latin1')));
   const left = places.filter((place) => path.sizeOf(place.directory, place.name) !== undefined);
   for (const { directory, name } of left) path.discard(directory, name);
   return left.length;
