@@ -209,8 +209,8 @@ export class Index implements Records {
     return this.selectTombstone.get(key) !== undefined;
   }
 
-  isLacking(key: Buffer): boolean {
-    return this.missing.find(key) !== undefined;
+  findLacking(key: Buffer): FileRecord | undefined {
+    return this.missing.find(key);
   }
 
   isResumable(id: string): boolean {

@@ -93,8 +93,8 @@ export interface Records {
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
-  /** Whether this file should be here, is not, and is to be fetched. */
-  isLacking(key: Buffer): boolean;
+  /** The file with this key that should be here, is not, and is to be fetched. */
+  findLacking(key: Buffer): FileRecord | undefined;
   /** The records that come after a key, in the order of their keys. */
   after(key: Buffer, limit: number): FileRecord[];
   /** The deleted keys that come after a key, in their order. */

@@ -165,16 +165,15 @@ export class Store {
   /** Whether the file is here: with a record, or only on the disk, as foreign ones are. */
   holds(id: FileId): 'record' | 'disk' | undefined {
     if (id.group !== this.settings.group || id.kind === 'trunk') return undefined;
-    const record = this.records.find(fileId.keyOf(id.name));
-    if (record?.name === id.name && record.directory === id.directory && record.storePath === id.storePath)
-      return 'record';
+    if (isOf(this.records.find(fileId.keyOf(id.name)), id)) return 'record';
     const path = this.paths[id.storePath];
     return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
   }
 
   /** Whether the file should be here, and is to be fetched from whoever has it. */
   isLacking(id: FileId): boolean {
-    return this.records.isLacking(fileId.keyOf(id.name));
+    if (id.group !== this.settings.group || id.kind === 'trunk') return false;
+    return isOf(this.records.findLacking(fileId.keyOf(id.name)), id);
   }
 
   /** Whether the file was deleted: it will never be here again. */
@@ -230,6 +229,9 @@ export class Store {
     const here = this.holds(id);
     const key = fileId.keyOf(id.name);
     if (!path || (here === undefined && this.records.isDeleted(key))) return undefined;
+    // Records go by the key: the deletion of this ID would be that of the file which has the key elsewhere.
+    const known = this.records.find(key) ?? this.records.findLacking(key);
+    if (known && !isOf(known, id)) return undefined;
     // On a disk that is not there now the file would stay, and come back with it; and what has no record may be there.
     path.assertThere();
     if (here === undefined && !held) return undefined;
@@ -348,6 +350,11 @@ export class Store {
     this.filesInDirectory++;
     return this.directory;
   }
+}
+
+/** Whether a record is that of the file with this ID: the same name may be asked for in another place. */
+function isOf(record: FilePlace | undefined, { storePath, directory, name }: FileId): boolean {
+  return record?.name === name && record.directory === directory && record.storePath === storePath;
 }
 
 function countEntries(directory: string): number {

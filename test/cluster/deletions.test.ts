@@ -1,6 +1,15 @@
-import { rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, rmSync, truncateSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import t from 'tap';
-import { createLinkedCluster, holds, ready, setBetween, startAll, startCluster } from '../helpers/cluster.js';
+import {
+  createCluster,
+  createLinkedCluster,
+  holds,
+  ready,
+  setBetween,
+  startAll,
+  startCluster,
+} from '../helpers/cluster.js';
 import { type Answer, commandLine, type TestNode } from '../helpers/node.js';
 
 type Three = [TestNode, TestNode, TestNode];
@@ -167,3 +176,50 @@ t.test(
     await b.until(() => ids.every((id) => !b.hasFile(id)), 'told by the others');
   },
 );
+
+// Seen to fail (204 for the copy, and the file itself deleted) without the look at what else has the key in removeOnce.
+t.test('an ID with the name of a file in another place deletes nothing, wherever that file is lacking', async (t) => {
+  const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });
+  const [a, b] = nodes as [TestNode, TestNode];
+  for (const node of nodes) {
+    node.configure({ FIDFS_STORE_PATHS: ['M00', 'M01'].map((label) => join(node.directory, label)).join() });
+  }
+  await startAll(nodes);
+  const { id: here } = await a.upload(Buffer.from('on both'));
+  const at = (node: TestNode, id: string) => {
+    const [, label = '', ...place] = id.split('/');
+    return join(node.directory, label, 'data', ...place);
+  };
+  await b.until(() => existsSync(at(b, here)), 'up to date');
+  await b.stop();
+  const { id: lacking } = await a.upload(Buffer.alloc(300_000, 'x'));
+  // So that it cannot be fetched.
+  truncateSync(at(a, lacking));
+  await b.start();
+  const missing = async () => JSON.parse((await b.command('status', '--json')).stdout).missing;
+  await b.until(async () => (await missing()) === 1, 'lacking it');
+
+  const elsewhere = (id: string) => {
+    const [group, label, , , name] = id.split('/');
+    return [`${group}/${label}/12/34/${name}`, `${group}/${label === 'M00' ? 'M01' : 'M00'}/00/00/${name}`];
+  };
+  const wrong = [...elsewhere(lacking), ...elsewhere(here)];
+  // A copy that somebody made of the file is not the file.
+  const copy = wrong[2] as string;
+  mkdirSync(dirname(at(a, copy)), { recursive: true });
+  copyFileSync(at(a, here), at(a, copy));
+  for (const node of nodes) {
+    for (const id of wrong) t.match(String((await node.delete(id)).status), /^(?:404|503)$/, `${id} on ${node.origin}`);
+  }
+  t.equal(await missing(), 1, 'it is still to be fetched');
+  t.ok(existsSync(at(a, lacking)));
+  t.ok(existsSync(at(a, copy)));
+  // What had been recorded would be told of before this one.
+  const { id: last } = await a.upload(Buffer.from('the last'));
+  await b.until(() => existsSync(at(b, last)), 'up to date');
+  for (const node of nodes) t.equal((await node.get(here)).status, 200);
+  rmSync(at(a, copy));
+  t.equal((await b.delete(here)).status, 204);
+  t.equal((await b.delete(lacking)).status, 204, 'the right one is deleted');
+  await a.until(() => !existsSync(at(a, lacking)) && !existsSync(at(a, here)), 'told');
+});
