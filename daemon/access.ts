@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Settings } from './config/settings.js';
+import { lockFile } from './index/lock.js';
 import {
   batchesFile,
   dataDirectory,
@@ -57,7 +58,7 @@ export function restrictAccess(
   for (const name of ['key', 'lock', 'log', 'index.db', 'index.db-wal', 'index.db-shm']) restrict(join(data, name));
   for (const root of storePaths) {
     restrict(dataDirectory(root), group);
-    for (const path of [temporaryDirectory, quarantineDirectory, tombstonesFile, batchesFile, markerFile]) {
+    for (const path of [temporaryDirectory, quarantineDirectory, tombstonesFile, batchesFile, markerFile, lockFile]) {
       restrict(path(root));
     }
   }

@@ -8,7 +8,7 @@ import { readOrMakeKey } from './config/key.js';
 import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
-import { lockDataDirectory } from './index/lock.js';
+import { lockDataDirectory, lockStorePath } from './index/lock.js';
 import { createLog } from './log.js';
 import { Replication } from './replication/replication.js';
 import { Requests } from './requests.js';
@@ -63,7 +63,7 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
     const path = new StorePath(number, root, settings.reserve);
     const known = index.storePaths.find(number);
     try {
-      index.storePaths.remember(number, path.open(known?.identity, known?.root), root);
+      index.storePaths.remember(number, path.open(known?.identity, known?.root, lockStorePath), root);
     } catch (error) {
       if (known === undefined || error instanceof WrongStorePath) throw error;
       const lastStorePath = known.root === root ? {} : { lastStorePath: known.root };

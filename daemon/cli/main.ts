@@ -148,9 +148,13 @@ command('scrub', 'Let the running node read and check all its files now; in a gr
   }
 });
 
-command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', ['fidfs rebuild']).action(
-  async (options: Options) => {
-    const report = await rebuild(loadSettings(options.config));
+command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', [
+  'fidfs rebuild',
+  'fidfs rebuild --new-disk /disk2/fidfs',
+])
+  .option('--new-disk <directory...>', 'store paths that may be new and empty, in the place of a disk that is gone')
+  .action(async (options: Options & { newDisk?: string[] }) => {
+    const report = await rebuild(loadSettings(options.config), options.newDisk);
     if (options.json) {
       printJson(report);
       return;
@@ -161,8 +165,7 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
       `${counted(report.files, 'file')}, ${formatBytes(report.bytes)}, ${counted(report.tombstones, 'deletion')}; ` +
         `${counted(report.foreign, 'foreign file')} left alone\n`,
     );
-  },
-);
+  });
 
 command('key', 'Print the upload key.', [
   'curl -H "Authorization: Bearer $(fidfs key)" -F file=@photo.jpg http://127.0.0.1:8080/upload',

@@ -1,17 +1,19 @@
 import { renameSync, rmSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import fileId from '../../file-id/file-id.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
-import { lockDataDirectory } from '../index/lock.js';
+import { lockDataDirectory, lockStorePath } from '../index/lock.js';
+import { storePathsKnownTo } from '../index/store-paths.js';
 import { FileSystem } from '../store/file-system.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
-import { readMarker } from '../store/marker.js';
+import { MARKER_MISSING, readMarker } from '../store/marker.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { CommandFailed, UsedWrongly } from './errors.js';
 import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
@@ -35,13 +37,15 @@ export interface RebuildReport {
 /**
  * Makes the index anew from the store paths: tombstones first, then every file, read and compared with its name. The
  * old index is replaced at the end only. The node must not run.
+ * @param newDisks store paths that may be new and empty; any other one without a marker is taken for one that is not mounted
  */
-export async function rebuild(settings: Settings): Promise<RebuildReport> {
+export async function rebuild(settings: Settings, newDisks: readonly string[] = []): Promise<RebuildReport> {
   enterDataDirectory(settings);
   await stopLeftOverDaemon(settings.data);
   const unlock = lockDataDirectory(settings.data);
   try {
     const database = join(settings.data, 'index.db');
+    assertThere(settings, storePathsKnownTo(database), newDisks);
     const fresh = `${database}.new`;
     for (const suffix of ['', '-wal', '-shm']) rmSync(fresh + suffix, { force: true });
     const index = new Index(fresh);
@@ -59,9 +63,33 @@ export async function rebuild(settings: Settings): Promise<RebuildReport> {
   }
 }
 
+/**
+ * Throws for a store path that may be an empty mount point: it has no marker, and is either known to the old index or holds no
+ * file. One that FastDFS filled, and the index does not know, is taken. Before anything is changed.
+ */
+function assertThere(settings: Settings, known: ReadonlySet<number>, newDisks: readonly string[]): void {
+  const { storePaths, reserve } = settings;
+  const expected = new Set(newDisks.map((directory) => resolve(directory)));
+  for (const directory of expected) {
+    if (!storePaths.includes(directory)) throw new UsedWrongly(`${directory} is none of storePaths`);
+  }
+  for (const [number, root] of storePaths.entries()) {
+    if (readMarker(root) !== undefined || expected.has(root)) continue;
+    if (!known.has(number) && holdsFiles(new StorePath(number, root, reserve))) continue;
+    throw new CommandFailed(
+      `the store path ${root}: ${MARKER_MISSING} If it is new and empty, say so: fidfs rebuild --new-disk ${root}`,
+    );
+  }
+}
+
+function holdsFiles(path: StorePath): boolean {
+  for (const directory of directoriesOf(path)) if (filesIn(path, directory, new Set()).length > 0) return true;
+  return false;
+}
+
 function openPath(settings: Settings, index: Index, root: string, number: number): StorePath {
   const path = new StorePath(number, root, settings.reserve);
-  index.storePaths.remember(number, path.open(readMarker(root)), root);
+  index.storePaths.remember(number, path.open(readMarker(root), root, lockStorePath), root);
   return path;
 }
 

@@ -1,4 +1,4 @@
-import type Database from 'better-sqlite3';
+import Database from 'better-sqlite3';
 
 /** The store paths that the index knows, by their numbers: which disk was which at the last start. */
 export class KnownStorePaths {
@@ -36,5 +36,19 @@ export class KnownStorePaths {
 
   remember(number: number, identity: string, root: string): void {
     this.database.prepare('INSERT OR REPLACE INTO store_path VALUES (?, ?, ?)').run(number, identity, root);
+  }
+}
+
+/** The numbers of the store paths that an index knows; none where it is not there, or cannot be read. Changes nothing. */
+export function storePathsKnownTo(file: string): ReadonlySet<number> {
+  let database: Database.Database | undefined;
+  try {
+    database = new Database(file, { readonly: true, fileMustExist: true });
+    return new Set(new KnownStorePaths(database).all().map(({ number }) => number));
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    return new Set(); // lost or damaged, which is what a rebuild is for
+  } finally {
+    database?.close();
   }
 }

@@ -16,7 +16,7 @@ import {
   temporaryFile,
   tombstonesFile,
 } from './layout.js';
-import { MARKER_MISSING, proveIdentity } from './marker.js';
+import { expectMarker, MARKER_MISSING, proveIdentity } from './marker.js';
 import { Tombstones } from './tombstones.js';
 
 /** Bytes of ballast: a deletion takes 20 here. */
@@ -36,6 +36,12 @@ const DISK_GONE = new Set([
   'ESHUTDOWN',
 ]);
 
+/**
+ * Makes sure that no other process uses a store path until this one ends, and returns what gives it back earlier. Throws
+ * WrongStorePath when another one does.
+ */
+export type Lock = (root: string) => () => void;
+
 /** What is known of a disk while it is in use. */
 interface OpenDisk {
   fileSystem: FileSystem;
@@ -51,6 +57,7 @@ interface OpenDisk {
  */
 export class Disk {
   private opened: OpenDisk | undefined;
+  private unlock: (() => void) | undefined;
   /** Why no new files go here now; undefined when they do. */
   private unavailable: string | undefined;
   private capacity = 0;
@@ -75,9 +82,14 @@ export class Disk {
    * Returns its identity. Throws a StoreError when the path cannot be used, and then it takes no files until a restart;
    * throws WrongStorePath when it is not the one that it should be.
    * @param former the directory that it was at the last start
+   * @param lock left out where no other process can know the path, as in tests
    */
-  open(identity: string | undefined, former?: string): string {
+  open(identity: string | undefined, former?: string, lock?: Lock): string {
     try {
+      // Where a disk is missing, its mount point stays as it is.
+      expectMarker(this.root, this.number, identity, former);
+      mkdirSync(this.root, { recursive: true });
+      this.unlock = lock?.(this.root);
       const proven = proveIdentity(this.root, this.number, identity, former);
       for (const directory of [
         dataDirectory(this.root),
@@ -102,6 +114,7 @@ export class Disk {
       this.refresh();
       return proven;
     } catch (error) {
+      this.unlock?.();
       this.unavailable = (error as Error).message;
       throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
     }

@@ -12,6 +12,7 @@ import type { FilePlace } from './records.js';
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
  *   ballast             room for the tombstones of a full disk
  *   batches             how many batches have changed it; see batch-counter.ts
+ *   lock                held by the one process that writes to it
  *   fidfs-store-path    which store path of which node this is
  */
 

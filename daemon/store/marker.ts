@@ -32,15 +32,20 @@ export function readMarker(root: string): string | undefined {
 }
 
 /**
- * Compares the marker with what the index knows (undefined: nothing), and makes one for a new store path.
- * Returns the identity. Throws when there should be a marker and is none, and WrongStorePath when it is another's.
+ * Compares the marker with what the index knows (undefined: nothing). Changes nothing. Returns what the marker says;
+ * undefined when there is none, and none is expected. Throws when there should be one, and WrongStorePath when it is another's.
  * @param former the directory that it was at the last start; undefined where that is not known
  */
-export function proveIdentity(root: string, number: number, known: string | undefined, former?: string): string {
-  const wrong = (what: string) => new WrongStorePath(`the store path ${root}: ${what}`);
+export function expectMarker(
+  root: string,
+  number: number,
+  known: string | undefined,
+  former?: string,
+): string | undefined {
   const found = readMarker(root);
   if (found !== undefined && !found.startsWith(`${storePathLabel(number)} `)) {
     throw wrong(
+      root,
       `its marker says ${found.split(' ')[0]}, its place in storePaths ${storePathLabel(number)}; put them in order`,
     );
   }
@@ -48,13 +53,28 @@ export function proveIdentity(root: string, number: number, known: string | unde
     throw new Error(former === undefined || former === root ? MARKER_MISSING : MOVED);
   }
   if (known !== undefined && found !== known) {
-    throw wrong('another store path is there than the index knows; are disks swapped? Put storePaths in order');
+    throw wrong(root, 'another store path is there than the index knows; are disks swapped? Put storePaths in order');
   }
-  // A power cut in the very first start may leave a marker that the index has not learnt of.
-  if (known === undefined && found !== undefined && !isEmpty(dataDirectory(root))) {
-    throw wrong('it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
+  return found;
+}
+
+/**
+ * As `expectMarker`, for a path that this process has locked; makes a marker for one that is new to the index. Returns the
+ * identity. Throws WrongStorePath, too, for a path that is new to the index and holds files that another one knows.
+ */
+export function proveIdentity(root: string, number: number, known: string | undefined, former?: string): string {
+  const found = expectMarker(root, number, known, former);
+  if (known !== undefined) return known;
+  if (found !== undefined && !isEmpty(dataDirectory(root))) {
+    throw wrong(root, 'it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
   }
-  return found ?? makeMarker(root, number);
+  // An empty one with a marker is what a power cut leaves of the very first start, or another node's that has stopped. It gets
+  // another identity: that node is refused there from now on.
+  return makeMarker(root, number);
+}
+
+function wrong(root: string, what: string): WrongStorePath {
+  return new WrongStorePath(`the store path ${root}: ${what}`);
 }
 
 function isEmpty(directory: string): boolean {
