@@ -74,17 +74,19 @@ function split(body: Buffer, contentType: string): FilePart[] | undefined {
   const limits = { maxFileSize: SMALL_FILE, maxTotalSize: SMALL_FILE, maxParts: MAX_FILES };
   try {
     const files: FilePart[] = [];
-    const delimiter = `--${boundary}`.length;
-    let length = delimiter + '--\r\n'.length;
+    const delimiter = Buffer.from(`--${boundary}`);
+    let length = delimiter.length + '--\r\n'.length;
     for (const part of parseMultipart(body, { boundary, ...limits })) {
       const disposition = PLAIN_DISPOSITION.exec(part.headers['content-disposition'] ?? '');
       const mediaType = part.headers['content-type'];
       if (!disposition || !PLAIN_TYPE.test(mediaType ?? '') || isUnusual(part)) return undefined;
-      length += delimiter + '\r\n'.length + lengthOf(part);
+      length += delimiter.length + '\r\n'.length + lengthOf(part);
       const fileName = disposition[1];
       const isFile = fileName !== undefined || mediaType?.toLowerCase() === 'application/octet-stream';
       if (!isFile && mediaType !== undefined) return undefined;
       const content = contentOf(part);
+      // The line break that ends the headers makes a delimiter of what follows (RFC 2046, 5.1.1); this parser takes it for content.
+      if (content.subarray(0, delimiter.length).equals(delimiter)) return undefined;
       // The empty part that a browser sends for a file field without a file.
       if (isFile && (content.length > 0 || fileName)) files.push({ content, fileName, mediaType });
     }
