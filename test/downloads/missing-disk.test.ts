@@ -5,6 +5,7 @@ import t from 'tap';
 import { assertProblem } from '../helpers/assert-problem.js';
 import { holds, startCluster } from '../helpers/cluster.js';
 import { TestNode } from '../helpers/node.js';
+import { cannotRunAsOthers } from '../helpers/programs.js';
 import { killDaemonForGood, madeUpId } from '../helpers/readers.js';
 
 const NOBODY = { uid: 65534, gid: 65534 };
@@ -65,28 +66,24 @@ for (const count of [1, 2]) {
 
 // Seen to fail (404) with 403 among the statuses that stand for no file, without the dot behind data/, and without the
 // last condition of @fidfs_not_here.
-t.test(
-  'a file that nginx may not open is 503, not 404',
-  { skip: process.getuid?.() !== 0 && 'needs root, to run as another user' },
-  async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
-    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-    chownSync(directory, NOBODY.uid, NOBODY.gid);
-    const node = await TestNode.start(t, { directory, user: NOBODY });
-    const { id } = await node.upload(Buffer.from('there'));
-    for (const path of [node.storePath, join(node.storePath, 'data')]) {
-      chmodSync(path, 0);
-      await node.until(async () => (await node.get(id)).status !== 200, 'closed');
-      t.equal(await download(node, id), unavailable, path);
-      chmodSync(path, 0o700);
-      t.equal(await download(node, id), '200', path);
-    }
-    // Not read before: what nginx has open, it may go on reading.
-    const { id: unread } = await node.upload(Buffer.from('not yet read'));
-    chmodSync(node.pathOf(unread), 0);
-    t.equal(await download(node, unread), unavailable, 'the file alone');
-  },
-);
+t.test('a file that nginx may not open is 503, not 404', { skip: cannotRunAsOthers() }, async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  chownSync(directory, NOBODY.uid, NOBODY.gid);
+  const node = await TestNode.start(t, { directory, user: NOBODY });
+  const { id } = await node.upload(Buffer.from('there'));
+  for (const path of [node.storePath, join(node.storePath, 'data')]) {
+    chmodSync(path, 0);
+    await node.until(async () => (await node.get(id)).status !== 200, 'closed');
+    t.equal(await download(node, id), unavailable, path);
+    chmodSync(path, 0o700);
+    t.equal(await download(node, id), '200', path);
+  }
+  // Not read before: what nginx has open, it may go on reading.
+  const { id: unread } = await node.upload(Buffer.from('not yet read'));
+  chmodSync(node.pathOf(unread), 0);
+  t.equal(await download(node, unread), unavailable, 'the file alone');
+});
 
 // Seen to fail (404, by the other node too) with @fidfs_404 in firstStep and askOthers of njs/elsewhere.ts.
 t.test(
