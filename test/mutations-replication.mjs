@@ -329,4 +329,18 @@ export const replicationMutations = [
     to: '',
     tests: repair,
   },
+  {
+    name: 'what a page tells is behind before it is taken',
+    file: follower,
+    from: 'this.behind = { entries: log.end - cursor.number,',
+    to: 'if (log.end < 0) this.behind = { entries: log.end - cursor.number,',
+    tests: ['cluster/full-disk'],
+  },
+  {
+    name: 'deletions are taken over where copies do not fit',
+    file: follower,
+    from: 'await this.parts.comparison.takeDeletions(this.member, this.ending.signal);',
+    to: '',
+    tests: ['cluster/full-disk'],
+  },
 ];

@@ -190,4 +190,32 @@ export const mutations = [
     to: 'throw error;',
     tests: [batches],
   },
+  {
+    name: 'a batch on a file system that became read-only is not durable',
+    file: 'daemon/store/calls.ts',
+    from: "return errorCode(error) === 'EROFS';",
+    to: 'return false;',
+    tests: ['durable-write/read-only'],
+  },
+  {
+    name: 'a store path gets back every page of its tombstones',
+    file: 'daemon/store/reconcile.ts',
+    from: 'if (lost.size === 0) return;',
+    to: 'if (lost.size === 0 || last.length > 0) return;',
+    tests: ['durable-write/restored-tombstones'],
+  },
+  {
+    name: 'a store path is not given the tombstones that it has',
+    file: 'daemon/store/reconcile.ts',
+    from: "for (const key of tombstones.read()) lost.delete(key.toString('latin1'));",
+    to: '',
+    tests: ['durable-write/restored-tombstones'],
+  },
+  {
+    name: 'a store path is used by one process',
+    file: 'daemon/store/disk.ts',
+    from: 'this.unlock = lock?.(this.root);',
+    to: '',
+    tests: ['durable-write/shared-path'],
+  },
 ];

@@ -164,10 +164,7 @@ export class Store {
 
   /** Whether the file is here: with a record, or only on the disk, as foreign ones are. */
   holds(id: FileId): 'record' | 'disk' | undefined {
-    if (id.group !== this.settings.group || id.kind === 'trunk') return undefined;
-    if (isOf(this.records.find(fileId.keyOf(id.name)), id)) return 'record';
-    const path = this.paths[id.storePath];
-    return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
+    return this.holdsAs(id, this.records.find(fileId.keyOf(id.name)));
   }
 
   /** Whether the file should be here, and is to be fetched from whoever has it. */
@@ -226,21 +223,31 @@ export class Store {
 
   private async removeOnce(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
     const path = this.paths[id.storePath];
-    const here = this.holds(id);
     const key = fileId.keyOf(id.name);
-    if (!path || (here === undefined && this.records.isDeleted(key))) return undefined;
+    const record = this.records.find(key);
+    const here = this.holdsAs(id, record);
+    const isDeleted = here !== 'record' && this.records.isDeleted(key);
+    if (!path || (here === undefined && isDeleted)) return undefined;
     // Records go by the key: the deletion of this ID would be that of the file which has the key elsewhere.
-    const known = this.records.find(key) ?? this.records.findLacking(key);
+    const known = record ?? this.records.findLacking(key);
     if (known && !isOf(known, id)) return undefined;
     // On a disk that is not there now the file would stay, and come back with it; and what has no record may be there.
     path.assertThere();
     if (here === undefined && !held) return undefined;
     const { storePath, directory, name } = id;
     // What was deleted, but could not be removed yet, has no record either.
-    const foreign = here !== 'record' && !held && !this.records.isDeleted(key);
+    const foreign = here !== 'record' && !held && !isDeleted;
     const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
     await this.writer.commit({ removed: [removed] });
     return removed;
+  }
+
+  /** As `holds`, for who has looked up the record of the key. */
+  private holdsAs(id: FileId, record: FileRecord | undefined): 'record' | 'disk' | undefined {
+    if (id.group !== this.settings.group || id.kind === 'trunk') return undefined;
+    if (isOf(record, id)) return 'record';
+    const path = this.paths[id.storePath];
+    return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
   }
 
   /** The path for a file of so many bytes. Throws a StoreError when none can take it. */

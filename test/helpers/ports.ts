@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Test } from 'tap';
 
-/** Below the ports that systems give to outgoing connections: one of those could take the port of a node that restarts. */
+/** From 10,000 on: below the ports that systems give to outgoing connections, which could take that of a node that restarts. */
 const PORTS = 10_000;
 /** Test files that run at the same time take them from different parts: a port may be asked for long before it is used. */
 const PARTS = 4;
