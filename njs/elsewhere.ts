@@ -77,9 +77,13 @@ function readCluster(r: NginxHTTPRequest, path: string): { [id: string]: Cluster
 
 function readNodes(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } | undefined {
   try {
-    const nodes = JSON.parse(fs.readFileSync(path, 'utf8')).nodes;
-    if (typeof nodes === 'object' && nodes !== null) return nodes;
-    r.error(`fidfs: ${path} names no nodes`);
+    const { version, nodes } = JSON.parse(fs.readFileSync(path, 'utf8'));
+    // A daemon of fidfs 0.1 writes no version.
+    const isKnown = version === undefined || version === 1;
+    if (isKnown && typeof nodes === 'object' && nodes !== null) return nodes;
+    r.error(
+      `fidfs: ${path} ${isKnown ? 'names no nodes' : `has version ${version}, this nginx knows 1; reload nginx`}`,
+    );
   } catch (error) {
     r.error(`fidfs: cannot read ${path}, which says where other nodes are: ${(error as Error).message}`);
   }

@@ -37,7 +37,7 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
   const report: VerifyReport = { files: 0, bytes: 0, foreign: 0, unchecked: 0, wrong: [] };
   enterDataDirectory(settings);
   const database = join(settings.data, 'index.db');
-  const index = existsSync(database) ? new Index(database) : undefined;
+  const index = existsSync(database) ? new Index(database, undefined, { upgrades: false }) : undefined;
   try {
     const suspects: FoundFile[] = [];
     const reader = new ContentReader();

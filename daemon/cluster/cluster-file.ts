@@ -14,6 +14,9 @@ export interface ClusterFileNode {
   well: boolean;
 }
 
+/** The version of the file's form. njs checks it (`njs/elsewhere.ts`): nginx may still run what an earlier version loaded. */
+const VERSION = 1;
+
 /**
  * `<data>/nginx/cluster.json`: where peers are and which of them are alive, for njs to read on a miss. A second copy,
  * `cluster.json.last`, is what njs reads where the first one is torn and this daemon is not there to write it anew.
@@ -28,7 +31,7 @@ export class ClusterFile {
 
   /** Replaces what is not so on the disk, whether anything changed or the file is not what was written; called every second. */
   write(nodes: Record<string, ClusterFileNode>): void {
-    const text = `${JSON.stringify({ nodes })}\n`;
+    const text = `${JSON.stringify({ version: VERSION, nodes })}\n`;
     // One at a time: what tears the first leaves the other as it was.
     const wrong = this.files.find((file) => readText(file) !== text);
     if (wrong === undefined) return;

@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { counted } from '../words.js';
+import { PROTOCOL } from './hello.js';
 
 /*
  * Requests between nodes are signed: HMAC-SHA256, with `peerSecret`, over what is asked, who asks whom, when, and a
@@ -9,7 +10,13 @@ import { counted } from '../words.js';
 /** How far the clocks of two nodes may be apart, in seconds; so long numbers are remembered, too. */
 const CLOCK_TOLERANCE_SECONDS = 30;
 
-const SCHEME = 'FIDFS-HMAC-SHA256';
+/**
+ * How requests of a version of the protocol are signed. Each has a name of its own: `hello` is compared once a second, and a
+ * node that was restarted with another version in between takes no request, and makes none that its peers would take.
+ */
+export function schemeOf(protocol: number): string {
+  return `FIDFS${protocol === 1 ? '' : protocol}-HMAC-SHA256`;
+}
 
 /** What is signed. */
 interface Signed {
@@ -32,7 +39,7 @@ export function sign(secret: string, request: Omit<Signed, 'date' | 'nonce'>): s
   const signed = { ...request, date: Math.floor(Date.now() / 1000), nonce: randomBytes(12).toString('base64url') };
   const signature = signatureOf(secret, signed).toString('base64url');
   const { sender, receiver, date, nonce } = signed;
-  return `${SCHEME} sender=${sender},receiver=${receiver},date=${date},nonce=${nonce},signature=${signature}`;
+  return `${schemeOf(PROTOCOL)} sender=${sender},receiver=${receiver},date=${date},nonce=${nonce},signature=${signature}`;
 }
 
 /** Why a request is not taken for a peer's. */
@@ -54,10 +61,17 @@ export class SignatureCheck {
 
   /** Returns the sender's server id. Throws BadSignature with the reason. */
   verify(method: string, path: string, authorization: string | undefined): number {
-    const pattern =
-      /^FIDFS-HMAC-SHA256 sender=(\d{1,8}),receiver=(\d{1,8}),date=(\d{1,12}),nonce=([\w-]{16}),signature=([\w-]{43})$/;
-    const match = pattern.exec(authorization ?? '');
-    if (!match) throw new BadSignature('The request is not signed as requests between nodes are.');
+    const [scheme = '', signed = ''] = (authorization ?? '').split(' ', 2);
+    const pattern = /^sender=(\d{1,8}),receiver=(\d{1,8}),date=(\d{1,12}),nonce=([\w-]{16}),signature=([\w-]{43})$/;
+    const match = scheme === schemeOf(PROTOCOL) ? pattern.exec(signed) : null;
+    if (!match) {
+      const protocol = /^FIDFS(\d{0,9})-HMAC-SHA256$/.exec(scheme)?.[1];
+      if (protocol !== undefined && scheme !== schemeOf(PROTOCOL))
+        throw new BadSignature(
+          `The request is of protocol ${protocol || 1}, this node speaks ${PROTOCOL}; run the same version.`,
+        );
+      throw new BadSignature('The request is not signed as requests between nodes are.');
+    }
     const [sender, receiver, date] = match.slice(1, 4).map(Number) as [number, number, number];
     const nonce = match[4] as string;
     const wanted = signatureOf(this.secret, { method, path, sender, receiver, date, nonce });

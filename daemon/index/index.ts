@@ -85,10 +85,14 @@ export class Index implements Records {
   private readonly recordInTransaction: (batch: Batch) => void;
   private readonly withdrawInTransaction: (added: StoredFile[]) => void;
 
-  /** @param warn is told what went wrong without harm to anything */
+  /**
+   * @param warn is told what went wrong without harm to anything
+   * @param upgrades whether an index of an earlier version is brought up to date, else it is an error
+   */
   constructor(
     private readonly file: string,
     warn: (message: string, error: unknown) => void = () => {},
+    { upgrades = true } = {},
   ) {
     this.checkpointer = new Checkpointer(file, (message, error) => {
       warn(message, this.known.caught(error));
@@ -100,7 +104,7 @@ export class Index implements Records {
     // The checkpointer does it; this is for when it cannot, in pages of 4 KiB.
     database.pragma('wal_autocheckpoint = 64000');
     database.pragma('cache_size = -16384');
-    prepareSchema(database, file);
+    prepareSchema(database, file, upgrades);
     this.operations = new Operations(database);
     this.missing = new Missing(database);
     this.deferred = new DeferredDeletions(database);

@@ -54,12 +54,20 @@ const STEPS = [
   CREATE INDEX deferred_path ON deferred (storePath);`,
 ];
 
-/** Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one. */
-export function prepareSchema(database: Database.Database, file: string): void {
+/**
+ * Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one.
+ * @param upgrades false where a node of an earlier version may be using it now: then one of an earlier version is an error, too
+ */
+export function prepareSchema(database: Database.Database, file: string, upgrades = true): void {
   const version = Number(database.pragma('user_version', { simple: true }));
   if (version > STEPS.length) {
     throw new Error(
       `the index ${file} has version ${version}, this fidfs knows ${STEPS.length}; run a later one, or "fidfs rebuild"`,
+    );
+  }
+  if (!upgrades && version < STEPS.length) {
+    throw new Error(
+      `the index ${file} has version ${version}, this fidfs makes ${STEPS.length} of it at the next start; start the node first`,
     );
   }
   for (const [done, step] of STEPS.entries()) {

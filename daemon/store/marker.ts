@@ -17,7 +17,11 @@ import { writeAllSync } from './write-all.js';
 /*
  * The marker of a store path says which one it is: its number and a random identity, `M00 <uuid>`. The index knows it
  * too, so that an unmounted disk (an empty directory) and swapped disks are noticed before anything is written.
+ * A third word is the version of the layout (see `layout.ts`, and docs/formats.md); version 1 is not written.
  */
+
+/** The version of the layout of a store path that this program reads and writes. */
+const LAYOUT_VERSION = '1';
 
 /** Why a store path is not used whose marker is not there. */
 export const MARKER_MISSING = `${MARKER_NAME} is missing; is the disk mounted?`;
@@ -25,10 +29,16 @@ export const MARKER_MISSING = `${MARKER_NAME} is missing; is the disk mounted?`;
 /** The same, where the settings name another directory than they did. */
 const MOVED = `${MARKER_NAME} is missing, and storePaths names another directory than at the last start; to move a store path, stop the node and move its directory with all that is in it, ${MARKER_NAME} included, to the new place, or else write the old one again`;
 
-/** What a store path says of itself; undefined when it has no marker. */
+/** What a store path says of itself; undefined when it has no marker. Throws WrongStorePath for another version of the layout. */
 export function readMarker(root: string): string | undefined {
   const marker = markerFile(root);
-  return existsSync(marker) ? readFileSync(marker, 'utf8').trim() : undefined;
+  if (!existsSync(marker)) return undefined;
+  const text = readFileSync(marker, 'utf8').trim();
+  const [, , version = LAYOUT_VERSION] = text.split(' ');
+  if (version !== LAYOUT_VERSION) {
+    throw wrong(root, `its layout has version ${version}, this fidfs knows ${LAYOUT_VERSION}; run a later one`);
+  }
+  return text;
 }
 
 /**

@@ -20,7 +20,7 @@ t.test('cluster.json and its second copy are written anew when they are not what
     for (const spoil of [() => writeFileSync(path, ''), () => writeFileSync(path, '{"no'), () => rmSync(path)]) {
       spoil();
       looks();
-      for (const one of paths) t.strictSame(JSON.parse(readFileSync(one, 'utf8')), { nodes });
+      for (const one of paths) t.strictSame(JSON.parse(readFileSync(one, 'utf8')), { version: 1, nodes });
     }
   }
 });

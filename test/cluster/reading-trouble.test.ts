@@ -296,6 +296,9 @@ t.test('peers in trouble', async (t) => {
     two.hold('found by the second copy');
     const { id, group, url } = two.other;
     const good = { [id]: { group, origin: url, host: url.replace('http://', ''), up: true } };
+    // Seen to fail (found) without isKnown in readNodes.
+    writeCluster(reader, JSON.stringify({ version: 2, nodes: good }));
+    assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), 'cluster.json of a later version');
     for (const text of ['', '{', 'null', '{}']) {
       writeCluster(reader, text, JSON.stringify({ nodes: good }));
       t.equal(
