@@ -1,10 +1,10 @@
 // Breaks one promise at a time in a copy of the tree, and runs the tests that must notice: npm run mutate [-- WORD…]
-// Prints the survivors. What is broken, and what must fail, is in test/mutations.mjs.
+// Prints the survivors. What is broken, and what must fail, is in test/mutations/mutations.mjs.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { mutations } from '../test/mutations.mjs';
+import { mutations } from '../test/mutations/mutations.mjs';
 import { orExit, prepare, root } from './prepare.mjs';
 
 await orExit(prepare);
@@ -39,7 +39,6 @@ process.exitCode = survivors.length > 0 ? 1 : 0;
 
 function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
-  if (source.split(from).length !== 2) throw new Error(`${file} has ${source.split(from).length - 1} times: ${from}`);
   const program = join(copy, 'dist', file.replace(/ts$/, 'js'));
   const before = readFileSync(program);
   // Of one file alone, without a look at its types: what the mutation breaks of them does not matter.

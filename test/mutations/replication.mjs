@@ -213,8 +213,8 @@ export const replicationMutations = [
   {
     name: 'who waits for a fetched file is told of it',
     file: replication,
-    from: 'this.followers.find(({ id }) => id === peer)?.tell();',
-    to: 'void peer;',
+    from: 'this.followers.find(({ id }) => id === peer)?.tell()',
+    to: 'void peer',
     tests: copies,
   },
   {

@@ -167,8 +167,8 @@ export const indexMutations = [
   {
     name: 'what is due only by a wrong clock is tried',
     file: missing,
-    from: 'if (left > 0) due.push',
-    to: 'if (left < 0) due.push',
+    from: '[this.selectNeverDue, time + LONGEST_PAUSE_MILLISECONDS],',
+    to: '',
     tests: missingTest,
   },
   {

@@ -2,8 +2,8 @@
  * What must not go unnoticed: in `file`, `from` (which stands there once) becomes `to`, and one of `tests` must fail.
  * `npm run mutate` runs them.
  */
-import { indexMutations } from './mutations-index.mjs';
-import { replicationMutations } from './mutations-replication.mjs';
+import { indexMutations } from './index.mjs';
+import { replicationMutations } from './replication.mjs';
 
 const commit = 'daemon/store/batch-commit.ts';
 const checkpoints = 'daemon/store/checkpoints.ts';
