@@ -31,6 +31,8 @@ import {
 const DRAIN_SECONDS = 15;
 const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
+/** How long a stop takes at most: what sends the signal must wait for longer before it kills. */
+export const LONGEST_STOP_SECONDS = DRAIN_SECONDS + NGINX_STOP_SECONDS + DAEMON_STOP_SECONDS;
 const LONGEST_PAUSE_SECONDS = 10;
 
 /** Settings in the environment that the command needs, and that are no secrets. */
