@@ -1,16 +1,21 @@
 #!/usr/bin/env node
+import { existsSync } from 'node:fs';
 import { findLauncher, stopWithLauncher } from './launcher.mjs';
-import { orExit, prepare } from './prepare.mjs';
+import { installNginx } from './nginx.mjs';
+import { orExit } from './run.mjs';
+
+/** A clone installs its npm packages and compiles itself; an installed package has neither sources nor this module. */
+const SET_UP_CLONE = new URL('./prepare.mjs', import.meta.url);
 
 // `start` sets up what is missing; the other commands need what a first start has made.
 if (process.argv[2] === 'start') {
   // Looked for now: the set-up may take minutes.
   stopWithLauncher(findLauncher());
-  await orExit(prepare);
+  await orExit(existsSync(SET_UP_CLONE) ? (await import(SET_UP_CLONE)).prepare : installNginx);
 }
 await orExit(async () => {
   const { main } = await import('../dist/daemon/cli/main.js').catch((error) => {
-    if (error.code === 'ERR_MODULE_NOT_FOUND')
+    if (error.code === 'ERR_MODULE_NOT_FOUND' && existsSync(SET_UP_CLONE))
       throw new Error('fidfs is not built yet; "npm start" or "npm run build" does it');
     throw error;
   });

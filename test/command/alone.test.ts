@@ -1,6 +1,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { version } from '../../daemon/version.js';
 import { flipByte } from '../helpers/disk.js';
 import { TestNode } from '../helpers/node.js';
 
@@ -52,7 +53,7 @@ t.test(
     const without = await start();
     t.match(
       without,
-      `fidfs 0.1.0 has started on ${node.origin}, but is not ready: no store path takes files: ` +
+      `fidfs ${version} has started on ${node.origin}, but is not ready: no store path takes files: ` +
         `${first}: fidfs-store-path is missing; is the disk mounted?\n  ready        when ${node.origin}/readyz says so\n`,
     );
     t.notMatch(without, 'is ready on');

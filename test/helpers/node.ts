@@ -48,6 +48,8 @@ export interface NodeOptions {
   user?: { uid: number; gid: number };
   /** How many descriptors each of its processes may have. */
   descriptors?: number;
+  /** The fidfs command, where it is not this project's. */
+  program?: string;
 }
 
 /** A real node: nginx and daemon, in a directory of its own, on free ports. */
@@ -65,6 +67,7 @@ export class TestNode {
     private readonly extra: Record<string, string>,
     private readonly user: NodeOptions['user'],
     private readonly descriptors: NodeOptions['descriptors'],
+    private readonly program: string,
   ) {}
 
   /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
@@ -77,6 +80,7 @@ export class TestNode {
       { ...options.env },
       options.user,
       options.descriptors,
+      options.program ?? COMMAND,
     );
     t.teardown(async () => {
       await node.stop();
@@ -146,7 +150,7 @@ export class TestNode {
   /** Starts it; resolves when it listens, ready or not, rejects with its words when it ends before. */
   async start(): Promise<void> {
     const limit = this.descriptors === undefined ? [] : ['prlimit', `--nofile=${this.descriptors}`];
-    const child = spawn('env', [...WITHOUT_OPTIONS, ...limit, process.execPath, COMMAND, 'start'], {
+    const child = spawn('env', [...WITHOUT_OPTIONS, ...limit, process.execPath, this.program, 'start'], {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
       // A process group as a shell makes it, so that a test can press Ctrl-C.
@@ -259,9 +263,14 @@ export class TestNode {
   command(...words: string[]): Promise<Ended> {
     return new Promise((resolve) => {
       const options = { env: { ...process.env, ...this.env }, cwd: this.directory, maxBuffer: 2 ** 26 };
-      execFile('env', [...WITHOUT_OPTIONS, process.execPath, COMMAND, ...words], options, (error, stdout, stderr) => {
-        resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
-      });
+      execFile(
+        'env',
+        [...WITHOUT_OPTIONS, process.execPath, this.program, ...words],
+        options,
+        (error, stdout, stderr) => {
+          resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
+        },
+      );
     });
   }
 
