@@ -111,9 +111,9 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   }
   const warn = (message: string, error: unknown) => log.error({ err: error }, message);
   const index = new Index(join(settings.data, 'index.db'), warn);
-  index.operations.enabled = groupPeers(settings).length > 0;
+  index.replicationLog.enabled = groupPeers(settings).length > 0;
   // What happens while nobody follows is not in the log; and without syncs, a power cut may have taken what peers were told.
-  index.operations.beginEpoch({ continues: index.operations.enabled && settings.sync !== 'off' });
+  index.replicationLog.beginEpoch({ continues: index.replicationLog.enabled && settings.sync !== 'off' });
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings, warn);
   await recoverStore(settings, paths, index, log);
@@ -121,7 +121,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   await store.writer.settle();
   const node = createNode(settings, store, index, log, warn);
   const { cluster, replication, alarms, requests } = node;
-  if (index.operations.enabled) await replication.takeDeletions();
+  if (index.replicationLog.enabled) await replication.takeDeletions();
   const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);

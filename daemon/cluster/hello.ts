@@ -23,7 +23,7 @@ const helloSchema = z.object({
   full: z.array(count).max(256).default([]),
   /** Why it takes no uploads, for people; null when it does. */
   trouble: z.string().max(2000).nullable(),
-  /** The epoch of its operation log (nodes of earlier versions call it so), and its newest number. */
+  /** The epoch of its replication log (nodes of earlier versions call it so), and its newest number. */
   incarnation: z.string().max(64),
   end: count,
   /** The newest version of inventory digests that it makes; a node of an earlier version does not say. */

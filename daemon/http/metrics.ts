@@ -2,6 +2,18 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Node } from '../status.js';
 import type { Store } from '../store/store.js';
 
+/** Former names of metrics, with what they are called now; both are told for one version. */
+const FORMER_NAMES: Readonly<Record<string, string>> = {
+  fidfs_under_copied_operations: 'fidfs_under_replicated_entries',
+  fidfs_backlog_operations: 'fidfs_replication_lag_entries',
+  fidfs_backlog_seconds: 'fidfs_replication_lag_seconds',
+};
+
+function formerly(name: string): string {
+  const current = FORMER_NAMES[name];
+  return current === undefined ? '' : ` Deprecated: ${current}.`;
+}
+
 /** The daemon's metrics, in Prometheus's names and base units. */
 export interface Metrics {
   uploads: Counter<'result'>;
@@ -51,9 +63,11 @@ export function createMetrics({ store, index, cluster, replication, alarms, sett
     'Files that could not be fetched after several tries.',
     () => index.missing.totals.aside,
   );
-  gauge('fidfs_under_copied_operations', 'Uploads and deletions that fewer nodes have than promised.', () =>
-    replication.acknowledgements.underCopied(settings.copies),
-  );
+  for (const name of ['fidfs_under_replicated_entries', 'fidfs_under_copied_operations']) {
+    gauge(name, `Uploads and deletions that fewer nodes have than promised.${formerly(name)}`, () =>
+      replication.acknowledgements.underCopied(settings.copies),
+    );
+  }
   gauge(
     'fidfs_oldest_scrub_timestamp_seconds',
     'When the last complete scrub began.',
@@ -70,13 +84,14 @@ export function createMetrics({ store, index, cluster, replication, alarms, sett
   const group = cluster.group.map(({ peer }) => peer.id);
   const backlogOf = (id: number) => replication.followers.find((follower) => follower.id === id)?.backlog;
   perPeer('fidfs_peer_up', '1 while the peer answers.', (id) => (cluster.member(id)?.isUp ? 1 : 0), all);
-  perPeer(
-    'fidfs_backlog_operations',
-    "Entries of the peer's log that this node has not got.",
-    (id) => backlogOf(id)?.entries ?? 0,
-    group,
-  );
-  perPeer('fidfs_backlog_seconds', 'Age of the first of them.', (id) => backlogOf(id)?.seconds ?? 0, group);
+  for (const name of ['fidfs_replication_lag_entries', 'fidfs_backlog_operations']) {
+    const help = `Entries of the peer's replication log that this node has not got.${formerly(name)}`;
+    perPeer(name, help, (id) => backlogOf(id)?.entries ?? 0, group);
+  }
+  for (const name of ['fidfs_replication_lag_seconds', 'fidfs_backlog_seconds']) {
+    const help = `Age of the first of those entries.${formerly(name)}`;
+    perPeer(name, help, (id) => backlogOf(id)?.seconds ?? 0, group);
+  }
   new Gauge({
     ...{ name: 'fidfs_alarms', help: 'Alarms that are not over.', registers, labelNames: ['alarm'] as const },
     collect() {

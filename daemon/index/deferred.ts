@@ -7,13 +7,18 @@ export interface DeferredDeletion {
   /** Whether the peer had no record of the file. */
   foreign: boolean;
   storePath: number;
-  /** The peer whose log told of it, and its number there; 0 and 0 when a comparison found it, or those numbers are forgotten. */
+  /** The peer whose log told of it, and its sequence number there; 0 and 0 when a comparison found it, or those are forgotten. */
   peer: number;
+  sequence: number;
+}
+
+interface DeferredRow extends Omit<DeferredDeletion, 'foreign' | 'sequence'> {
+  foreign: number;
   number: number;
 }
 
-interface DeferredRow extends Omit<DeferredDeletion, 'foreign'> {
-  foreign: number;
+function toDeletion({ peer, number: sequence, id, foreign, storePath }: DeferredRow): DeferredDeletion {
+  return { peer, sequence, id, foreign: foreign === 1, storePath };
 }
 
 /** Deletions that wait for their store path. They are done when it is back, before it serves anything, whoever is there then. */
@@ -21,7 +26,7 @@ export class DeferredDeletions {
   private readonly insert;
   private readonly delete;
   private readonly selectOn;
-  private readonly selectNumbers;
+  private readonly selectSequences;
   private readonly forgetPeer;
   private readonly selectAny;
 
@@ -35,7 +40,7 @@ export class DeferredDeletions {
     this.selectOn = database.prepare<[number, number], DeferredRow>(
       'SELECT * FROM deferred WHERE storePath = ? LIMIT ?',
     );
-    this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM deferred WHERE peer = ?');
+    this.selectSequences = database.prepare<[number], { number: number }>('SELECT number FROM deferred WHERE peer = ?');
     this.forgetPeer = database.prepare<[number]>('UPDATE OR REPLACE deferred SET peer = 0, number = 0 WHERE peer = ?');
     this.selectAny = database.prepare<[], unknown>('SELECT 1 FROM deferred LIMIT 1');
   }
@@ -45,27 +50,27 @@ export class DeferredDeletions {
   }
 
   /** Notes it, within the transaction that moves the cursor past it. */
-  add({ peer, number, id, foreign, storePath }: DeferredDeletion): void {
-    this.insert.run(peer, number, id, foreign ? 1 : 0, storePath);
+  add({ peer, sequence, id, foreign, storePath }: DeferredDeletion): void {
+    this.insert.run(peer, sequence, id, foreign ? 1 : 0, storePath);
   }
 
   /** It is done. */
-  remove({ peer, number, id }: DeferredDeletion): void {
-    this.delete.run(peer, number, id);
+  remove({ peer, sequence, id }: DeferredDeletion): void {
+    this.delete.run(peer, sequence, id);
   }
 
   /** Some of those that wait for a store path. */
   on(storePath: number, limit: number): DeferredDeletion[] {
-    return this.selectOn.all(storePath, limit).map((row) => ({ ...row, foreign: row.foreign === 1 }));
+    return this.selectOn.all(storePath, limit).map(toDeletion);
   }
 
-  /** The numbers in a peer's log that this node does not hold. */
-  numbersOf(peer: number): number[] {
-    return this.selectNumbers.all(peer).map(({ number }) => number);
+  /** The sequence numbers in a peer's log of the deletions that this node has not done. */
+  sequencesOf(peer: number): number[] {
+    return this.selectSequences.all(peer).map(({ number }) => number);
   }
 
-  /** The numbers in a peer's log mean other entries from now on. */
-  forgetNumbers(peer: number): void {
+  /** The sequence numbers in a peer's log mean other entries from now on. */
+  forgetSequences(peer: number): void {
     this.forgetPeer.run(peer);
   }
 }

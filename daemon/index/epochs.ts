@@ -8,7 +8,7 @@ const FORGET = 'DELETE FROM epoch WHERE position <= (SELECT max(position) FROM e
 /** An epoch, as the index keeps it. */
 interface EpochRow {
   id: string;
-  /** The log's last number when it began: the end of the epoch before. */
+  /** The log's last sequence number when it began: the end of the epoch before. */
   start: number;
 }
 
@@ -37,7 +37,7 @@ export class Epochs {
   }
 
   /**
-   * Begins an epoch after a number of the log. Durable after the next sync.
+   * Begins an epoch after a sequence number of the log. Durable after the next sync.
    * @param continues whether the epochs before it stay known; else no cursor that was made so far is worth anything
    */
   begin(start: number, continues: boolean): void {
@@ -53,7 +53,7 @@ export class Epochs {
     this.read();
   }
 
-  /** The number at which an epoch ended: infinite for the one under way, undefined for one that is not known. */
+  /** The sequence number at which an epoch ended: infinite for the one under way, undefined for one that is not known. */
   endOf(id: string): number | undefined {
     return this.ends.get(id);
   }

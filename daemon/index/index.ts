@@ -11,7 +11,7 @@ import { DeferredDeletions } from './deferred.js';
 import { type Inventory, type InventoryOrder, takeInventory, tombstoneBounds } from './inventory.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
-import { Operations } from './operations.js';
+import { ReplicationLog } from './replication-log.js';
 import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
 import { KnownStorePaths } from './store-paths.js';
@@ -57,7 +57,7 @@ export class Index implements Records {
   readonly directory: string;
   readonly journalDescriptor: number;
   /** What clients asked of this node, for its peers. */
-  readonly operations: Operations;
+  readonly replicationLog: ReplicationLog;
   private readonly contents: Contents;
   /** What should be here and is not. */
   readonly missing: Missing;
@@ -105,7 +105,7 @@ export class Index implements Records {
     database.pragma('wal_autocheckpoint = 64000');
     database.pragma('cache_size = -16384');
     prepareSchema(database, file, upgrades);
-    this.operations = new Operations(database);
+    this.replicationLog = new ReplicationLog(database);
     this.missing = new Missing(database);
     this.deferred = new DeferredDeletions(database);
     this.contents = new Contents(database);
@@ -164,14 +164,14 @@ export class Index implements Records {
 
   record(batch: Batch): void {
     const counts = this.counts;
-    const { last } = this.operations;
+    const { last } = this.replicationLog;
     try {
       this.recordInTransaction(batch);
       this.current = batch.checkpoint;
       this.checkpointer.changed(batch.added.length + batch.removed.length);
     } catch (error) {
       this.counts = counts;
-      this.operations.takeBack(last);
+      this.replicationLog.rollBackTo(last);
       // The journal needs to grow no more when it begins again.
       if (isFull(error)) this.checkpointer.copy();
       throw error;
@@ -189,7 +189,7 @@ export class Index implements Records {
   }
 
   publish(): void {
-    this.operations.publish();
+    this.replicationLog.publish();
   }
 
   lack(file: FileRecord): void {
@@ -197,7 +197,7 @@ export class Index implements Records {
   }
 
   doubt(): void {
-    this.operations.forgetCursors();
+    this.replicationLog.invalidateCursors();
   }
 
   reading<Found>(look: () => Found): Found {
@@ -312,7 +312,7 @@ export class Index implements Records {
       const insert = file.accepted ? this.insertFile : this.insertCopy;
       if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
       this.contents.add(file);
-      if (file.accepted) file.operation = this.operations.append(file.key, { linked: file.linked });
+      if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });
       came.files++;
       came.bytes += file.size;
       if (file.linked) came.saved += file.size;
@@ -320,7 +320,7 @@ export class Index implements Records {
     for (const file of removed) {
       if (!file.foreign) this.insertTombstone.run(file.key);
       this.missing.remove(file.key);
-      if (file.accepted) file.operation = this.operations.append(file.key, { removed: file });
+      if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
     }
     for (const note of alongside) note();
     this.count(came, this.eraseRows(removed), checkpoint);

@@ -12,9 +12,9 @@ const LONGEST_PAUSE_MILLISECONDS = FIRST_PAUSE_MILLISECONDS * 2 ** MAX_TRIES;
 
 /** A file that should be here and is not (yet). */
 export interface MissingFile extends FileRecord {
-  /** The peer whose log told of it, and its number there; 0 and 0 when it was found otherwise. */
+  /** The peer whose log told of it, and its sequence number there; 0 and 0 when it was found otherwise. */
   peer: number;
-  number: number;
+  sequence: number;
   tries: number;
   /** Why it is not here, for people. */
   reason: string;
@@ -39,9 +39,9 @@ function now(): number {
   return Math.floor(performance.timeOrigin + performance.now());
 }
 
-function toMissing({ key, place, tail, sha256, peer, number, tries, reason }: MissingRow): MissingFile {
+function toMissing({ key, place, tail, sha256, peer, number: sequence, tries, reason }: MissingRow): MissingFile {
   const name = key.toString('base64url') + tail;
-  return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, number, tries, reason };
+  return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, sequence, tries, reason };
 }
 
 /** What the index knows to be missing on the disk: large files under way, those that failed, those found bad. */
@@ -52,7 +52,7 @@ export class Missing {
   private readonly selectOne;
   private readonly selectDue;
   private readonly selectNeverDue;
-  private readonly selectNumbers;
+  private readonly selectSequences;
   private readonly forgetPeer;
   private readonly selectAside;
   private readonly countRows;
@@ -74,7 +74,7 @@ export class Missing {
     this.selectNeverDue = database.prepare<[number, number], MissingRow>(
       `SELECT * FROM missing WHERE due > ? AND tries < ${MAX_TRIES} LIMIT ?`,
     );
-    this.selectNumbers = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
+    this.selectSequences = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
     this.forgetPeer = database.prepare<[number]>('UPDATE missing SET peer = 0, number = 0 WHERE peer = ?');
     this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
     this.countRows = database.prepare<[], { all: number; aside: number | null; toCome: number | null }>(
@@ -89,10 +89,10 @@ export class Missing {
   }
 
   /** Notes a file that is to be fetched, or is to be tried again if it is known. */
-  add(file: FileRecord, { peer = 0, number = 0, reason = 'not fetched yet' } = {}): void {
+  add(file: FileRecord, { peer = 0, sequence = 0, reason = 'not fetched yet' } = {}): void {
     const { key, storePath, directory, name, sha256 } = file;
     const place = (storePath << 16) | directory;
-    this.insert.run(key, place, name.slice(27), sha256, peer, number, now(), reason);
+    this.insert.run(key, place, name.slice(27), sha256, peer, sequence, now(), reason);
   }
 
   /** A try failed: the next one comes after a growing pause, or none. Returns whether the file is set aside now. */
@@ -134,13 +134,13 @@ export class Missing {
     return due;
   }
 
-  /** The numbers in a peer's log that this node does not hold. */
-  numbersOf(peer: number): number[] {
-    return this.selectNumbers.all(peer).map(({ number }) => number);
+  /** The sequence numbers in a peer's log of the files that this node does not hold. */
+  sequencesOf(peer: number): number[] {
+    return this.selectSequences.all(peer).map(({ number }) => number);
   }
 
-  /** The numbers in a peer's log mean other entries from now on. */
-  forgetNumbers(peer: number): void {
+  /** The sequence numbers in a peer's log mean other entries from now on. */
+  forgetSequences(peer: number): void {
     this.forgetPeer.run(peer);
   }
 

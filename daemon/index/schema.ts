@@ -10,8 +10,8 @@ import type Database from 'better-sqlite3';
  *   tombstone   by the ID's 20 bytes: deleted, never to come back
  *   state       one row: counts, and how far everything is known to be on stable storage
  *   store_path  which disk is which
- *   log         one row: up to where the operation log was cut off
- *   epoch       the epochs of that log in their order, and the number after which each began
+ *   log         one row: up to where the replication log was truncated
+ *   epoch       the epochs of that log in their order, and the sequence number after which each began
  *   operation   what clients asked of this node, in order; removed is null for an upload, and says what else was deleted
  *   cursor      how far this node has followed the logs of its peers, and from where on it holds what they tell
  *   upload      by its id: what has come of uploads in pieces; file is the ID, once there is one

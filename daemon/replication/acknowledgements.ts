@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { CursorState, Operations } from '../index/operations.js';
+import type { CursorState, ReplicationLog } from '../index/replication-log.js';
 
 /** A follower that has not asked for so long is not there, in milliseconds. */
 const SILENCE_MILLISECONDS = 5000;
@@ -67,7 +67,7 @@ export class Acknowledgements {
    * @param onDiverged a follower has entries of this node's log that the log has lost
    */
   constructor(
-    private readonly operations: Operations,
+    private readonly log: ReplicationLog,
     private readonly isDown: (id: number) => boolean,
     private readonly onDiverged: (id: number, after: number) => void = () => {},
   ) {}
@@ -85,7 +85,7 @@ export class Acknowledgements {
    */
   heard(id: number, { incarnation: epoch, from, after, without, fetching }: Question): Heard {
     const before = this.followers.get(id);
-    const cursor = this.operations.stateOf({ epoch, number: after });
+    const cursor = this.log.stateOf({ epoch, sequence: after });
     const valid = cursor === 'known';
     const now = performance.now();
     const reached = valid ? after : 0;
@@ -125,7 +125,7 @@ export class Acknowledgements {
   /** How many entries of the log a follower has not got. */
   backlogOf(id: number): number {
     const { after = 0, without } = this.followers.get(id) ?? {};
-    return this.operations.published - after + (without?.size ?? 0);
+    return this.log.published - after + (without?.size ?? 0);
   }
 
   /** How many entries of the log fewer than so many nodes hold, this one included, and nobody waits for their copies. */
@@ -136,7 +136,7 @@ export class Acknowledgements {
     const { after = 0 } = held[copies - 2] ?? {};
     const gaps = new Set(held.flatMap(({ without }) => [...without].filter((entry) => entry <= after)));
     const lacking = [...gaps].filter((entry) => this.holders(entry) < copies - 1).length;
-    const all = this.operations.published - Math.max(after, this.operations.beginning) + lacking;
+    const all = this.log.published - Math.max(after, this.log.startsAfter) + lacking;
     return all - this.underWay(copies);
   }
 
@@ -152,7 +152,7 @@ export class Acknowledgements {
       const { after = 0, without = new Set<number>() } = this.followers.get(id) ?? {};
       return Math.min(after, ...[...without].map((entry) => entry - 1));
     });
-    return Math.min(this.operations.published, ...passed);
+    return Math.min(this.log.published, ...passed);
   }
 
   /**

@@ -161,7 +161,7 @@ export class Comparison {
       const size = fileId.decodeName(name).size ?? 0;
       if (copies.isAway(place.storePath)) {
         const id = fileId.join(group, place.storePath, place.directory, place.name);
-        deferred.push({ id, foreign: false, storePath: place.storePath, peer: 0, number: 0 });
+        deferred.push({ id, foreign: false, storePath: place.storePath, peer: 0, sequence: 0 });
       } else removed.push({ ...place, key, size, foreign: false, accepted: false });
     }
     const defer = () => {

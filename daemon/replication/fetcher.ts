@@ -85,7 +85,7 @@ export class Fetcher {
   underWay(peer: number): [number: number, bytes: number][] {
     return [...this.active.values()]
       .filter(({ file }) => file.peer === peer)
-      .map(({ file, bytes }) => [file.number, bytes]);
+      .map(({ file, bytes }) => [file.sequence, bytes]);
   }
 
   private async run(): Promise<void> {

@@ -5,7 +5,7 @@ import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
-import type { Cursor } from '../index/operations.js';
+import type { Cursor } from '../index/replication-log.js';
 import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import { StoreError } from '../store/errors.js';
 import { differenceFrom } from '../store/inspect.js';
@@ -56,7 +56,7 @@ export function differenceOf(record: FileRecord, content: Buffer): string | unde
 }
 
 /**
- * Follows the operation log of one peer: asks for what comes after its cursor, makes it durable here, and says with the
+ * Follows the replication log of one peer: asks for what comes after its cursor, makes it durable here, and says with the
  * next question what it holds. Where the log does not reach, the inventories are compared instead.
  */
 export class Follower {
@@ -83,7 +83,7 @@ export class Follower {
     readonly member: Member,
     private readonly parts: FollowerParts,
   ) {
-    this.cursor = parts.index.operations.cursor(this.id);
+    this.cursor = parts.index.replicationLog.cursor(this.id);
   }
 
   get id(): number {
@@ -94,7 +94,7 @@ export class Follower {
   get backlog(): { peer: number; entries: number; seconds: number } {
     const { entries, since } = this.behind;
     const seconds = since === undefined ? 0 : Math.max(0, Date.now() / 1000 - since);
-    return { peer: this.id, entries: entries + this.parts.index.missing.numbersOf(this.id).length, seconds };
+    return { peer: this.id, entries: entries + this.parts.index.missing.sequencesOf(this.id).length, seconds };
   }
 
   start(): void {
@@ -152,9 +152,9 @@ export class Follower {
       await this.compare(log);
       return;
     }
-    if (log.upTo > cursor.number) {
+    if (log.upTo > cursor.sequence) {
       // What is behind is known before it is here, which it may never be.
-      this.behind = { entries: log.end - cursor.number, since: this.behind.since ?? Math.floor(Date.now() / 1000) };
+      this.behind = { entries: log.end - cursor.sequence, since: this.behind.since ?? Math.floor(Date.now() / 1000) };
       await this.takeOrDelete(log, contents);
     }
     this.behind = { entries: log.end - log.upTo, since: log.nextTime ?? undefined };
@@ -165,8 +165,8 @@ export class Follower {
     const { index, fetcher } = this.parts;
     const fetching = fetcher.underWay(this.id);
     const wait = fetching.length > 0 ? FETCHING_MILLISECONDS : WAIT_MILLISECONDS;
-    const { epoch: incarnation = '', number: after = 0, from = 0 } = cursor ?? {};
-    const without = [...index.missing.numbersOf(this.id), ...index.deferred.numbersOf(this.id)];
+    const { epoch: incarnation = '', sequence: after = 0, from = 0 } = cursor ?? {};
+    const without = [...index.missing.sequencesOf(this.id), ...index.deferred.sequencesOf(this.id)];
     const isTooLong = without.length > WITHOUT_LIMIT;
     const held = isTooLong ? { from: after, without: [] } : { from, without };
     const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
@@ -180,11 +180,11 @@ export class Follower {
   private async compare({ incarnation: epoch, end }: LogPage): Promise<void> {
     const { index, comparison, copies } = this.parts;
     const isComplete = await comparison.run(this.member, this.ending.signal);
-    const cursor = { epoch, number: end, from: isComplete ? 0 : end };
+    const cursor = { epoch, sequence: end, from: isComplete ? 0 : end };
     const alongside = () => {
-      index.missing.forgetNumbers(this.id);
-      index.deferred.forgetNumbers(this.id);
-      index.operations.moveCursor(this.id, cursor);
+      index.missing.forgetSequences(this.id);
+      index.deferred.forgetSequences(this.id);
+      index.replicationLog.moveCursor(this.id, cursor);
     };
     await copies.take({ copies: [], alongside });
     this.cursor = cursor;
@@ -205,7 +205,7 @@ export class Follower {
 
   private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
     const { group, index, copies, fetcher, removal } = this.parts;
-    const numbers = new Map<FileRecord, number>();
+    const sequences = new Map<FileRecord, number>();
     const wanted: Copy[] = [];
     const lacking: FailedCopy[] = [];
     const removed: DeferredDeletion[] = [];
@@ -219,31 +219,31 @@ export class Follower {
       // A small one that is not enclosed is a link there, and may be here.
       const reason = content ? differenceOf(record, content) : isSmall(record) ? undefined : 'not fetched yet';
       const copy = { ...record, content };
-      numbers.set(copy, entry.number);
+      sequences.set(copy, entry.number);
       // Whether it is here already, or deleted, is looked at when it would get its name; it hardly ever is.
       if (reason === undefined) wanted.push(copy);
       else if (!index.isDeleted(record.key) && !index.find(record.key)) lacking.push({ copy, reason });
     }
     const deferred = await removal.remove(removed);
-    const cursor = { epoch: log.incarnation, number: log.upTo, from: this.cursor?.from ?? 0 };
+    const cursor = { epoch: log.incarnation, sequence: log.upTo, from: this.cursor?.from ?? 0 };
     await copies.take({
       copies: wanted,
       alongside: (failed) => {
         for (const { copy, reason } of [...lacking, ...failed]) {
-          index.missing.add(copy, { peer: this.id, number: numbers.get(copy) ?? 0, reason });
+          index.missing.add(copy, { peer: this.id, sequence: sequences.get(copy) ?? 0, reason });
         }
         for (const { id } of removed) index.missing.remove(fileId.keyOf(fileId.decode(id).name));
         for (const deletion of deferred) index.deferred.add(deletion);
-        index.operations.moveCursor(this.id, cursor);
+        index.replicationLog.moveCursor(this.id, cursor);
         if (lacking.length + failed.length > 0) fetcher.wake();
       },
     });
     this.cursor = cursor;
   }
 
-  private toDeletion({ number, removed: id, foreign }: Deletion): DeferredDeletion {
+  private toDeletion({ number: sequence, removed: id, foreign }: Deletion): DeferredDeletion {
     const { group, storePath } = fileId.decode(id);
     if (group !== this.parts.group) throw new Error(`${id} is not a file of this group`);
-    return { peer: this.id, number, id, foreign, storePath };
+    return { peer: this.id, sequence, id, foreign, storePath };
   }
 }

@@ -35,7 +35,7 @@ const entrySchema = z.union([
 const logSchema = z.object({
   /** The epoch of the log (nodes of earlier versions call it so). */
   incarnation: z.string().max(64),
-  /** The newest number of the log. */
+  /** The newest sequence number of the log. */
   end: number,
   /** Whether the cursor is not one of this log's history, or lies before what is left of it; then there are no entries. */
   gap: z.boolean(),
@@ -46,7 +46,7 @@ const logSchema = z.object({
   entries: z.array(entrySchema).max(PAGE_ENTRIES),
 });
 
-/** A part of an operation log. */
+/** A part of a replication log. */
 export type LogPage = z.output<typeof logSchema>;
 
 const filesSchema = z.object({ files: z.array(fileSchema).max(PAGE_ENTRIES) });

@@ -18,8 +18,8 @@ import { Scrub } from './scrub.js';
 import { Source } from './source.js';
 
 /** How often the log is cut off where all peers have passed, and how much of it goes at once. */
-const CUT_MILLISECONDS = 1000;
-const CUT_ENTRIES = 5000;
+const TRUNCATE_MILLISECONDS = 1000;
+const TRUNCATE_ENTRIES = 5000;
 /** The log holds no more than this, whoever has not passed: the inventories cover the rest. */
 const LONGEST_LOG = 2_000_000;
 /** A peer that is down may be back at once; one that comes and goes makes no more comparisons than this, in milliseconds. */
@@ -70,7 +70,7 @@ export class Replication {
     const { paths } = store;
     const copies = new Copies(settings, store, index);
     this.acknowledgements = new Acknowledgements(
-      index.operations,
+      index.replicationLog,
       (id) => isGone(cluster.member(id)),
       (id, after) => this.recover(id, after),
     );
@@ -118,7 +118,7 @@ export class Replication {
     this.scrub.start();
     this.fetcher.start();
     for (const follower of this.followers) follower.start();
-    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.keepHouse()]);
+    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.truncateLog()]);
   }
 
   async stop(): Promise<void> {
@@ -174,12 +174,12 @@ export class Replication {
   wait(files: readonly StoredFile[]): Promise<boolean> {
     const { copies, copyTimeout } = this.parts.settings;
     if (copies === 1) return Promise.resolve(true);
-    return this.acknowledgements.wait(numbersOf(files), copies - 1, copyTimeout);
+    return this.acknowledgements.wait(sequencesOf(files), copies - 1, copyTimeout);
   }
 
   /** On how many nodes a file, or its deletion, is durable. */
-  copiesOf({ operation }: Pick<StoredFile | RemovedFile, 'operation'>): number {
-    return 1 + (operation === undefined ? 0 : this.acknowledgements.holders(operation));
+  copiesOf({ sequence }: Pick<StoredFile | RemovedFile, 'sequence'>): number {
+    return 1 + (sequence === undefined ? 0 : this.acknowledgements.holders(sequence));
   }
 
   /**
@@ -207,7 +207,7 @@ export class Replication {
   private async waitForDeletion(removed: RemovedFile): Promise<void> {
     const { settings, cluster } = this.parts;
     const { storePath } = removed;
-    const numbers = numbersOf([removed]);
+    const numbers = sequencesOf([removed]);
     const reachable = cluster.group.filter((member) => !isGone(member));
     // Who has not got the disk now cannot write the deletion down.
     const able = reachable.filter(({ hello }) => hello?.well.includes(storePath) !== false).length;
@@ -246,7 +246,7 @@ export class Replication {
     if (this.ahead.has(peer)) return;
     this.ahead.add(peer);
     const { settings, index, alarms } = this.parts;
-    const lost = `node ${peer} has followed the log of this node to entry ${after}, which is at ${index.operations.published} and does not know that any more`;
+    const lost = `node ${peer} has followed the log of this node to entry ${after}, which is at ${index.replicationLog.published} and does not know that any more`;
     const cause = 'the data directory was put back to an older copy, or its disk lost writes';
     alarms.raise(
       'rolled-back',
@@ -262,7 +262,7 @@ export class Replication {
   private endRecovery(): void {
     const isOpen = ({ id, member, hasCompared }: Follower) => !hasCompared && (!isGone(member) || this.ahead.has(id));
     if (this.ahead.size === 0 || this.followers.some(isOpen)) return;
-    this.parts.index.operations.beginEpoch({ continues: false });
+    this.parts.index.replicationLog.beginEpoch({ continues: false });
     this.ahead.clear();
     this.parts.alarms.clear('rolled-back', `node ${this.parts.settings.serverId}`);
   }
@@ -302,19 +302,22 @@ export class Replication {
     }
   }
 
-  private async keepHouse(): Promise<void> {
+  private async truncateLog(): Promise<void> {
     const { signal } = this.ending;
-    const { operations } = this.parts.index;
+    const { replicationLog } = this.parts.index;
     const ids = this.followers.map(({ id }) => id);
     while (!signal.aborted) {
-      await sleep(CUT_MILLISECONDS, undefined, { signal }).catch(() => {});
-      const passed = Math.max(this.acknowledgements.passedByAll(ids), operations.published - LONGEST_LOG);
+      await sleep(TRUNCATE_MILLISECONDS, undefined, { signal }).catch(() => {});
+      const passed = Math.max(this.acknowledgements.passedByAll(ids), replicationLog.published - LONGEST_LOG);
       if (signal.aborted) return;
       try {
         await this.removal.removeDeferred();
-        operations.cutOff(Math.min(passed, operations.beginning + CUT_ENTRIES));
+        replicationLog.truncate(Math.min(passed, replicationLog.startsAfter + TRUNCATE_ENTRIES));
       } catch (error) {
-        this.parts.warn('the operation log could not be put in order; it is tried again', error);
+        this.parts.warn(
+          'the replication log could not be truncated, or deferred deletions not be done; it is tried again',
+          error,
+        );
       }
     }
   }
@@ -324,6 +327,6 @@ function isGone(member: Member | undefined): boolean {
   return member?.state === 'down' || member?.state === 'wrong';
 }
 
-function numbersOf(files: readonly { operation?: number | undefined }[]): number[] {
-  return files.map(({ operation }) => operation).filter((number) => number !== undefined);
+function sequencesOf(files: readonly { sequence?: number | undefined }[]): number[] {
+  return files.map(({ sequence }) => sequence).filter((sequence) => sequence !== undefined);
 }

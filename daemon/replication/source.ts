@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { Index } from '../index/index.js';
-import type { Operation } from '../index/operations.js';
+import type { LogEntry } from '../index/replication-log.js';
 import { isMissing } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
 import type { FilePlace } from '../store/records.js';
@@ -9,7 +9,7 @@ import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
 import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
 
-/** What this node tells its followers: pages of its operation log, and files that they ask for. */
+/** What this node tells its followers: pages of its replication log, and files that they ask for. */
 export class Source {
   private isStopping = false;
   /** Ends each question that waits. */
@@ -36,12 +36,12 @@ export class Source {
     if (this.isStopping) return undefined;
     const { cursor, answered } = this.acknowledgements.heard(follower, question);
     try {
-      const { operations } = this.index;
+      const { replicationLog } = this.index;
       const { after, wait } = question;
-      const { epoch } = operations;
-      if (cursor === 'known' && operations.published === after) await this.news(wait, gone);
-      const gap = cursor !== 'known' || operations.epoch !== epoch;
-      return gap ? this.page(after, [], true) : this.page(after, operations.read(after, PAGE_ENTRIES), false);
+      const { epoch } = replicationLog;
+      if (cursor === 'known' && replicationLog.published === after) await this.news(wait, gone);
+      const gap = cursor !== 'known' || replicationLog.epoch !== epoch;
+      return gap ? this.page(after, [], true) : this.page(after, replicationLog.read(after, PAGE_ENTRIES), false);
     } finally {
       answered();
     }
@@ -71,26 +71,26 @@ export class Source {
         resolve();
       };
       const timer = setTimeout(done, wait);
-      const forget = this.index.operations.onPublish(done);
+      const forget = this.index.replicationLog.onPublish(done);
       // Not AbortSignal.any: on Node 20 each one stays with the signal that lives longest.
       this.waiting.add(done);
       gone.addEventListener('abort', done);
     });
   }
 
-  private page(after: number, operations: readonly Operation[], gap: boolean): Buffer {
-    const { epoch, published } = this.index.operations;
+  private page(after: number, logged: readonly LogEntry[], gap: boolean): Buffer {
+    const { epoch, published } = this.index.replicationLog;
     const page = new PageBuilder(this.paths, this.group);
     const entries: LogPage['entries'] = [];
     let upTo = after;
-    for (const { number, added, linked, removed } of operations) {
+    for (const { sequence, added, linked, removed } of logged) {
       if (page.isFull) break;
-      upTo = number;
+      upTo = sequence;
       const file = added && (linked ? page.name(added, added.sha256) : page.enclose(added, added.sha256));
-      if (file) entries.push({ number, ...file });
-      if (removed) entries.push({ number, removed: this.idOf(removed), foreign: removed.foreign });
+      if (file) entries.push({ number: sequence, ...file });
+      if (removed) entries.push({ number: sequence, removed: this.idOf(removed), foreign: removed.foreign });
     }
-    const nextTime = upTo < published ? (this.index.operations.timeAfter(upTo) ?? null) : null;
+    const nextTime = upTo < published ? (this.index.replicationLog.timeAfter(upTo) ?? null) : null;
     return encodePage({ incarnation: epoch, end: published, gap, upTo, nextTime, entries }, page.contents);
   }
 

@@ -27,7 +27,7 @@ export interface BatchParts {
  * The life of one batch, phase by phase:
  *
  *   write    the files that come, under names nobody knows yet; foreign files are unlinked, others to be deleted are found
- *   log      tombstones, and one transaction: records, operation log, checkpoint
+ *   log      tombstones, and one transaction: records, replication log, checkpoint
  *   sync     one sync of all that was touched
  *   name     copies get their public names, deleted files are unlinked
  *   answer   everybody is told

@@ -11,12 +11,12 @@ export interface FilePlace {
   name: string;
 }
 
-/** What tells a client's wish from its echo: only the former goes into this node's operation log. */
+/** What tells a client's wish from its echo: only the former goes into this node's replication log. */
 interface Accepted {
   /** Whether a client asked this node for it; false for what is taken over from a peer. */
   accepted: boolean;
-  /** Its number in the operation log; set when it is recorded, where there is a log. */
-  operation?: number | undefined;
+  /** Its number in the replication log; set when it is recorded, where there is a log. */
+  sequence?: number | undefined;
 }
 
 /** A file with an ID of ours. */

@@ -174,7 +174,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   // With its copies: so the other one has asked since its start.
   await a.until(async () => (await a.post('more')).status === 201, 'followed');
   // Seen to fail (0) without deferred.add() in the follower.
-  t.match(String((await a.get('/metrics')).body), /^fidfs_under_copied_operations 1$/m, 'which has not forgotten it');
+  t.match(String((await a.get('/metrics')).body), /^fidfs_under_replicated_entries 1$/m, 'which has not forgotten it');
   await b.stop();
   t.equal((await a.delete(fourth)).status, 202);
   // So that a comparison tells of this one, not the log.

@@ -104,7 +104,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
       t.match(JSON.parse(again), [{ id: fifth, deleted: true, copies: 1, wanted: 2 }]);
       const metrics = String((await a.get('/metrics')).body);
       t.match(metrics, /fidfs_deletions_total\{result="accepted"\} 4/);
-      t.match(metrics, /fidfs_under_copied_operations 2/);
+      t.match(metrics, /fidfs_under_replicated_entries 2/);
 
       await b.start();
       await isProof(a, fourth);

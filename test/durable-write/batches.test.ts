@@ -14,7 +14,7 @@ function openStore(t: Test, changed: Partial<Calls> = {}, sync: SyncMode = 'batc
   const directory = t.testdir({ data: {} });
   const calls = { ...realCalls, ...changed };
   const index = new Index(join(directory, 'data/index.db'));
-  index.operations.enabled = true;
+  index.replicationLog.enabled = true;
   const path = new StorePath(0, join(directory, 'path'), { bytes: 0 }, calls);
   path.open(undefined);
   const warnings: string[] = [];
@@ -59,8 +59,8 @@ for (const [phase, change] of Object.entries({
 t.test('somebody who waits for news of the log and throws harms nobody', async (t) => {
   const { store, index, warnings } = openStore(t);
   let told = 0;
-  index.operations.onPublish(boom);
-  index.operations.onPublish(() => told++);
+  index.replicationLog.onPublish(boom);
+  index.replicationLog.onPublish(() => told++);
   t.ok(await upload(store, 'news'));
   t.equal(told, 1, 'the others are told');
   t.match(warnings, [/peers could not be told/]);
@@ -78,7 +78,7 @@ t.test('a foreign file that cannot be removed is not told to the peers as delete
   writeFileSync(place, 'foreign');
   await t.rejects(store.remove(id), { name: 'StoreError' });
   t.ok(existsSync(place));
-  t.strictSame(index.operations.read(0, 10), []);
+  t.strictSame(index.replicationLog.read(0, 10), []);
 });
 
 t.test('a deleted file that could not be removed is named by each checkpoint until it could', async (t) => {

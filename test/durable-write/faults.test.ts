@@ -39,7 +39,7 @@ class FaultyIndex extends Index {
     private readonly disk: FaultyDisk | undefined,
   ) {
     super(file);
-    this.operations.enabled = true;
+    this.replicationLog.enabled = true;
   }
 
   override record(batch: Batch): void {
@@ -157,7 +157,7 @@ interface Outcome {
   refused: unknown[];
 }
 
-const cursor = { epoch: 'theirs', number: 9, from: 0 };
+const cursor = { epoch: 'theirs', sequence: 9, from: 0 };
 
 /** One of everything that the durable write does. Whatever fails is refused; it must not hold up the rest. */
 async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
@@ -210,11 +210,11 @@ async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
       copies: outcome.copies,
       removed: [{ ...copyOf(content.after, undefined), size: 500, foreign: false, accepted: false }],
       alongside: (failed) => {
-        for (const { copy, reason } of failed) index.missing.add(copy, { peer: PEER, number: 1, reason });
-        index.operations.moveCursor(PEER, cursor);
+        for (const { copy, reason } of failed) index.missing.add(copy, { peer: PEER, sequence: 1, reason });
+        index.replicationLog.moveCursor(PEER, cursor);
       },
     });
-    outcome.cursor = cursor.number;
+    outcome.cursor = cursor.sequence;
   });
   await attempt(async () => {
     const id = `1-${counter++}`;
@@ -260,7 +260,7 @@ async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncG
     if (index.find(fileId.keyOf(fileId.decode(id).name))) yield `${id} has a record again`;
     if (bytesOf(rooms, fileId.decode(id))) yield `${id} is back`;
   }
-  if (index.operations.cursor(PEER)) yield* checkCopies(rooms, outcome.copies);
+  if (index.replicationLog.cursor(PEER)) yield* checkCopies(rooms, outcome.copies);
   // Nothing half done: every record has its file, every file its record, and nothing else is there.
   const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file]);
   for (const record of index.all()) {
@@ -287,7 +287,7 @@ async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncG
     if (isStrict && readdirSync(join(path.root, 'quarantine')).length > 0) yield 'something is in quarantine';
   }
   // What peers are told was deleted is not here.
-  for (const { removed } of index.operations.read(0, 1000)) {
+  for (const { removed } of index.replicationLog.read(0, 1000)) {
     if (removed?.foreign && bytesOf(rooms, removed)) yield 'peers are told to delete a foreign file that is here';
   }
   // Of an upload in pieces, everything is here that its client was told is.

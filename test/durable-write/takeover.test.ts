@@ -84,8 +84,8 @@ t.test('after a crash', async (t) => {
   const unnamed = copyOf('unnamed');
   const torn = copyOf('torn');
   const deleted = copyOf('deleted');
-  const cursor = { epoch: 'theirs', number: 4, from: 0 };
-  const alongside = () => index.operations.moveCursor(2, cursor);
+  const cursor = { epoch: 'theirs', sequence: 4, from: 0 };
+  const alongside = () => index.replicationLog.moveCursor(2, cursor);
   await copies.take({ copies: [named, unnamed, torn, deleted], alongside });
   // As a disk looks whose directories had not been written yet.
   for (const copy of [unnamed, torn, deleted]) renameSync(finalOf(path, copy), temporaryOf(path, copy));
@@ -107,7 +107,7 @@ t.test('after a crash', async (t) => {
     t.equal(index.find(torn.key), undefined);
     t.equal(index.missing.find(torn.key)?.name, torn.name);
     // Seen to fail without doubt().
-    t.equal(index.operations.cursor(2), undefined);
+    t.equal(index.replicationLog.cursor(2), undefined);
   });
   await t.test('a deleted one does not', async (t) => {
     t.notOk(existsSync(finalOf(path, deleted)));

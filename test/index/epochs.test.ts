@@ -7,14 +7,14 @@ import { atAnotherTime } from '../helpers/clock.js';
 /** An index as a start of the daemon opens it: in an epoch of its own. */
 function startOf(file: string, { continues = true } = {}): Index {
   const index = new Index(file);
-  index.operations.enabled = true;
-  index.operations.beginEpoch({ continues });
+  index.replicationLog.enabled = true;
+  index.replicationLog.beginEpoch({ continues });
   return index;
 }
 
 function append(index: Index, count: number): void {
-  for (let made = 0; made < count; made++) index.operations.append(Buffer.alloc(20, made));
-  index.operations.publish();
+  for (let made = 0; made < count; made++) index.replicationLog.append(Buffer.alloc(20, made));
+  index.replicationLog.publish();
 }
 
 t.test('a cursor', async (t) => {
@@ -22,36 +22,40 @@ t.test('a cursor', async (t) => {
   const file = join(directory, 'index.db');
   const first = startOf(file);
   append(first, 20);
-  const before = first.operations.epoch;
+  const before = first.replicationLog.epoch;
   await first.close();
   const old = join(directory, 'old.db');
   copyFileSync(file, old);
   const second = startOf(file);
   append(second, 60);
-  const after = second.operations.epoch;
+  const after = second.replicationLog.epoch;
 
   await t.test('stays good over a start, up to where the run that it is of ended', async (t) => {
-    t.equal(second.operations.stateOf({ epoch: before, number: 20 }), 'known');
-    t.equal(second.operations.stateOf({ epoch: after, number: 80 }), 'known');
-    t.equal(second.operations.stateOf({ epoch: after, number: 5 }), 'known');
+    t.equal(second.replicationLog.stateOf({ epoch: before, sequence: 20 }), 'known');
+    t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 80 }), 'known');
+    t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 5 }), 'known');
   });
 
   // Seen to fail with the current end of the log in the place of the epoch's in stateOf().
   await t.test('beyond the end of its run proves that the log has lost something', async (t) => {
-    t.equal(second.operations.stateOf({ epoch: before, number: 21 }), 'diverged');
-    t.equal(second.operations.stateOf({ epoch: after, number: 81 }), 'diverged');
+    t.equal(second.replicationLog.stateOf({ epoch: before, sequence: 21 }), 'diverged');
+    t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 81 }), 'diverged');
   });
 
   // Seen to fail with 'gap' for every epoch that is not known.
   await t.test('of a run that an older copy knows nothing of proves it, too', async (t) => {
     const restored = startOf(old);
     append(restored, 100);
-    t.equal(restored.operations.stateOf({ epoch: after, number: 80 }), 'diverged');
-    t.equal(restored.operations.stateOf({ epoch: after, number: 10 }), 'diverged');
-    t.equal(restored.operations.stateOf({ epoch: before, number: 20 }), 'known');
-    restored.operations.beginEpoch({ continues: false });
-    t.equal(restored.operations.stateOf({ epoch: after, number: 80 }), 'gap', 'and nothing more once it is put right');
-    t.equal(restored.operations.stateOf({ epoch: before, number: 20 }), 'gap');
+    t.equal(restored.replicationLog.stateOf({ epoch: after, sequence: 80 }), 'diverged');
+    t.equal(restored.replicationLog.stateOf({ epoch: after, sequence: 10 }), 'diverged');
+    t.equal(restored.replicationLog.stateOf({ epoch: before, sequence: 20 }), 'known');
+    restored.replicationLog.beginEpoch({ continues: false });
+    t.equal(
+      restored.replicationLog.stateOf({ epoch: after, sequence: 80 }),
+      'gap',
+      'and nothing more once it is put right',
+    );
+    t.equal(restored.replicationLog.stateOf({ epoch: before, sequence: 20 }), 'gap');
     await restored.close();
   });
 
@@ -63,11 +67,11 @@ t.test('a cursor', async (t) => {
     copyFileSync(file, late);
     const behind = await atAnotherTime(-3_600_000_000, async () => startOf(late));
     append(behind, 10);
-    const cursor = { epoch: behind.operations.epoch, number: behind.operations.published };
+    const cursor = { epoch: behind.replicationLog.epoch, sequence: behind.replicationLog.published };
     await behind.close();
     const restored = startOf(copy);
     append(restored, 100);
-    t.equal(restored.operations.stateOf(cursor), 'diverged');
+    t.equal(restored.replicationLog.stateOf(cursor), 'diverged');
     await restored.close();
   });
 
@@ -75,32 +79,32 @@ t.test('a cursor', async (t) => {
   await t.test('stays good for 1,000 starts', async (t) => {
     const often = startOf(join(directory, 'often.db'));
     append(often, 5);
-    const cursor = { epoch: often.operations.epoch, number: 5 };
-    for (let starts = 0; starts < 1000; starts++) often.operations.beginEpoch({ continues: true });
-    t.equal(often.operations.stateOf(cursor), 'known');
-    often.operations.beginEpoch({ continues: true });
-    t.equal(often.operations.stateOf(cursor), 'gap', 'and proves nothing then');
+    const cursor = { epoch: often.replicationLog.epoch, sequence: 5 };
+    for (let starts = 0; starts < 1000; starts++) often.replicationLog.beginEpoch({ continues: true });
+    t.equal(often.replicationLog.stateOf(cursor), 'known');
+    often.replicationLog.beginEpoch({ continues: true });
+    t.equal(often.replicationLog.stateOf(cursor), 'gap', 'and proves nothing then');
     await often.close();
   });
 
   await t.test('of a log that was made anew since proves nothing, and is worth nothing', async (t) => {
     const fresh = startOf(join(directory, 'fresh.db'));
     append(fresh, 100);
-    t.equal(fresh.operations.stateOf({ epoch: after, number: 80 }), 'gap');
-    t.equal(fresh.operations.stateOf({ epoch: '', number: 0 }), 'gap');
+    t.equal(fresh.replicationLog.stateOf({ epoch: after, sequence: 80 }), 'gap');
+    t.equal(fresh.replicationLog.stateOf({ epoch: '', sequence: 0 }), 'gap');
     await fresh.close();
   });
 
   await t.test('before what is left of the log is worth nothing', async (t) => {
-    second.operations.cutOff(30);
-    t.equal(second.operations.stateOf({ epoch: before, number: 20 }), 'gap');
-    t.equal(second.operations.stateOf({ epoch: after, number: 30 }), 'known');
+    second.replicationLog.truncate(30);
+    t.equal(second.replicationLog.stateOf({ epoch: before, sequence: 20 }), 'gap');
+    t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 30 }), 'known');
   });
 
   await t.test('of a time without peers, when nothing was logged, is worth nothing afterwards', async (t) => {
     await second.close();
     const alone = startOf(file, { continues: false });
-    t.equal(alone.operations.stateOf({ epoch: after, number: 80 }), 'gap');
+    t.equal(alone.replicationLog.stateOf({ epoch: after, sequence: 80 }), 'gap');
     await alone.close();
   });
 });

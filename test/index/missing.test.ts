@@ -23,8 +23,8 @@ t.test('a missing file', async (t) => {
   t.teardown(() => {
     performance.now = now;
   });
-  missing.add(file, { peer: 2, number: 7 });
-  missing.add(record(2), { peer: 2, number: 8 });
+  missing.add(file, { peer: 2, sequence: 7 });
+  missing.add(record(2), { peer: 2, sequence: 8 });
 
   await t.test('that fails is tried again after growing pauses, and in the end set aside', async (t) => {
     const pauses: number[] = [];
@@ -45,7 +45,7 @@ t.test('a missing file', async (t) => {
 
   await t.test('that is set aside holds up no other, and is not said to be here', async (t) => {
     t.match(missing.due(10), [{ name: record(2).name }]);
-    t.strictSame(missing.numbersOf(2).sort(), [7, 8]);
+    t.strictSame(missing.sequencesOf(2).sort(), [7, 8]);
   });
 
   await t.test('for which nobody could be asked is tried for ever', async (t) => {
@@ -59,13 +59,13 @@ t.test('a missing file', async (t) => {
 
   await t.test('that a comparison finds again has all its tries again', async (t) => {
     missing.add(file);
-    t.match(missing.due(10)[1], { name: file.name, peer: 2, number: 7, tries: 0 });
+    t.match(missing.due(10)[1], { name: file.name, peer: 2, sequence: 7, tries: 0 });
   });
 
   // Seen to fail without ORDER BY in due(), and without forgetPeer.
   await t.test('that has waited longest is tried first', async (t) => {
     for (const counter of [5, 4, 3]) {
-      missing.add(record(counter), { peer: 3, number: counter });
+      missing.add(record(counter), { peer: 3, sequence: counter });
       time += 10;
     }
     const names = missing.due(10).map(({ name }) => name);
@@ -74,9 +74,9 @@ t.test('a missing file', async (t) => {
       names.filter((name) => added.includes(name)),
       added,
     );
-    missing.forgetNumbers(3);
-    t.strictSame(missing.numbersOf(3), [], 'and has no number any more when those mean other entries');
-    t.ok(missing.numbersOf(2).length > 0, 'which those of another peer do not');
+    missing.forgetSequences(3);
+    t.strictSame(missing.sequencesOf(3), [], 'and has no number any more when those mean other entries');
+    t.ok(missing.sequencesOf(2).length > 0, 'which those of another peer do not');
     t.ok(missing.find(record(4).key));
     for (const counter of [5, 4, 3]) missing.remove(record(counter).key);
   });

@@ -39,7 +39,11 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
   index.record({ added: [twin], removed: [], checkpoint });
   t.equal(index.findByContent(twin.sha256).length, 2);
   t.strictSame(index.totals, { files: 2, bytes: 2000, saved: 1000 });
-  t.equal(index.operations.stateOf({ epoch: 'earlier', number: 0 }), 'known', 'cursors of its followers stay good');
+  t.equal(
+    index.replicationLog.stateOf({ epoch: 'earlier', sequence: 0 }),
+    'known',
+    'cursors of its followers stay good',
+  );
   await index.close();
 });
 

@@ -185,7 +185,7 @@ export const mutations = [
   },
   {
     name: 'every listener of the log is told',
-    file: 'daemon/index/operations.ts',
+    file: 'daemon/index/replication-log.ts',
     from: 'failures.push(error);',
     to: 'throw error;',
     tests: [batches],

@@ -6,7 +6,7 @@ const fetcher = 'daemon/replication/fetcher.ts';
 const comparison = 'daemon/replication/comparison.ts';
 const replication = 'daemon/replication/replication.ts';
 const scrub = 'daemon/replication/scrub.ts';
-const said = ['index/operations'];
+const said = ['index/replication-log'];
 const rollback = ['cluster/rollback'];
 const copies = ['cluster/copies'];
 const misbehaving = ['cluster/misbehaving'];
@@ -115,7 +115,7 @@ export const replicationMutations = [
   {
     name: 'a page is for a cursor of this history alone',
     file: source,
-    from: "const gap = cursor !== 'known' || operations.epoch !== epoch;",
+    from: "const gap = cursor !== 'known' || replicationLog.epoch !== epoch;",
     to: 'const gap = false; void epoch;',
     tests: rollback,
   },
@@ -129,8 +129,8 @@ export const replicationMutations = [
   {
     name: 'a follower says which deletions its disk has not taken',
     file: follower,
-    from: '...index.missing.numbersOf(this.id), ...index.deferred.numbersOf(this.id)',
-    to: '...index.missing.numbersOf(this.id)',
+    from: '...index.missing.sequencesOf(this.id), ...index.deferred.sequencesOf(this.id)',
+    to: '...index.missing.sequencesOf(this.id)',
     tests: copies,
   },
   {
@@ -241,14 +241,14 @@ export const replicationMutations = [
   {
     name: 'deletions are taken over before anything is served',
     file: 'daemon/main.ts',
-    from: 'if (index.operations.enabled) await replication.takeDeletions();',
+    from: 'if (index.replicationLog.enabled) await replication.takeDeletions();',
     to: '',
     tests: rollback,
   },
   {
     name: 'a recovery ends with an epoch of its own',
     file: replication,
-    from: 'this.parts.index.operations.beginEpoch({ continues: false });',
+    from: 'this.parts.index.replicationLog.beginEpoch({ continues: false });',
     to: '',
     tests: rollback,
   },
@@ -269,7 +269,7 @@ export const replicationMutations = [
   {
     name: 'an upload waits for its copies',
     file: replication,
-    from: 'return this.acknowledgements.wait(numbersOf(files), copies - 1, copyTimeout);',
+    from: 'return this.acknowledgements.wait(sequencesOf(files), copies - 1, copyTimeout);',
     to: 'return Promise.resolve(true); void copyTimeout;',
     tests: copies,
   },
@@ -332,8 +332,8 @@ export const replicationMutations = [
   {
     name: 'what a page tells is behind before it is taken',
     file: follower,
-    from: 'this.behind = { entries: log.end - cursor.number,',
-    to: 'if (log.end < 0) this.behind = { entries: log.end - cursor.number,',
+    from: 'this.behind = { entries: log.end - cursor.sequence,',
+    to: 'if (log.end < 0) this.behind = { entries: log.end - cursor.sequence,',
     tests: ['cluster/full-disk'],
   },
   {

@@ -2,9 +2,9 @@ import type Database from 'better-sqlite3';
 import type { FilePlace } from '../store/records.js';
 import { Epochs } from './epochs.js';
 
-/** One entry of the operation log. */
-export interface Operation {
-  number: number;
+/** One entry of the replication log. */
+export interface LogEntry {
+  sequence: number;
   key: Buffer;
   /** When it was recorded, in seconds since 1970. */
   time: number;
@@ -16,7 +16,7 @@ export interface Operation {
   removed: (FilePlace & { foreign: boolean }) | undefined;
 }
 
-interface OperationRow {
+interface LogEntryRow {
   number: number;
   key: Buffer;
   time: number;
@@ -37,8 +37,8 @@ interface Appended {
 export interface Cursor {
   /** The epoch of the peer's log in which that was. */
   epoch: string;
-  number: number;
-  /** What this node holds of the log begins after this number: before it, large files that a comparison found may be missing. */
+  sequence: number;
+  /** What this node holds of the log begins after this sequence number: before it, large files that a comparison found may be missing. */
   from: number;
 }
 
@@ -48,14 +48,14 @@ export interface Cursor {
  */
 export type CursorState = 'known' | 'gap' | 'diverged';
 
-function toOperation({ number, key, time, removed, linked, place, tail, sha256 }: OperationRow): Operation {
+function toEntry({ number: sequence, key, time, removed, linked, place, tail, sha256 }: LogEntryRow): LogEntry {
   const name = tail === null ? '' : key.toString('base64url') + tail;
   const added =
     removed === null && place !== null && sha256 !== null
       ? { storePath: place >>> 16, directory: place & 0xffff, name, sha256 }
       : undefined;
   return {
-    number,
+    sequence,
     key,
     time,
     added,
@@ -65,17 +65,17 @@ function toOperation({ number, key, time, removed, linked, place, tail, sha256 }
 }
 
 /**
- * The operation log: what clients asked of this node, numbered from 1, in the order in which it became durable. Peers
- * follow it. Numbers may have gaps; they are never used twice within an epoch (see `epochs.ts`).
+ * The replication log: what clients asked of this node, with sequence numbers from 1 on, in the order in which it became durable. Peers
+ * follow it. Sequence numbers may have gaps; none is used twice within an epoch (see `epochs.ts`).
  */
-export class Operations {
+export class ReplicationLog {
   /** Whether anybody follows: without peers in the group nothing is written down. */
   enabled = false;
-  /** The newest number that was given out. */
+  /** The newest sequence number that was given out. */
   last: number;
-  /** The newest number that is durable, which is how far peers are told. */
+  /** The newest sequence number that is durable, which is how far peers are told. */
   published: number;
-  private cut: number;
+  private start: number;
   private readonly epochs: Epochs;
   private readonly listeners = new Set<() => void>();
   private readonly insert;
@@ -85,26 +85,28 @@ export class Operations {
 
   constructor(private readonly database: Database.Database) {
     const row = database.prepare<[], { cut: number }>('SELECT cut FROM log').get();
-    if (!row) throw new Error('the index has lost its operation log; run "fidfs rebuild"');
+    if (!row) throw new Error('the index has lost its replication log; run "fidfs rebuild"');
     this.epochs = new Epochs(database);
-    this.cut = row.cut;
+    this.start = row.cut;
     const newest = database.prepare<[], { number: number | null }>('SELECT max(number) AS number FROM operation').get();
-    this.last = newest?.number ?? this.cut;
+    this.last = newest?.number ?? this.start;
     this.published = this.last;
     this.insert = database.prepare<[number, Buffer, number, string | null, number]>(
       'INSERT INTO operation VALUES (?, ?, ?, ?, ?)',
     );
-    this.select = database.prepare<[number, number, number], OperationRow>(
+    this.select = database.prepare<[number, number, number], LogEntryRow>(
       `SELECT operation.*, file.place, file.tail, file.sha256 FROM operation LEFT JOIN file ON file.key = operation.key
        WHERE number > ? AND number <= ? ORDER BY number LIMIT ?`,
     );
-    this.selectCursor = database.prepare<[number], Cursor>('SELECT epoch, number, "from" FROM cursor WHERE peer = ?');
+    this.selectCursor = database.prepare<[number], Cursor>(
+      'SELECT epoch, number AS sequence, "from" FROM cursor WHERE peer = ?',
+    );
     this.updateCursor = database.prepare<[number, string, number, number]>(
       'INSERT OR REPLACE INTO cursor (peer, epoch, number, "from") VALUES (?, ?, ?, ?)',
     );
   }
 
-  /** Adds an entry, within the transaction of the batch it belongs to. Returns its number, or undefined without a log. */
+  /** Adds an entry, within the transaction of the batch it belongs to. Returns its sequence number, or undefined without a log. */
   append(key: Buffer, { removed, linked = false }: Appended = {}): number | undefined {
     if (!this.enabled) return undefined;
     const number = this.last + 1;
@@ -115,8 +117,8 @@ export class Operations {
     return number;
   }
 
-  /** The transaction of what came after this number failed. */
-  takeBack(last: number): void {
+  /** The transaction of the entries after this sequence number failed. */
+  rollBackTo(last: number): void {
     this.last = last;
   }
 
@@ -141,9 +143,9 @@ export class Operations {
     return () => this.listeners.delete(listener);
   }
 
-  /** The entries after a number, oldest first, at most `limit`. */
-  read(after: number, limit: number): Operation[] {
-    return this.select.all(after, this.published, limit).map(toOperation);
+  /** The entries after a sequence number, oldest first, at most `limit`. */
+  read(after: number, limit: number): LogEntry[] {
+    return this.select.all(after, this.published, limit).map(toEntry);
   }
 
   /** The epoch under way. */
@@ -160,32 +162,32 @@ export class Operations {
   }
 
   /** What a follower's cursor is worth. */
-  stateOf({ epoch, number }: Pick<Cursor, 'epoch' | 'number'>): CursorState {
+  stateOf({ epoch, sequence }: Pick<Cursor, 'epoch' | 'sequence'>): CursorState {
     const end = this.epochs.endOf(epoch);
     if (end === undefined) return this.epochs.isLost(epoch) ? 'diverged' : 'gap';
-    if (number > Math.min(end, this.published)) return 'diverged';
-    return number >= this.cut ? 'known' : 'gap';
+    if (sequence > Math.min(end, this.published)) return 'diverged';
+    return sequence >= this.start ? 'known' : 'gap';
   }
 
-  /** When the first entry after a number was recorded, in seconds since 1970; undefined when there is none. */
+  /** When the first entry after a sequence number was recorded, in seconds since 1970; undefined when there is none. */
   timeAfter(after: number): number | undefined {
     return this.read(after, 1)[0]?.time;
   }
 
-  /** Forgets the entries up to a number. */
-  cutOff(upTo: number): void {
-    if (upTo <= this.cut) return;
+  /** Truncates the log: deletes the entries up to a sequence number. */
+  truncate(upTo: number): void {
+    if (upTo <= this.start) return;
     const forget = this.database.transaction(() => {
       this.database.prepare('DELETE FROM operation WHERE number <= ?').run(upTo);
       this.database.prepare('UPDATE log SET cut = ?').run(upTo);
     });
     forget();
-    this.cut = upTo;
+    this.start = upTo;
   }
 
-  /** The number up to which the log was cut off. */
-  get beginning(): number {
-    return this.cut;
+  /** The sequence number up to which the log was truncated. */
+  get startsAfter(): number {
+    return this.start;
   }
 
   /** How far this node has followed a peer's log; undefined when it never did. */
@@ -194,12 +196,12 @@ export class Operations {
   }
 
   /** This node may lack what its cursors say it has. */
-  forgetCursors(): void {
+  invalidateCursors(): void {
     this.database.exec('DELETE FROM cursor');
   }
 
   /** Notes it, within the transaction of what was taken over. */
-  moveCursor(peer: number, { epoch, number, from }: Cursor): void {
-    this.updateCursor.run(peer, epoch, number, from);
+  moveCursor(peer: number, { epoch, sequence, from }: Cursor): void {
+    this.updateCursor.run(peer, epoch, sequence, from);
   }
 }

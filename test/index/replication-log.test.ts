@@ -12,13 +12,13 @@ t.test('what followers say', async (t) => {
   const directory = t.testdir({});
   const index = new Index(join(directory, 'index.db'));
   t.teardown(() => index.close());
-  const { operations } = index;
-  operations.enabled = true;
-  operations.beginEpoch({ continues: true });
-  for (let number = 0; number < 5; number++) operations.append(Buffer.alloc(20, number));
-  operations.publish();
-  const acknowledgements = new Acknowledgements(operations, () => false);
-  const question = { incarnation: operations.epoch, from: 0, after: 5, without: [3], fetching: [], wait: 0 };
+  const { replicationLog } = index;
+  replicationLog.enabled = true;
+  replicationLog.beginEpoch({ continues: true });
+  for (let number = 0; number < 5; number++) replicationLog.append(Buffer.alloc(20, number));
+  replicationLog.publish();
+  const acknowledgements = new Acknowledgements(replicationLog, () => false);
+  const question = { incarnation: replicationLog.epoch, from: 0, after: 5, without: [3], fetching: [], wait: 0 };
 
   await t.test('of this log counts, but for what they say they lack', async (t) => {
     acknowledgements.heard(2, question);
@@ -43,7 +43,7 @@ t.test('what followers say', async (t) => {
   await t.test('of what this log has lost is told, and nothing else', async (t) => {
     const told: number[][] = [];
     const some = new Acknowledgements(
-      operations,
+      replicationLog,
       () => false,
       (...what) => told.push(what),
     );
@@ -65,7 +65,7 @@ t.test('what followers say', async (t) => {
         performance.now = now;
       });
       const down = new Set<number>();
-      const some = new Acknowledgements(operations, (id) => down.has(id));
+      const some = new Acknowledgements(replicationLog, (id) => down.has(id));
       const { answered } = some.heard(2, question);
       time += 3_600_000;
       t.strictSame(some.live, [2], 'it waits for news');
@@ -81,7 +81,7 @@ t.test('what followers say', async (t) => {
 
   // Seen to fail without each of `without`, and the 0 for who has not been heard, in passedByAll().
   await t.test('says how far the log is of no use any more', async (t) => {
-    const some = new Acknowledgements(operations, () => false);
+    const some = new Acknowledgements(replicationLog, () => false);
     some.heard(2, { ...question, without: [] });
     t.equal(some.passedByAll([2]), 5);
     t.equal(some.passedByAll([2, 3]), 0, 'one has not been heard');
@@ -126,9 +126,9 @@ t.test('what followers say', async (t) => {
   // Seen to fail without each of the three lines of newlyHeld that find entries, and without the `advanced` of progressOf.
   await t.test('settles who waits for it, and nobody else', async (t) => {
     const random = seeded(t);
-    for (let number = 5; number < 60; number++) operations.append(Buffer.alloc(20, number));
-    operations.publish();
-    const some = new Acknowledgements(operations, () => false);
+    for (let number = 5; number < 60; number++) replicationLog.append(Buffer.alloc(20, number));
+    replicationLog.publish();
+    const some = new Acknowledgements(replicationLog, () => false);
     const settled = new Map<readonly number[], boolean>();
     const wrong: unknown[] = [];
     const look = async (round: number) => {
@@ -212,8 +212,8 @@ t.test('what followers say', async (t) => {
   await t.test('is of another log when the index was made anew', async (t) => {
     const again = new Index(join(directory, 'again.db'));
     t.teardown(() => again.close());
-    again.operations.beginEpoch({ continues: true });
-    t.not(again.operations.epoch, operations.epoch);
+    again.replicationLog.beginEpoch({ continues: true });
+    t.not(again.replicationLog.epoch, replicationLog.epoch);
   });
 });
 
@@ -234,10 +234,10 @@ t.test('the log', async (t) => {
   const file = join(t.testdir({}), 'index.db');
   let index = new Index(file);
   t.teardown(() => index.close());
-  index.operations.enabled = true;
+  index.replicationLog.enabled = true;
   const { checkpoint } = index;
   const [own, copy, later] = [storedFile(1), storedFile(2, false), storedFile(3)];
-  const numbers = () => index.operations.read(0, 100).map(({ number, key }) => [number, key.toString('hex')]);
+  const numbers = () => index.replicationLog.read(0, 100).map(({ sequence, key }) => [sequence, key.toString('hex')]);
   const entryOf = (number: number, { key }: StoredFile) => [number, key.toString('hex')];
 
   await t.test('has what clients asked of this node once it is durable, and no copies', async (t) => {
@@ -245,7 +245,7 @@ t.test('the log', async (t) => {
     t.strictSame(numbers(), [], 'not durable yet');
     index.publish();
     t.strictSame(numbers(), [entryOf(1, own)]);
-    t.match(index.operations.read(0, 1)[0], { added: { name: own.name }, removed: undefined });
+    t.match(index.replicationLog.read(0, 1)[0], { added: { name: own.name }, removed: undefined });
     t.match(index.totals, { files: 2, bytes: 20 });
   });
 
@@ -261,7 +261,7 @@ t.test('the log', async (t) => {
     index.record({ added: [later], removed: [], checkpoint });
     index.publish();
     t.strictSame(numbers(), [entryOf(1, own), entryOf(2, later)]);
-    t.equal(index.operations.published, 2);
+    t.equal(index.replicationLog.published, 2);
   });
 
   await t.test('has the deletions that clients asked for; foreign files leave no tombstone', async (t) => {
@@ -274,8 +274,12 @@ t.test('the log', async (t) => {
     index.record({ added: [], removed, checkpoint });
     index.publish();
     t.strictSame(numbers().slice(2), [entryOf(3, own), entryOf(4, foreign)]);
-    t.match(index.operations.read(0, 1)[0], { added: undefined, removed: undefined }, 'what came and went is nothing');
-    const [deletion] = index.operations.read(2, 1);
+    t.match(
+      index.replicationLog.read(0, 1)[0],
+      { added: undefined, removed: undefined },
+      'what came and went is nothing',
+    );
+    const [deletion] = index.replicationLog.read(2, 1);
     t.equal(deletion?.added, undefined);
     t.match(deletion?.removed, { name: own.name, foreign: false });
     t.strictSame(
@@ -287,27 +291,27 @@ t.test('the log', async (t) => {
   await t.test('of a file that comes again after its deletion tells the deletion alone', async (t) => {
     // As a file with a tombstone never does; but a deletion must not be told as an upload, whatever is in the index.
     index.record({ added: [{ ...own, accepted: false }], removed: [], checkpoint });
-    t.equal(index.operations.read(2, 1)[0]?.added, undefined);
+    t.equal(index.replicationLog.read(2, 1)[0]?.added, undefined);
     index.record({ added: [], removed: [{ ...own, foreign: false, accepted: false }], checkpoint });
   });
 
   await t.test('goes on after its newest number at a start, be it cut off or not', async (t) => {
     for (const cut of [1, 4]) {
-      index.operations.cutOff(cut);
+      index.replicationLog.truncate(cut);
       await index.close();
       index = new Index(file);
-      index.operations.enabled = true;
-      t.equal(index.operations.last, 4);
-      t.equal(index.operations.published, 4);
-      t.equal(index.operations.beginning, cut);
+      index.replicationLog.enabled = true;
+      t.equal(index.replicationLog.last, 4);
+      t.equal(index.replicationLog.published, 4);
+      t.equal(index.replicationLog.startsAfter, cut);
     }
   });
 
   await t.test('of a peer was followed so far, from there on, until that is in doubt', async (t) => {
-    const cursor = { epoch: 'one', number: 9, from: 3 };
-    index.operations.moveCursor(2, cursor);
-    t.strictSame({ ...index.operations.cursor(2) }, cursor);
+    const cursor = { epoch: 'one', sequence: 9, from: 3 };
+    index.replicationLog.moveCursor(2, cursor);
+    t.strictSame({ ...index.replicationLog.cursor(2) }, cursor);
     index.doubt();
-    t.equal(index.operations.cursor(2), undefined);
+    t.equal(index.replicationLog.cursor(2), undefined);
   });
 });
