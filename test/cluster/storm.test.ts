@@ -2,22 +2,16 @@ import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { ready, startCluster } from '../helpers/cluster.js';
-import { broken, Load, type Promised } from '../helpers/load.js';
+import { broken, Load, promisedBy } from '../helpers/load.js';
 import type { TestNode } from '../helpers/node.js';
-import { type Random, seeded } from '../helpers/random.js';
+import { seeded } from '../helpers/random.js';
+import { ReadLoad } from '../helpers/read-load.js';
 
 type Three = [TestNode, TestNode, TestNode];
 const GROUP = ['group1', 'group1', 'group1'];
 
 /** `npm run storm -- --rounds N` sets it. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 4);
-
-function promisedBy(loads: readonly Load[]): Promised {
-  return {
-    stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
-    deleted: new Set(loads.flatMap((load) => [...load.promised().deleted])),
-  };
-}
 
 /** Kills every process of a node, the one that would start others first, and starts it again. */
 async function killNode(node: TestNode): Promise<void> {
@@ -76,7 +70,7 @@ t.test(
     const loads = nodes.map((node) => new Load(node, random, { clients: 3, deletions: 0, largest: 200_000 }));
     for (const load of loads) load.start();
     await (nodes[0] as TestNode).until(() => promisedBy(loads).stored.size > 20, 'full of files to read');
-    const readers = new Readers(nodes, loads, random);
+    const readers = new ReadLoad(nodes, loads, random);
     readers.start();
     for (const node of nodes) {
       await node.stop();
@@ -93,43 +87,3 @@ t.test(
     }
   },
 );
-
-/** Clients that read what was stored, and turn to the next node when one fails. */
-class Readers {
-  count = 0;
-  readonly failed: string[] = [];
-  private stopping = false;
-  private running: Promise<unknown> | undefined;
-
-  constructor(
-    private readonly nodes: readonly TestNode[],
-    private readonly loads: readonly Load[],
-    private readonly random: Random,
-  ) {}
-
-  start(): void {
-    this.running = Promise.all(Array.from({ length: 4 }, () => this.read()));
-  }
-
-  async stop(): Promise<void> {
-    this.stopping = true;
-    await this.running;
-  }
-
-  private async read(): Promise<void> {
-    while (!this.stopping) {
-      const stored = [...promisedBy(this.loads).stored];
-      const [id, { size }] = stored[this.random.below(stored.length)] as (typeof stored)[number];
-      const first = this.random.below(this.nodes.length);
-      const tries: unknown[] = [];
-      for (let step = 0; step < this.nodes.length; step++) {
-        const node = this.nodes[(first + step) % this.nodes.length] as TestNode;
-        const answer = await node.get(id).catch((error: Error) => ({ status: error.message, body: Buffer.alloc(0) }));
-        if (answer.status === 200 && answer.body.length === size) break;
-        tries.push(answer.status);
-      }
-      if (tries.length === this.nodes.length) this.failed.push(`${id}: ${tries}`);
-      this.count++;
-    }
-  }
-}

@@ -13,6 +13,8 @@ export interface ClusterOptions {
   groups: readonly string[];
   /** Settings of all nodes. */
   env?: Record<string, string>;
+  /** The fidfs command of all nodes, where it is not this project's. */
+  program?: string;
 }
 
 /** The ways between the nodes of a cluster, by the indexes of the nodes. */
@@ -49,11 +51,11 @@ export function setBetween(links: Links, some: readonly number[], others: readon
 }
 
 /** Makes the nodes of a cluster, server ids from 1 on, which know each other; none is started. */
-export async function createCluster(t: Test, { groups, env = {} }: ClusterOptions): Promise<TestNode[]> {
+export async function createCluster(t: Test, { groups, env = {}, program }: ClusterOptions): Promise<TestNode[]> {
   const nodes: TestNode[] = [];
   for (const [index, group] of groups.entries()) {
     const own = { FIDFS_SERVER_ID: String(index + 1), FIDFS_GROUP: group, FIDFS_PEER_SECRET: 'peer-secret-0123456789' };
-    const options: NodeOptions = { env: { ...own, ...env } };
+    const options: NodeOptions = { env: { ...own, ...env }, ...(program === undefined ? {} : { program }) };
     nodes.push(await TestNode.create(t, options));
   }
   const peers = nodes.map(({ origin }, index) => `${index + 1}@${groups[index]}=${origin}`);

@@ -179,6 +179,14 @@ export class Load {
   }
 }
 
+/** What several loads have been promised. */
+export function promisedBy(loads: readonly Load[]): Promised {
+  return {
+    stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
+    deleted: new Set(loads.flatMap((load) => [...load.promised().deleted])),
+  };
+}
+
 function digest(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }

@@ -9,7 +9,8 @@ import type { Test } from 'tap';
 import { Agent, type Dispatcher, request } from 'undici';
 import { freePort } from './ports.js';
 
-const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
+/** The fidfs command of this project. */
+export const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 
 /** Runs node without what tap adds to follow processes: it slows each start, and writes where other users may not. */
 const WITHOUT_OPTIONS = ['-u', 'NODE_OPTIONS'];
@@ -67,7 +68,7 @@ export class TestNode {
     private readonly extra: Record<string, string>,
     private readonly user: NodeOptions['user'],
     private readonly descriptors: NodeOptions['descriptors'],
-    private readonly program: string,
+    private program: string,
   ) {}
 
   /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
@@ -101,6 +102,11 @@ export class TestNode {
   /** Changes its settings from the next start on. */
   configure(env: Record<string, string>): void {
     Object.assign(this.extra, env);
+  }
+
+  /** Runs another fidfs command, such as that of another version, from the next start on. */
+  use(program: string): void {
+    this.program = program;
   }
 
   get origin(): string {

@@ -1,0 +1,16 @@
+// Upgrades from the release before, and back to it: npm run test:upgrade. Set-up from nothing; arguments go to tap.
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { orExit, prepare, root } from './prepare.mjs';
+import { releaseBefore } from './release-before.mjs';
+
+await orExit(prepare);
+await orExit(() => {
+  const { name, directory, reason } = releaseBefore();
+  const env = { ...process.env, UPGRADE_FROM: directory ?? '', UPGRADE_FROM_NAME: name ?? reason };
+  const tap = join(root, 'node_modules/tap/dist/esm/run.mjs');
+  const tests = ['node', 'group'].map((test) => `dist/test/upgrade/${test}.test.js`);
+  const words = ['--exclude=**/node_modules/**', '--output-file=dist/upgrade-results.tap', ...process.argv.slice(2)];
+  const { status } = spawnSync(process.execPath, [tap, ...tests, ...words], { cwd: root, env, stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+});
