@@ -21,7 +21,7 @@ import { writeAllSync } from './write-all.js';
  */
 
 /** The version of the layout of a store path that this program reads and writes. */
-const LAYOUT_VERSION = '1';
+export const LAYOUT_VERSION = '1';
 
 /** Why a store path is not used whose marker is not there. */
 export const MARKER_MISSING = `${MARKER_NAME} is missing; is the disk mounted?`;

@@ -14,12 +14,17 @@ export async function upgrade(node: TestNode): Promise<void> {
   await node.start();
 }
 
-/**
- * Stops a node, and starts it with the release before. Where that one refuses the index, because this version has changed its schema,
- * it makes the index anew, as docs/formats.md says. Resolves with whether it did.
- */
+/** Stops a node, and starts it with the release before. Resolves with whether that made the index anew. */
 export async function downgrade(node: TestNode): Promise<boolean> {
   await node.stop();
+  return startBefore(node);
+}
+
+/**
+ * Starts a node with the release before. Where that one refuses the index, because this version has changed its schema, it makes
+ * the index anew, as docs/formats.md says. Resolves with whether it did.
+ */
+export async function startBefore(node: TestNode): Promise<boolean> {
   node.use(RELEASE_BEFORE);
   try {
     await node.start();
