@@ -59,7 +59,7 @@ t.test('a group is upgraded node by node under load, and taken back, and nothing
   }
 });
 
-// Seen to fail with the path of the peers' uploads, or the words of a read mark, changed.
+// Seen to fail (404) with the path of the peers' uploads changed.
 t.test('nodes of both versions pass on to each other what is the other group’s', { skip }, async (t) => {
   const random = seeded(t);
   const nodes = (await createCluster(t, { groups: ['group1', 'group2'], program: RELEASE_BEFORE })) as [
