@@ -1,6 +1,15 @@
 // The release before this one, built from the history of this repository, to test upgrades from it.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { root } from './prepare.mjs';
 
@@ -20,7 +29,7 @@ function git(...words) {
 function nameOfReleaseBefore() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const tags = git('tag', '--merged', 'HEAD', '--list', 'v*', '--sort=-v:refname')?.split('\n') ?? [];
-  return tags.find((tag) => tag !== '' && tag !== `v${version}`) ?? BEFORE_THE_FIRST_TAG;
+  return tags.find((tag) => /^v\d+\.\d+\.\d+$/.test(tag) && tag !== `v${version}`) ?? BEFORE_THE_FIRST_TAG;
 }
 
 /** The packages of a lock file: where each lies, and which one it is. */
@@ -46,7 +55,9 @@ function run(directory, program, ...words) {
  */
 export function releaseBefore() {
   const name = nameOfReleaseBefore();
-  const commit = git('rev-parse', '--verify', '--quiet', `${name}^{commit}`);
+  // Of this project, not of a repository that it was unpacked in.
+  const isOwn = git('rev-parse', '--show-toplevel') === realpathSync(root);
+  const commit = isOwn ? git('rev-parse', '--verify', '--quiet', `${name}^{commit}`) : undefined;
   if (commit === undefined) {
     return { reason: `${name}, the release before, is not in the history here (a shallow clone, or no clone)` };
   }
