@@ -255,4 +255,11 @@ export const indexMutations = [
     to: 'error',
     tests: ['index/damage'],
   },
+  {
+    name: 'verify upgrades no index',
+    file: 'daemon/index/schema.ts',
+    from: 'if (!upgrades && version < STEPS.length)',
+    to: 'if (version < 0)',
+    tests: ['formats/versions'],
+  },
 ];

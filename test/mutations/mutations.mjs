@@ -218,4 +218,18 @@ export const mutations = [
     to: '',
     tests: ['durable-write/shared-path'],
   },
+  {
+    name: 'a store path of a later layout is refused',
+    file: 'daemon/store/marker.ts',
+    from: 'if (version !== LAYOUT_VERSION)',
+    to: 'if (version === LAYOUT_VERSION + LAYOUT_VERSION)',
+    tests: ['formats/versions'],
+  },
+  {
+    name: 'a request of another version of the protocol is refused',
+    file: 'daemon/cluster/signature.ts',
+    from: "protocol === 1 ? '' : protocol",
+    to: "''",
+    tests: ['formats/versions'],
+  },
 ];

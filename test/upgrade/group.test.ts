@@ -17,14 +17,16 @@ async function statesOf(node: TestNode): Promise<string[]> {
   return peers.map(({ state }) => state);
 }
 
-// Seen to fail with a field of the log's pages renamed (a node of the other version is never ready), with PROTOCOL 2 (the same), and
-// with deletions left out of what a start takes over.
+// Seen to fail (the first node that is upgraded is never ready) with a field of the log's pages renamed, and with PROTOCOL 2.
 t.test('a group is upgraded node by node under load, and taken back, and nothing is lost', { skip }, async (t) => {
   const random = seeded(t);
   const nodes = await createCluster(t, { groups: ['group1', 'group1', 'group1'], program: RELEASE_BEFORE });
   await startAll(nodes);
   const loads = nodes.map((node) => new Load(node, random, { clients: 1, largest: 400_000 }));
-  for (const load of loads) load.start();
+  for (const load of loads) {
+    load.start();
+    t.teardown(() => load.stop());
+  }
   const busy = async () => {
     const before = loads.map((load) => load.count(201));
     const isBusy = (load: Load, number: number) => load.count(201) > (before[number] ?? 0) + UPLOADS;
@@ -33,6 +35,7 @@ t.test('a group is upgraded node by node under load, and taken back, and nothing
   await busy();
   const readers = new ReadLoad(nodes, loads, random);
   readers.start();
+  t.teardown(() => readers.stop());
   for (const [what, step] of [
     ['upgraded', upgrade],
     ['taken back', downgrade],

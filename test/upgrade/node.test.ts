@@ -15,8 +15,7 @@ function merged(...promises: Promised[]): Promised {
   return { stored, deleted };
 }
 
-// Seen to fail (the node does not start) with a column renamed in a step of the schema that the release before has made, and with
-// tombstones of another length: what was deleted was there again.
+// Seen to fail (the node does not start) with a column renamed in a step of the schema that the release before has made.
 t.test('a data directory goes to this version and back, with all that is in it', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t, { program: RELEASE_BEFORE });
@@ -24,6 +23,7 @@ t.test('a data directory goes to this version and back, with all that is in it',
   const load = async () => {
     const one = new Load(node, random, { clients: 4 });
     one.start();
+    t.teardown(() => one.stop());
     await node.until(() => one.promised().stored.size > 60 && one.promised().deleted.size > 10, 'busy');
     await one.stop();
     promises.push(one.promised());
@@ -83,6 +83,7 @@ t.test('what a killed node leaves is put right by the other version', { skip }, 
   for (const goOn of [() => upgrade(node), () => startBefore(node)]) {
     const load = new Load(node, random, { clients: 8 });
     load.start();
+    t.teardown(() => load.stop());
     await node.until(() => load.promised().deleted.size > 20, 'busy');
     for (const pid of node.pids()) process.kill(pid, 'SIGKILL');
     await node.ended();
@@ -93,12 +94,13 @@ t.test('what a killed node leaves is put right by the other version', { skip }, 
   }
 });
 
-// Seen to fail (the ports are taken) without stopLeftOverDaemon and stopLeftOverNginx.
+// Seen to fail (the port is taken) without stopLeftOverNginx.
 t.test('a running node of the release before is taken over by a start of this version', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t, { program: RELEASE_BEFORE });
   const load = new Load(node, random, { clients: 4 });
   load.start();
+  t.teardown(() => load.stop());
   await node.until(() => load.promised().deleted.size > 10, 'busy');
 
   // The program is replaced while the node runs.
