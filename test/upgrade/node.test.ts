@@ -114,6 +114,8 @@ t.test('a running node of the release before is taken over by a start of this ve
   await node.until(() => load.promised().stored.size > before + 20, 'well after that');
 
   // Its supervisor is gone, daemon and nginx go on.
+  const nginx = node.pids().find((pid) => commandLine(pid).startsWith('nginx: master')) ?? 0;
+  t.teardown(() => void (commandLine(nginx).includes(node.directory) && process.kill(nginx)));
   process.kill(node.pid, 'SIGKILL');
   await node.ended();
   await node.start();
