@@ -1,11 +1,13 @@
-import { type TestNode, COMMAND } from './node.js';
+import { join } from 'node:path';
+import { COMMAND, type TestNode } from './node.js';
 
-/** Where the release before this one is built, which `npm run test:upgrade` does; empty where that cannot be. */
-export const RELEASE_BEFORE = process.env.UPGRADE_FROM ?? '';
+const { UPGRADE_FROM = '', UPGRADE_FROM_NAME = '"npm run test:upgrade" builds the release before' } = process.env;
+
+/** The fidfs command of the release before this one, which `npm run test:upgrade` builds. */
+export const RELEASE_BEFORE = join(UPGRADE_FROM, 'bin/fidfs.mjs');
 
 /** Why upgrades cannot be tested; false when they can. */
-export const noReleaseBefore: string | false =
-  RELEASE_BEFORE === '' && (process.env.UPGRADE_FROM_NAME ?? '"npm run test:upgrade" builds the release before');
+export const noReleaseBefore: string | false = UPGRADE_FROM === '' && UPGRADE_FROM_NAME;
 
 /** Stops a node, and starts it with this version. */
 export async function upgrade(node: TestNode): Promise<void> {

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { createCluster, ready, startAll } from '../helpers/cluster.js';
 import { broken, Load, promisedBy } from '../helpers/load.js';
-import { type TestNode, THIS_PROGRAM } from '../helpers/node.js';
+import { COMMAND, type TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 import { ReadLoad } from '../helpers/read-load.js';
 import { downgrade, noReleaseBefore, RELEASE_BEFORE, upgrade } from '../helpers/release-before.js';
@@ -69,7 +69,7 @@ t.test('nodes of both versions pass on to each other what is the other group’s
     TestNode,
     TestNode,
   ];
-  nodes[1].use(THIS_PROGRAM);
+  nodes[1].use(COMMAND);
   await startAll(nodes);
   const [one, two] = nodes;
   for (const [from, to, group] of [

@@ -1,7 +1,7 @@
 import { statSync } from 'node:fs';
 import t from 'tap';
 import { broken, Load, type Promised } from '../helpers/load.js';
-import { TestNode, THIS_PROGRAM } from '../helpers/node.js';
+import { COMMAND, commandLine, TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 import { downgrade, noReleaseBefore, RELEASE_BEFORE, startBefore, upgrade } from '../helpers/release-before.js';
 import { begin, named, send, stateOf } from '../helpers/tus.js';
@@ -104,7 +104,7 @@ t.test('a running node of the release before is taken over by a start of this ve
   await node.until(() => load.promised().deleted.size > 10, 'busy');
 
   // The program is replaced while the node runs.
-  node.use(THIS_PROGRAM);
+  node.use(COMMAND);
   const { id } = await node.upload(Buffer.from('by the old one'));
   t.match(await node.command('status'), { status: 0, stdout: /All is well/ }, 'its command is of use');
   t.match(await node.command('get', id), { status: 0 });
