@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { Command, CommanderError } from 'commander';
+import { Argument, Command, CommanderError } from 'commander';
 import fileId from '../../file-id/file-id.js';
 import { includeLines, writeIncludes } from '../../nginx/write.js';
 import { makeDataDirectory } from '../access.js';
@@ -14,6 +14,7 @@ import { formatBytes, formatTable, guardOutput, print, printJson } from './outpu
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
 import { scrub } from './scrub.js';
+import { service } from './service.js';
 import { start } from './start.js';
 import { formatStatus, troublesOf } from './status.js';
 import { deleteAll, getAll, type Options, uploadAll } from './transfer.js';
@@ -192,6 +193,15 @@ command('nginx', 'Write the include files for an nginx that is already there.', 
     else print(`in http:    ${lines.http}\nin server:  ${lines.server}\n`);
   },
 );
+
+addExamples(
+  program
+    .command('service')
+    .addArgument(new Argument('<action>').choices(['install', 'remove']))
+    .description('Let systemd run a node, as a system user of its own, from /etc/fidfs/fidfs.json; needs root.')
+    .showHelpAfterError('"fidfs service --help" says how it is used'),
+  ['sudo fidfs service install', 'sudo fidfs service remove'],
+).action((action: 'install' | 'remove') => service(action));
 
 /** Runs the command line; the exit status is 0 (done), 1 (failed) or 2 (used wrongly). */
 export async function main(argv: string[]): Promise<void> {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { fstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
@@ -208,10 +209,10 @@ class Supervisor {
       notReady === undefined ? `is ready on ${origin}` : `has started on ${origin}, but is not ready: ${notReady}`;
     const lines = [`fidfs ${version} ${state}`];
     if (notReady !== undefined) lines.push(`  ready        when ${origin}/readyz says so`);
-    if (keyMade)
-      lines.push(
-        `  upload key   ${readKey(this.settings)}   (made now, kept in ${join(data, 'key')}, not shown again)`,
-      );
+    if (keyMade) {
+      const key = isJournal() ? '' : `${readKey(this.settings)}   `;
+      lines.push(`  upload key   ${key}(made now, kept in ${join(data, 'key')}, not shown again)`);
+    }
     lines.push(`  try          curl ${header}-F file=@${quoted(readme)} ${quoted(`${origin}/upload`)}`);
     lines.push(`  in a browser ${origin}/console/`);
     lines.push(`  the command  ${this.commandLine('status')}`);
@@ -246,6 +247,12 @@ class Supervisor {
     const words = [process.execPath, process.argv[1] ?? '', command, ...(file ? ['--config', resolve(file)] : [])];
     return [...variables.map(([name, text]) => `${name}=${quoted(String(text))}`), ...words.map(quoted)].join(' ');
   }
+}
+
+/** Whether standard output goes to systemd's journal (systemd.exec(5)), which many may read: no place for a key. */
+function isJournal(): boolean {
+  const { dev, ino } = fstatSync(1);
+  return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
 }
 
 /** Quoted for a shell where it must be. */
