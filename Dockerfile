@@ -7,7 +7,8 @@ WORKDIR /srv/fidfs
 COPY package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund --loglevel=error
 COPY . .
-RUN npm run build && npm prune --omit=dev --no-audit --no-fund --loglevel=error
+# What runs, with its production packages, without what only compilers need.
+RUN node bin/assemble.mjs /opt/fidfs
 
 FROM node:22-bookworm-slim
 RUN apt-get update -q \
@@ -15,9 +16,7 @@ RUN apt-get update -q \
   && rm -rf /var/lib/apt/lists/* \
   && useradd --system --user-group --home-dir /data --shell /usr/sbin/nologin fidfs \
   && install -d -o fidfs -g fidfs -m 0700 /data
-COPY --from=build /srv/fidfs /srv/fidfs
-# What a start sets up when it is older than its sources is here already.
-RUN touch /srv/fidfs/node_modules/.package-lock.json /srv/fidfs/dist/.built
+COPY --from=build /opt/fidfs /srv/fidfs
 WORKDIR /srv/fidfs
 USER fidfs
 ENV FIDFS_DATA=/data FIDFS_LISTEN=0.0.0.0:8080

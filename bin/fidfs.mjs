@@ -10,7 +10,8 @@ const SET_UP_CLONE = new URL('./prepare.mjs', import.meta.url);
 // `start` sets up what is missing, and so does the installation of a service, whose user cannot; the other commands need
 // what a first start has made.
 const [, , command, action] = process.argv;
-if (command === 'start' || (command === 'service' && action === 'install' && process.getuid() === 0)) {
+const installsService = command === 'service' && action === 'install' && process.getuid() === 0;
+if (command === 'start' || (installsService && existsSync('/run/systemd/system'))) {
   // Looked for now: the set-up may take minutes.
   stopWithLauncher(findLauncher());
   await orExit(existsSync(SET_UP_CLONE) ? (await import(SET_UP_CLONE)).prepare : installNginx);

@@ -1,0 +1,85 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { newSettings, serviceUnit } from '../../daemon/cli/service-unit.js';
+import { loadSettings } from '../../daemon/config/settings.js';
+import { cannotRunAsOthers, missing, run } from '../helpers/programs.js';
+
+const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
+
+/** Longest times of the phases of a stop, which "fidfs start" goes through in order. */
+function secondsOfStop(): number {
+  const source = readFileSync(new URL('../../daemon/cli/start.js', import.meta.url), 'utf8');
+  const seconds = [...source.matchAll(/const (?:DRAIN|NGINX_STOP|DAEMON_STOP)_SECONDS = (\d+);/g)].map(([, n]) =>
+    Number(n),
+  );
+  if (seconds.length !== 3) throw new Error('daemon/cli/start.ts has other phases of a stop');
+  return seconds.reduce((sum, one) => sum + one);
+}
+
+// Seen to fail with TimeoutStopSec=50, and with a misspelt directive.
+t.test(
+  'the unit is one that systemd takes, and gives a stop the time that it may need',
+  {
+    skip: missing('systemd-analyze'),
+  },
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'fidfs-unit-'));
+    t.teardown(() => rmSync(directory, { recursive: true }));
+    const unit = serviceUnit({ storePaths: ['/disk1/fidfs', '/disk2/fidfs'] });
+    const file = join(directory, 'fidfs.service');
+    writeFileSync(file, unit);
+    t.strictSame(await run('systemd-analyze', ['verify', file]), { status: 0, stdout: '', stderr: '' });
+    t.match(unit, 'RequiresMountsFor=/var/lib/fidfs /disk1/fidfs /disk2/fidfs\n');
+    t.match(unit, `ExecStart=${process.execPath} ${COMMAND} start\n`);
+    t.ok(Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1]) > secondsOfStop());
+  },
+);
+
+t.test('a path that a unit cannot name is refused', async (t) => {
+  t.throws(() => serviceUnit({ data: '/srv/my files' }), {
+    message: '/srv/my files: a systemd unit cannot name a path with " "',
+  });
+  t.throws(() => serviceUnit({ root: '/opt/100%' }), { message: 'a path with "%"' });
+});
+
+t.test('the settings that a service begins with are settings', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'fidfs-settings-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, 'fidfs.json');
+  writeFileSync(file, newSettings());
+  t.match(loadSettings(file, {}), { data: '/var/lib/fidfs', listen: { host: '127.0.0.1', port: 8080 } });
+});
+
+t.test('without root it is refused', { skip: cannotRunAsOthers() }, async (t) => {
+  for (const action of ['install', 'remove']) {
+    const words = ['--reuid=65534', '--regid=65534', '--clear-groups', '-u', 'NODE_OPTIONS'];
+    const refused = await run('setpriv', [
+      ...words.slice(0, 3),
+      'env',
+      ...words.slice(3),
+      process.execPath,
+      COMMAND,
+      'service',
+      action,
+    ]);
+    t.strictSame(refused, {
+      status: 1,
+      stdout: '',
+      stderr: `fidfs: service ${action} needs root: sudo fidfs service ${action}\n`,
+    });
+  }
+});
+
+const skip =
+  process.getuid?.() !== 0 ? 'only root gets so far' : existsSync('/run/systemd/system') && 'systemd runs here';
+t.test('without systemd it is refused', { skip }, async (t) => {
+  const refused = await run(process.execPath, [COMMAND, 'service', 'install']);
+  t.match(refused, {
+    status: 1,
+    stdout: '',
+    stderr: 'fidfs: service install needs systemd, which does not run this machine',
+  });
+});
