@@ -215,7 +215,7 @@ export const replicationMutations = [
     file: replication,
     from: 'this.followers.find(({ id }) => id === peer)?.tell()',
     to: 'void peer',
-    tests: copies,
+    tests: ['cluster/large-copies'],
   },
   {
     name: 'a comparison takes deletions',
