@@ -2,7 +2,7 @@
 // Fails when the tag is not the version in package.json, or the changelog has nothing to say of it.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { orExit, root } from './prepare.mjs';
+import { orExit, root } from './run.mjs';
 
 /** The section of a version: what lies between its heading and the next one. */
 function notesOf(changelog, version) {
