@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Node } from '../status.js';
+import { type Node, notReady } from '../status.js';
 import type { Store } from '../store/store.js';
 
 /** Former names of metrics, with what they are called now; both are told for one version. */
@@ -24,7 +24,8 @@ export interface Metrics {
 }
 
 /** Makes the registry; what can be read from elsewhere is read when it is asked for. */
-export function createMetrics({ store, index, cluster, replication, alarms, settings }: Node): Metrics {
+export function createMetrics(node: Node): Metrics {
+  const { store, index, cluster, replication, alarms, settings } = node;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -37,6 +38,9 @@ export function createMetrics({ store, index, cluster, replication, alarms, sett
         this.set(read());
       },
     });
+  gauge('fidfs_ready', '1 while the node takes uploads and has what its peers have.', () =>
+    notReady(node) === undefined ? 1 : 0,
+  );
   gauge('fidfs_files', 'Files in the index.', () => index.totals.files);
   gauge('fidfs_files_bytes', 'Bytes of all files in the index.', () => index.totals.bytes);
   gauge('fidfs_deduplicated_bytes', 'Of those, bytes that are stored once with others.', () => index.totals.saved);
