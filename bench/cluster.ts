@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { benchAntiEntropy } from './cluster-anti-entropy.js';
 import { benchCopies, benchLag } from './cluster-copies.js';
 import { benchFill } from './cluster-fill.js';
-import { benchInventory } from './cluster-inventory.js';
 import { store } from './downloads.js';
 import { planPair } from './pair.js';
 import { markdownTable, short, withSpread } from './table.js';
@@ -37,7 +37,7 @@ export async function measureCluster(directory: string): Promise<string> {
   add(await benchLag(within('lag'), FEW_ROUNDS));
   add(await benchReads(within('reads'), FEW_ROUNDS));
   add(await benchFill(within('fill'), FILLS));
-  add(await benchInventory(within('inventory'), FEW_ROUNDS));
+  add(await benchAntiEntropy(within('anti-entropy'), FEW_ROUNDS));
   const heading = [
     'work of two nodes',
     'reference',

@@ -3,8 +3,8 @@ import type { Alarms } from './alarm.js';
 import type { Cluster } from './cluster/cluster.js';
 import { type Hello, PROTOCOL } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
-import { DIGEST_VERSION } from './index/digests.js';
 import type { Index } from './index/index.js';
+import { DIGEST_VERSION } from './index/part-digests.js';
 import type { Replication } from './replication/replication.js';
 import type { Requests } from './requests.js';
 import type { Store } from './store/store.js';
@@ -91,7 +91,7 @@ export function describeNode(node: Node): Hello {
 /** Everything, for `fidfs status`. */
 export function describeAll(node: Node) {
   const { settings, store, index, cluster, replication } = node;
-  const { acknowledgements, comparison, scrub } = replication;
+  const { acknowledgements, antiEntropy, scrub } = replication;
   return {
     ...describeNode(node),
     sync: settings.sync,
@@ -100,8 +100,8 @@ export function describeAll(node: Node) {
     notReady: notReady(node) ?? null,
     /** Uploads and deletions that fewer nodes have than are promised. */
     underCopied: acknowledgements.underCopied(settings.copies),
-    /** How far the comparison with a peer is that is under way. */
-    comparison: comparison.progress ?? null,
+    /** How far the round of anti-entropy under way is. */
+    comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
     storePaths: store.paths.map(({ number, root, space, trouble }) => ({
       number,

@@ -26,7 +26,7 @@ const helloSchema = z.object({
   /** The epoch of its replication log (nodes of earlier versions call it so), and its newest number. */
   incarnation: z.string().max(64),
   end: count,
-  /** The newest version of inventory digests that it makes; a node of an earlier version does not say. */
+  /** The newest version of the digests that it computes; a node of an earlier version does not say. */
   digests: count.min(1).default(1),
   files: count,
   bytes: count,

@@ -4,9 +4,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
-import { DIGEST_VERSION } from '../index/digests.js';
+import { DIGEST_VERSION } from '../index/part-digests.js';
 import { questionSchema } from '../replication/acknowledgements.js';
-import { namesIn } from '../replication/comparison.js';
+import { namesIn } from '../replication/anti-entropy.js';
 import { PAGE_TOMBSTONES } from '../replication/page.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
@@ -22,7 +22,7 @@ const BODY_LIMIT = 2 ** 20;
 
 const keysSchema = z.object({ keys: z.array(z.string().regex(/^[0-9a-f]{40}$/)).max(1024) });
 /** Nodes of earlier versions do not say what they want. */
-const inventorySchema = z.object({
+const digestsSchema = z.object({
   of: z.enum(['all', 'tombstones']).default('all'),
   digests: z.coerce.number().int().min(1).max(DIGEST_VERSION).default(1),
 });
@@ -89,8 +89,8 @@ export function addPeerRoutes(
   });
 
   server.get(`${PEER_PREFIX}/inventory`, hooks, async (request, reply) => {
-    const { of: scope, digests } = parse(inventorySchema, request.query);
-    const { files, tombstones } = await index.inventory({ scope, digests });
+    const { of: scope, digests } = parse(digestsSchema, request.query);
+    const { files, tombstones } = await index.digests({ scope, digests });
     const length = Buffer.alloc(4);
     length.writeUInt32BE(files.length);
     return sendBytes(reply, Buffer.concat([length, files, tombstones]));

@@ -49,7 +49,7 @@ export class Contents {
     return wasLink || this.promoteLink(file);
   }
 
-  /** The newest few keys of this content; now and then there is one of another, whose SHA-256 begins alike. */
+  /** The newest few keys of this content; rarely one of another content, whose SHA-256 begins alike. */
   newestOf(sha256: Buffer): Buffer[] {
     return this.selectNewest.all(prefixOf(sha256)).map(({ key }) => key);
   }

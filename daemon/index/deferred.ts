@@ -7,7 +7,7 @@ export interface DeferredDeletion {
   /** Whether the peer had no record of the file. */
   foreign: boolean;
   storePath: number;
-  /** The peer whose log told of it, and its sequence number there; 0 and 0 when a comparison found it, or those are forgotten. */
+  /** The peer whose log told of it, and its sequence number there; 0 and 0 when anti-entropy found it, or those are forgotten. */
   peer: number;
   sequence: number;
 }

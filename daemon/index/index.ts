@@ -8,7 +8,7 @@ import { Contents } from './contents.js';
 import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
 import { DeferredDeletions } from './deferred.js';
-import { type Inventory, type InventoryOrder, takeInventory, tombstoneBounds } from './inventory.js';
+import { computeDigests, type DigestOrder, type Digests, tombstoneBounds } from './digests.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
 import { ReplicationLog } from './replication-log.js';
@@ -261,7 +261,7 @@ export class Index implements Records {
     this.database.prepare('UPDATE scrub SET position = ?, started = ?, before = ?').run(position, started, before);
   }
 
-  /** The deleted keys of a part of the inventory that come after a key, in their order; at most `limit`, where one is given. */
+  /** The deleted keys of a part (see `tombstoneBounds`) that come after a key, in order; at most `limit`, where one is given. */
   tombstonesOf(part: number, after?: Buffer, limit = -1): Buffer[] {
     const [first, last] = tombstoneBounds(part);
     // A key with a zero byte behind it is the first that is greater.
@@ -270,9 +270,9 @@ export class Index implements Records {
     return this.selectTombstones.all(from, last, limit).map(({ key }) => key);
   }
 
-  /** Digests, as a version makes them, of all there is, for a comparison with a peer. */
-  inventory(order: Omit<InventoryOrder, 'database'>): Promise<Inventory> {
-    return takeInventory({ database: this.file, ...order }).catch(this.known.rethrow);
+  /** Digests of all files and tombstones, in one version of the digests, for anti-entropy. */
+  digests(order: Omit<DigestOrder, 'database'>): Promise<Digests> {
+    return computeDigests({ database: this.file, ...order }).catch(this.known.rethrow);
   }
 
   /** All files in the order of their IDs, one at a time. */

@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { FileRecord } from '../store/records.js';
 
-/** After so many tries a file is set aside: only the next comparison with a peer tries it again. */
+/** After so many tries a file is set aside: only the next round of anti-entropy tries it again. */
 export const MAX_TRIES = 8;
 /** So many at most are looked at to find one that is wanted. */
 const LOOKED_AT = 1000;

@@ -38,7 +38,7 @@ export interface Cursor {
   /** The epoch of the peer's log in which that was. */
   epoch: string;
   sequence: number;
-  /** What this node holds of the log begins after this sequence number: before it, large files that a comparison found may be missing. */
+  /** What this node holds of the log begins after this sequence number: before it, large files that anti-entropy found may be missing. */
   from: number;
 }
 

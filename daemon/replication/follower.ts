@@ -10,7 +10,7 @@ import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import { StoreError } from '../store/errors.js';
 import { differenceFrom } from '../store/inspect.js';
 import type { FileRecord } from '../store/records.js';
-import type { Comparison } from './comparison.js';
+import type { AntiEntropy } from './anti-entropy.js';
 import type { Fetcher } from './fetcher.js';
 import { decodeLog, ENCLOSED_FILE, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
 import type { Removal } from './removal.js';
@@ -31,7 +31,7 @@ export interface FollowerParts {
   index: Index;
   copies: Copies;
   fetcher: Fetcher;
-  comparison: Comparison;
+  antiEntropy: AntiEntropy;
   removal: Removal;
   info(context: object, message: string): void;
   warn(message: string, error: unknown): void;
@@ -57,7 +57,7 @@ export function differenceOf(record: FileRecord, content: Buffer): string | unde
 
 /**
  * Follows the replication log of one peer: asks for what comes after its cursor, makes it durable here, and says with the
- * next question what it holds. Where the log does not reach, the inventories are compared instead.
+ * next question what it holds. Where the log does not reach, a round of anti-entropy takes its place.
  */
 export class Follower {
   private cursor: Cursor | undefined;
@@ -68,8 +68,8 @@ export class Follower {
   caughtUp = false;
   /** Whether everything has been compared with the peer since the start; the log tells nothing of what others deleted. */
   hasCompared = false;
-  /** Whether a comparison is to be made as soon as the peer is there. */
-  isDue = false;
+  /** Whether a round of anti-entropy is due as soon as the peer is up. */
+  isRoundDue = false;
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Why it does not follow now, for people. */
@@ -178,8 +178,8 @@ export class Follower {
 
   /** One side has lost its memory, or they have never met: what there is is compared, and then the log goes on from here. */
   private async compare({ incarnation: epoch, end }: LogPage): Promise<void> {
-    const { index, comparison, copies } = this.parts;
-    const isComplete = await comparison.run(this.member, this.ending.signal);
+    const { index, antiEntropy, copies } = this.parts;
+    const isComplete = await antiEntropy.run(this.member, this.ending.signal);
     const cursor = { epoch, sequence: end, from: isComplete ? 0 : end };
     const alongside = () => {
       index.missing.forgetSequences(this.id);
@@ -196,7 +196,7 @@ export class Follower {
       await this.take(log, contents);
     } catch (error) {
       if (error instanceof StoreError && error.code === 'full' && log.end !== this.deletedUpTo) {
-        await this.parts.comparison.takeDeletions(this.member, this.ending.signal);
+        await this.parts.antiEntropy.takeDeletions(this.member, this.ending.signal);
         this.deletedUpTo = log.end;
       }
       throw error;

@@ -10,7 +10,7 @@ export const ENCLOSED_FILE = 128 * 1024;
 /** What a page may hold. */
 export const PAGE_BYTES = 8 * 2 ** 20;
 export const PAGE_ENTRIES = 512;
-/** Deletions that are answered at once to a comparison, as keys of 20 bytes. */
+/** Tombstones in one answer to anti-entropy, as keys of 20 bytes. */
 export const PAGE_TOMBSTONES = 8192;
 /** The longest page that is read: a page may go over by one file. */
 export const PAGE_LIMIT = PAGE_BYTES + 4 * ENCLOSED_FILE;

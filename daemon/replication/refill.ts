@@ -1,7 +1,7 @@
 import type { Member } from '../cluster/cluster.js';
 import type { Copy, FailedCopy } from '../store/copies.js';
 import type { FileRecord } from '../store/records.js';
-import type { ComparisonParts, Found } from './comparison.js';
+import type { AntiEntropyParts, RoundResult } from './anti-entropy.js';
 import { differenceOf, toRecord } from './follower.js';
 import { decodeFiles, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
 
@@ -15,8 +15,8 @@ export class Refill {
 
   constructor(
     private readonly member: Member,
-    private readonly parts: ComparisonParts,
-    private readonly found: Found,
+    private readonly parts: AntiEntropyParts,
+    private readonly found: RoundResult,
     private readonly signal: AbortSignal,
   ) {}
 
@@ -82,7 +82,7 @@ export class Refill {
         const lacking = [...bad, ...failed];
         for (const { key } of good) index.missing.remove(key);
         for (const { copy, reason } of lacking) index.missing.add(copy, { reason });
-        this.found.toCome += lacking.length;
+        this.found.pending += lacking.length;
         if (lacking.length > 0) fetcher.wake();
       },
     });

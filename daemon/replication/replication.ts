@@ -9,7 +9,7 @@ import type { RemovedFile, StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
 import { counted } from '../words.js';
 import { Acknowledgements } from './acknowledgements.js';
-import { Comparison } from './comparison.js';
+import { AntiEntropy } from './anti-entropy.js';
 import { Fetcher } from './fetcher.js';
 import { Follower } from './follower.js';
 import { RateLimit } from './rate-limit.js';
@@ -20,9 +20,9 @@ import { Source } from './source.js';
 /** How often the log is cut off where all peers have passed, and how much of it goes at once. */
 const TRUNCATE_MILLISECONDS = 1000;
 const TRUNCATE_ENTRIES = 5000;
-/** The log holds no more than this, whoever has not passed: the inventories cover the rest. */
+/** The log holds no more than this, whatever the cursors are: anti-entropy covers the rest. */
 const LONGEST_LOG = 2_000_000;
-/** A peer that is down may be back at once; one that comes and goes makes no more comparisons than this, in milliseconds. */
+/** A peer that is down may be back at once. One that comes and goes starts no more rounds of anti-entropy than one in this time, in milliseconds. */
 const SETTLE_MILLISECONDS = 500;
 const DOWN_PAUSE_MILLISECONDS = 30_000;
 /** How long a start waits until it is known which peers are there, and for what those have deleted, in milliseconds. */
@@ -46,7 +46,7 @@ export class Replication {
   readonly acknowledgements: Acknowledgements;
   readonly source: Source;
   readonly fetcher: Fetcher;
-  readonly comparison: Comparison;
+  readonly antiEntropy: AntiEntropy;
   readonly followers: Follower[];
   readonly scrub: Scrub;
   private readonly removal: Removal;
@@ -54,7 +54,7 @@ export class Replication {
   private running: Promise<unknown> = Promise.resolve();
   /** Aborted, and made anew, when all peers are to be compared with now. */
   private urgent = new AbortController();
-  /** Whether, once since the start, no file was left to be fetched that a comparison had found. */
+  /** Whether, once since the start, no file was pending that anti-entropy had found. */
   private hasFilled = false;
   /** Deletions that are waited for, by their keys in hex. */
   private readonly deletions = new Map<string, Promise<void>>();
@@ -86,16 +86,16 @@ export class Replication {
         alarms.raise('set-aside', name, `${id} could not be fetched: ${reason}`);
       },
     });
-    this.comparison = new Comparison({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
+    this.antiEntropy = new AntiEntropy({ group, index, paths, copies, fetcher: this.fetcher, limit, info });
     if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));
     store.writer.isCopied = settings.copies > 1;
     this.removal = new Removal({ group, index, copies, storePaths: paths.length, warn });
-    const { fetcher, comparison, removal } = this;
+    const { fetcher, antiEntropy, removal } = this;
     const ids = groupIds(settings);
     const isAlone = cluster.group.length === 0;
     this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
-      (member) => new Follower(member, { group, index, copies, fetcher, comparison, removal, info, warn }),
+      (member) => new Follower(member, { group, index, copies, fetcher, antiEntropy, removal, info, warn }),
     );
   }
 
@@ -109,7 +109,7 @@ export class Replication {
     const signal = AbortSignal.any([this.ending.signal, AbortSignal.timeout(FIRST_DELETIONS_MILLISECONDS)]);
     await cluster.lookAtAll(FIRST_LOOK_MILLISECONDS);
     const up = cluster.group.filter(({ isUp }) => isUp);
-    const take = (member: Member) => this.comparison.takeDeletions(member, signal);
+    const take = (member: Member) => this.antiEntropy.takeDeletions(member, signal);
     const failed = (error: unknown) => warn('a peer could not be asked what was deleted; it is asked again', error);
     await Promise.all(up.map((member) => take(member).catch(failed)));
   }
@@ -118,7 +118,7 @@ export class Replication {
     this.scrub.start();
     this.fetcher.start();
     for (const follower of this.followers) follower.start();
-    this.running = Promise.all([...this.followers.map((one) => this.compareNowAndThen(one)), this.truncateLog()]);
+    this.running = Promise.all([...this.followers.map((one) => this.runAntiEntropy(one)), this.truncateLog()]);
   }
 
   async stop(): Promise<void> {
@@ -232,13 +232,13 @@ export class Replication {
       this.downTimer = undefined;
       this.lastDown = performance.now();
       this.parts.info({}, 'a peer has gone: everything is compared with the others');
-      this.compareAllNow();
+      this.compareWithAllNow();
     }, wait).unref();
   }
 
   /**
    * A follower has entries of this node's log that the log has lost: the data directory is an older copy of itself (a snapshot
-   * that was put back), or a disk lost what it had said was stable. What was lost is had from the peers, by a comparison with
+   * that was put back), or a disk lost what it had said was stable. What was lost comes back from the peers, by anti-entropy with
    * each; then a new epoch, of which no earlier cursor is worth anything, makes each of them compare with this node, so that
    * those learn it, too, which had not yet heard of it when it was lost.
    */
@@ -255,7 +255,7 @@ export class Replication {
     );
     this.hasFilled = false;
     for (const follower of this.followers) follower.hasCompared = false;
-    this.compareAllNow();
+    this.compareWithAllNow();
   }
 
   /** Ends a recovery when everything has been compared with every peer that is there, and with those that are ahead. */
@@ -267,26 +267,26 @@ export class Replication {
     this.parts.alarms.clear('rolled-back', `node ${this.parts.settings.serverId}`);
   }
 
-  /** A comparison that a peer is not there for is due until it is. */
-  private compareAllNow(): void {
-    for (const follower of this.followers) follower.isDue = true;
+  /** A round whose peer is down stays due until the peer is up. */
+  private compareWithAllNow(): void {
+    for (const follower of this.followers) follower.isRoundDue = true;
     this.urgent.abort();
     this.urgent = new AbortController();
   }
 
-  /** Compares with a peer as soon as it is there after a start, when another peer has gone, and now and then. */
-  private async compareNowAndThen(follower: Follower): Promise<void> {
+  /** A round with a peer as soon as it is up after a start, one when another peer has gone down, and one each `repairInterval`. */
+  private async runAntiEntropy(follower: Follower): Promise<void> {
     const { repairInterval } = this.parts.settings;
     const { signal } = this.ending;
     while (!signal.aborted) {
       const { urgent } = this;
       if (follower.member.isUp && (await this.compare(follower.member)) && this.urgent === urgent) {
         follower.hasCompared = true;
-        follower.isDue = false;
+        follower.isRoundDue = false;
         this.endRecovery();
       }
       // Not all nodes of a group at the same time.
-      const isDone = follower.hasCompared && !follower.isDue;
+      const isDone = follower.hasCompared && !follower.isRoundDue;
       const pause = isDone ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
       await sleep(pause, undefined, { signal: urgent.signal }).catch(() => {});
     }
@@ -294,10 +294,11 @@ export class Replication {
 
   private async compare(member: Member): Promise<boolean> {
     try {
-      await this.comparison.run(member, this.ending.signal);
+      await this.antiEntropy.run(member, this.ending.signal);
       return true;
     } catch (error) {
-      if (!this.ending.signal.aborted) this.parts.warn('the comparison with a peer did not come to its end', error);
+      if (!this.ending.signal.aborted)
+        this.parts.warn('anti-entropy with a peer did not finish; it is repeated', error);
       return false;
     }
   }

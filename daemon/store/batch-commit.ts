@@ -108,7 +108,7 @@ export class BatchCommit {
   }
 
   /**
-   * What a comparison finds deleted is known by its key alone. Its file may have come since, or come with this batch, which
+   * What anti-entropy finds deleted is known by its key alone. Its file may have come since, or come with this batch, which
    * is known only now: that one is unlinked.
    */
   private locate(): void {

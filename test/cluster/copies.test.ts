@@ -177,7 +177,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   t.match(String((await a.get('/metrics')).body), /^fidfs_under_replicated_entries 1$/m, 'which has not forgotten it');
   await b.stop();
   t.equal((await a.delete(fourth)).status, 202);
-  // So that a comparison tells of this one, not the log.
+  // So that anti-entropy tells of this one, not the log.
   const index = new Database(join(b.data, 'index.db'));
   index.exec('DELETE FROM cursor');
   index.close();
@@ -189,7 +189,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   renameSync(...([...away(b)].reverse() as [string, string]));
   t.ok(b.hasFile(third) && b.hasFile(fourth));
   await b.start();
-  // Seen to fail (there, and 200) without deferred.add() in the follower for one, in the comparison for the other: nobody is
+  // Seen to fail (there, and 200) without deferred.add() in the follower for one, in anti-entropy for the other: nobody is
   // there who could tell of them.
   for (const id of [third, fourth]) {
     t.notOk(b.hasFile(id), 'gone when the disk is back, without the node that was told to delete it');

@@ -118,7 +118,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
   );
 });
 
-// Seen to fail (still there) where a comparison for which a peer is away waits for the next one.
+// Seen to fail (still there) where a round for which a peer is away waits for the next one.
 t.test(
   'a node that is cut off when another is lost learns of its deletions from the third when it is back',
   async (t) => {
@@ -129,14 +129,14 @@ t.test(
     for (const node of nodes) await ready(node);
     const { id } = await a.upload(Buffer.from('bytes'));
     for (const node of nodes) await holds(node, [id]);
-    const comparisons = () => c.log.split('a peer has gone').length;
-    const before = comparisons();
+    const rounds = () => c.log.split('a peer has gone').length;
+    const before = rounds();
 
     setBetween(links, [2], [0, 1], 'cut');
     t.equal((await a.delete(id)).status, 204);
     t.notOk(b.hasFile(id));
     await destroy(a);
-    await c.until(() => comparisons() > before, 'comparing with the others', 40);
+    await c.until(() => rounds() > before, 'comparing with the others', 40);
     t.ok(c.hasFile(id));
     setBetween(links, [2], [1], 'up');
     await c.until(() => !c.hasFile(id), 'rid of it', 20);

@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import { DIGEST_VERSION } from '../../daemon/index/digests.js';
-import { takeInventory } from '../../daemon/index/inventory.js';
+import { computeDigests } from '../../daemon/index/digests.js';
+import { DIGEST_VERSION } from '../../daemon/index/part-digests.js';
 import { createCluster, createLinkedCluster, type Links, ready, setBetween, startAll } from '../helpers/cluster.js';
 import { broken, Load } from '../helpers/load.js';
 import { cannotMount, scratch } from '../helpers/mounts.js';
@@ -148,10 +148,10 @@ async function compare(t: Test, { machines }: Storm): Promise<void> {
     const { status, stdout } = await node.command('status');
     t.equal(status, 0, 'all is well', { status: stdout });
   }
-  const inventories = machines.map(({ node }) =>
-    takeInventory({ database: join(node.data, 'index.db'), scope: 'all', digests: DIGEST_VERSION }),
+  const digests = machines.map(({ node }) =>
+    computeDigests({ database: join(node.data, 'index.db'), scope: 'all', digests: DIGEST_VERSION }),
   );
-  const [first, ...others] = await Promise.all(inventories);
+  const [first, ...others] = await Promise.all(digests);
   for (const other of others) {
     t.ok(first?.files.equals(other.files), 'all have the same files');
     t.ok(first?.tombstones.equals(other.tombstones), 'and the same deletions');

@@ -5,7 +5,7 @@ import { createCluster, holds, startAll } from '../helpers/cluster.js';
 import type { TestNode } from '../helpers/node.js';
 import { listening } from '../helpers/ports.js';
 
-// Seen to fail (the file never comes) without the comparison in Follower.compare.
+// Seen to fail (the file never comes) without anti-entropy in Follower.compare.
 t.test('a follower whose cursor lies before what is left of a log compares, and skips nothing', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });
   const [a, b] = nodes as [TestNode, TestNode];

@@ -111,7 +111,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   await b.until(() => alerts.some(isOver), 'rid of the alarm');
   await a.start();
   await a.until(async () => (await a.get(lost.id)).status === 404, 'told');
-  // Its source mends it; the next comparison brings it.
+  // Its source mends it; the next round of anti-entropy brings it.
   bytes[7] = (bytes[7] as number) ^ 1;
   writeFileSync(a.pathOf(poisoned.id), bytes);
   await b.stop();

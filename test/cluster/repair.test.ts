@@ -186,7 +186,7 @@ t.test('a source that lost its index makes no follower skip an entry, and no old
   for (const node of nodes) await node.assertClean(t);
 });
 
-t.test('what logs missed is found by comparing now and then', async (t) => {
+t.test('what logs missed is found by the next round of anti-entropy', async (t) => {
   const random = seeded(t);
   const env = { FIDFS_REPAIR_INTERVAL: '300ms' };
   const [a, b] = (await startCluster(t, { groups: ['group1', 'group1'], env })) as [TestNode, TestNode];

@@ -134,7 +134,7 @@ t.test('what was deleted is not taken over, whoever sends it', async (t) => {
 // Seen to fail (the file stays, without a record) without locate().
 t.test('a deletion that is known by its key alone deletes the file that has come meanwhile', async (t) => {
   const { index, path, copies } = openStore(t);
-  /** As a comparison tells of a deletion when no such file is here. */
+  /** As anti-entropy tells of a deletion when no such file is here. */
   const deletionOf = ({ key }: Copy) => ({
     ...{ key, storePath: 0, directory: 0, name: `${key.toString('base64url')}0000000` },
     ...{ size: 0, foreign: false, accepted: false },

@@ -4,8 +4,8 @@ import Database from 'better-sqlite3';
 import t from 'tap';
 import { ClusterFile } from '../../daemon/cluster/cluster-file.js';
 import { PROTOCOL } from '../../daemon/cluster/hello.js';
-import { DIGEST_VERSION } from '../../daemon/index/digests.js';
 import { Index } from '../../daemon/index/index.js';
+import { DIGEST_VERSION } from '../../daemon/index/part-digests.js';
 import { LAYOUT_VERSION } from '../../daemon/store/marker.js';
 
 const text = readFileSync(new URL('../../../docs/formats.md', import.meta.url), 'utf8');

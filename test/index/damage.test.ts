@@ -61,7 +61,7 @@ async function rebuilt(t: Test, node: TestNode): Promise<void> {
   await ready(node);
 }
 
-// Seen to fail (the scrub is done, all is well) without the look at all pages in Index.check. (At a start the comparison with
+// Seen to fail (the scrub is done, all is well) without the look at all pages in Index.check. (At a start anti-entropy with
 // a peer comes across such damage, too.)
 t.test('damage of the index', async (t) => {
   const random = seeded(t);

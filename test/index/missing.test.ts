@@ -57,7 +57,7 @@ t.test('a missing file', async (t) => {
     t.match(missing.due(10), [{ name: record(2).name }]);
   });
 
-  await t.test('that a comparison finds again has all its tries again', async (t) => {
+  await t.test('that anti-entropy finds again has all its tries again', async (t) => {
     missing.add(file);
     t.match(missing.due(10)[1], { name: file.name, peer: 2, sequence: 7, tries: 0 });
   });

@@ -7,7 +7,7 @@ const contents = 'daemon/index/contents.ts';
 const epochTest = ['index/epochs'];
 const logTest = ['index/replication-log'];
 const missingTest = ['index/missing'];
-const inventoryTest = ['index/inventory'];
+const digestsTest = ['index/digests'];
 
 export const indexMutations = [
   {
@@ -215,31 +215,31 @@ export const indexMutations = [
   },
   {
     name: 'tombstones of a part are all of it',
-    file: 'daemon/index/inventory.ts',
+    file: 'daemon/index/digests.ts',
     from: 'Buffer.alloc(20, 0xff)',
     to: 'Buffer.alloc(20, 0x7f)',
-    tests: inventoryTest,
+    tests: digestsTest,
   },
   {
     name: 'tombstones of a part are of no other',
-    file: 'daemon/index/inventory.ts',
+    file: 'daemon/index/digests.ts',
     from: 'first.copy(last, 0, 0, 6)',
     to: 'first.copy(last, 0, 0, 4)',
-    tests: inventoryTest,
+    tests: digestsTest,
   },
   {
     name: 'what differs is found',
-    file: 'daemon/index/inventory.ts',
+    file: 'daemon/index/digests.ts',
     from: 'known.get(part) !== digest',
     to: '!known.has(part) || digest === 0n',
-    tests: inventoryTest,
+    tests: digestsTest,
   },
   {
     name: 'digests are of all keys',
-    file: 'daemon/index/digests.ts',
+    file: 'daemon/index/part-digests.ts',
     from: '    this.endRun();\n    return',
     to: '    return',
-    tests: inventoryTest,
+    tests: digestsTest,
   },
   {
     name: 'of one content, the bytes stay with another name',

@@ -3,7 +3,7 @@ const acknowledgements = 'daemon/replication/acknowledgements.ts';
 const source = 'daemon/replication/source.ts';
 const follower = 'daemon/replication/follower.ts';
 const fetcher = 'daemon/replication/fetcher.ts';
-const comparison = 'daemon/replication/comparison.ts';
+const antiEntropy = 'daemon/replication/anti-entropy.ts';
 const replication = 'daemon/replication/replication.ts';
 const scrub = 'daemon/replication/scrub.ts';
 const said = ['index/replication-log'];
@@ -155,8 +155,8 @@ export const replicationMutations = [
     tests: copies,
   },
   {
-    name: 'deletions of a comparison that a disk did not take outlast a restart',
-    file: comparison,
+    name: 'deletions of anti-entropy that a disk did not take outlast a restart',
+    file: antiEntropy,
     from: 'for (const one of deferred) index.deferred.add(one);',
     to: '',
     tests: copies,
@@ -176,10 +176,10 @@ export const replicationMutations = [
     tests: copies,
   },
   {
-    name: 'a gap is filled by a comparison',
+    name: 'a gap is filled by anti-entropy',
     file: follower,
-    from: 'const isComplete = await comparison.run(this.member, this.ending.signal);',
-    to: 'const isComplete = true; void comparison;',
+    from: 'const isComplete = await antiEntropy.run(this.member, this.ending.signal);',
+    to: 'const isComplete = true; void antiEntropy;',
     tests: ['cluster/gap'],
   },
   {
@@ -218,22 +218,22 @@ export const replicationMutations = [
     tests: ['cluster/large-copies'],
   },
   {
-    name: 'a comparison takes deletions',
-    file: comparison,
+    name: 'anti-entropy takes deletions',
+    file: antiEntropy,
     from: 'found.deletions = await this.takeTombstones(member, tombstones, signal);',
     to: 'void tombstones;',
     tests: rollback,
   },
   {
-    name: 'a comparison takes what is lacking',
-    file: comparison,
+    name: 'anti-entropy takes what is missing',
+    file: antiEntropy,
     from: 'await refill.take(lacking.filter(isSmall));',
     to: '',
     tests: repair,
   },
   {
-    name: 'a comparison takes large files',
-    file: comparison,
+    name: 'anti-entropy takes large files',
+    file: antiEntropy,
     from: 'if (large.length > 0) {',
     to: 'if (large.length > 1e9) {',
     tests: ['cluster/repair', 'cluster/misbehaving'],
@@ -255,7 +255,7 @@ export const replicationMutations = [
   {
     name: 'a recovery compares everything',
     file: replication,
-    from: '    this.hasFilled = false;\n    for (const follower of this.followers) follower.hasCompared = false;\n    this.compareAllNow();',
+    from: '    this.hasFilled = false;\n    for (const follower of this.followers) follower.hasCompared = false;\n    this.compareWithAllNow();',
     to: '',
     tests: rollback,
   },
@@ -302,9 +302,9 @@ export const replicationMutations = [
     tests: ['cluster/deletions', 'cluster/partition'],
   },
   {
-    name: 'a comparison for which a peer is away is made when it is back',
+    name: 'a round for which a peer is down is made when it is up',
     file: replication,
-    from: 'const isDone = follower.hasCompared && !follower.isDue;',
+    from: 'const isDone = follower.hasCompared && !follower.isRoundDue;',
     to: 'const isDone = follower.hasCompared;',
     tests: deletions,
   },
@@ -339,7 +339,7 @@ export const replicationMutations = [
   {
     name: 'deletions are taken over where copies do not fit',
     file: follower,
-    from: 'await this.parts.comparison.takeDeletions(this.member, this.ending.signal);',
+    from: 'await this.parts.antiEntropy.takeDeletions(this.member, this.ending.signal);',
     to: '',
     tests: ['cluster/full-disk'],
   },

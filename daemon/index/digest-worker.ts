@@ -1,22 +1,22 @@
 /*
- * The thread behind `Inventory`: reads all keys through a connection of its own, and digests them.
+ * The thread behind `computeDigests`: reads all keys through a connection of its own, and digests them.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
-import { digestsOf } from './digests.js';
-import type { InventoryOrder } from './inventory.js';
+import type { DigestOrder } from './digests.js';
+import { createPartDigests } from './part-digests.js';
 import { inThread } from './thread.js';
 
 inThread(() => {
-  const { database: file, scope, digests: version } = workerData as InventoryOrder;
+  const { database: file, scope, digests: version } = workerData as DigestOrder;
   const database = new Database(file, { readonly: true });
   try {
-    const files = digestsOf(version);
+    const files = createPartDigests(version);
     const select = `SELECT place, key FROM file ORDER BY key ${scope === 'all' ? '' : 'LIMIT 0'}`;
     for (const [place, key] of database.prepare<[], [number, Buffer]>(select).raw().iterate()) {
       files.add(place, key);
     }
-    const tombstones = digestsOf(version);
+    const tombstones = createPartDigests(version);
     for (const [key] of database.prepare<[], [Buffer]>('SELECT key FROM tombstone ORDER BY key').raw().iterate()) {
       // Source and, in steps of 65,536 seconds, creation: neighbours in the table are neighbours here.
       tombstones.add(key.readUInt32BE(0) * 65536 + key.readUInt16BE(4), key);

@@ -4,7 +4,7 @@ import { Member } from '../daemon/cluster/cluster.js';
 import { parseHello } from '../daemon/cluster/hello.js';
 import { PeerClient } from '../daemon/cluster/peer-client.js';
 import { Index } from '../daemon/index/index.js';
-import { Comparison, type ComparisonParts } from '../daemon/replication/comparison.js';
+import { AntiEntropy, type AntiEntropyParts } from '../daemon/replication/anti-entropy.js';
 import { RateLimit } from '../daemon/replication/rate-limit.js';
 import { batchOf, storedFile } from './index-size.js';
 import { planPair } from './pair.js';
@@ -14,11 +14,11 @@ const FILES = 1_000_000;
 const BATCH = 10_000;
 
 /**
- * Compares the inventories of two nodes that have the same 1,000,000 files. One is a running node; the other is this
+ * Anti-entropy between two nodes that have the same 1,000,000 files. One is a running node; the other is this
  * process, which runs what a node runs, over HTTP and nginx. Both digest their index at the same time, as two nodes do.
  * Returns a table row.
  */
-export async function benchInventory(directory: string, rounds: number): Promise<string[]> {
+export async function benchAntiEntropy(directory: string, rounds: number): Promise<string[]> {
   const own = join(directory, 'own');
   const theirs = join(directory, 'node2', 'data');
   await fillIndex(own);
@@ -31,15 +31,15 @@ export async function benchInventory(directory: string, rounds: number): Promise
   const peer = { id: node.settings.serverId, group: node.settings.group, url: node.origin };
   const client = new PeerClient(peer, 1, node.settings.peerSecret ?? '');
   const member = new Member(peer, client);
-  const comparison = new Comparison(partsFor(index));
+  const antiEntropy = new AntiEntropy(partsFor(index));
   const times: number[] = [];
   try {
     member.hello = parseHello(await client.askJson('/hello'));
     for (let round = 0; round < rounds; round++) {
       const started = performance.now();
-      const isComplete = await comparison.run(member, new AbortController().signal);
+      const isComplete = await antiEntropy.run(member, new AbortController().signal);
       times.push((performance.now() - started) / 1000);
-      if (!isComplete) throw new Error('the inventories are not equal');
+      if (!isComplete) throw new Error('the digests are not equal');
     }
   } finally {
     await client.close();
@@ -60,15 +60,15 @@ async function fillIndex(data: string): Promise<void> {
   await index.close();
 }
 
-/** What a comparison works with; where nothing differs, it only needs the index. */
-function partsFor(index: Index): ComparisonParts {
+/** What anti-entropy works with; where nothing differs, it only needs the index. */
+function partsFor(index: Index): AntiEntropyParts {
   const unneeded = (): never => {
-    throw new Error('the inventories are not equal');
+    throw new Error('the digests are not equal');
   };
   const none = new Proxy({}, { get: unneeded });
   return {
     ...{ group: 'group1', index, paths: [], limit: new RateLimit(Number.POSITIVE_INFINITY), info: unneeded },
-    copies: none as ComparisonParts['copies'],
-    fetcher: none as ComparisonParts['fetcher'],
+    copies: none as AntiEntropyParts['copies'],
+    fetcher: none as AntiEntropyParts['fetcher'],
   };
 }

@@ -6,7 +6,7 @@ import t, { type Test } from 'tap';
 import { Member } from '../../daemon/cluster/cluster.js';
 import { PeerClient } from '../../daemon/cluster/peer-client.js';
 import { Index } from '../../daemon/index/index.js';
-import { Comparison, type ComparisonParts } from '../../daemon/replication/comparison.js';
+import { AntiEntropy, type AntiEntropyParts } from '../../daemon/replication/anti-entropy.js';
 import { PAGE_TOMBSTONES } from '../../daemon/replication/page.js';
 import { RateLimit } from '../../daemon/replication/rate-limit.js';
 import { Copies } from '../../daemon/store/copies.js';
@@ -51,10 +51,10 @@ function comparer(t: Test, directory: string) {
     await index.close();
   });
   const copies = new Copies(settings, store, index);
-  const unneeded = {} as ComparisonParts['fetcher'];
+  const unneeded = {} as AntiEntropyParts['fetcher'];
   const limit = new RateLimit(Number.POSITIVE_INFINITY);
   const paths = [path];
-  const comparison = new Comparison({
+  const antiEntropy = new AntiEntropy({
     group: 'group1',
     index,
     paths,
@@ -63,7 +63,7 @@ function comparer(t: Test, directory: string) {
     limit,
     info: () => {},
   });
-  return { index, path, comparison };
+  return { index, path, antiEntropy };
 }
 
 /** A peer that answers with what an index has. Pages are its own as far as it knows them. */
@@ -72,7 +72,7 @@ async function peer(t: Test, id: number, index: Index, { pages = true, onPage = 
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://peer');
     if (pathname.endsWith('/inventory')) {
-      const { tombstones } = await index.inventory({ scope: 'tombstones', digests: 1 });
+      const { tombstones } = await index.digests({ scope: 'tombstones', digests: 1 });
       response.end(Buffer.concat([Buffer.alloc(4), tombstones]));
       return;
     }
@@ -108,9 +108,9 @@ t.test('deletions of a peer', async (t) => {
 
   // Seen to fail (500 are lacking) with the first page taken for all.
   await t.test('are taken over page by page, all of them', async (t) => {
-    const { index, comparison, path } = comparer(t, join(directory, 'paged'));
+    const { index, antiEntropy, path } = comparer(t, join(directory, 'paged'));
     const { member, asked } = await peer(t, 1, theirs);
-    t.equal(await comparison.takeDeletions(member, never), deleted.length);
+    t.equal(await antiEntropy.takeDeletions(member, never), deleted.length);
     t.strictSame(asked, [
       { after: '', answered: PAGE_TOMBSTONES },
       { after: last, answered: 500 },
@@ -123,33 +123,33 @@ t.test('deletions of a peer', async (t) => {
   });
 
   await t.test('that answers all of them at once, as earlier versions do, are taken over so', async (t) => {
-    const { comparison } = comparer(t, join(directory, 'whole'));
+    const { antiEntropy } = comparer(t, join(directory, 'whole'));
     const { member, asked } = await peer(t, 1, theirs, { pages: false });
-    t.equal(await comparison.takeDeletions(member, never), deleted.length);
+    t.equal(await antiEntropy.takeDeletions(member, never), deleted.length);
     t.strictSame(asked, [{ after: '', answered: deleted.length }]);
   });
 
   // Seen to fail (asks for ever) without the look at whether there is anything new in a page.
   await t.test('of an earlier version that has just as many as a page has', async (t) => {
-    const { comparison } = comparer(t, join(directory, 'exact'));
+    const { antiEntropy } = comparer(t, join(directory, 'exact'));
     const exact = indexWith(t, join(directory, 'exact/theirs.db'), deleted.slice(0, PAGE_TOMBSTONES));
     const { member, asked } = await peer(t, 1, exact, { pages: false });
-    t.equal(await comparison.takeDeletions(member, never), PAGE_TOMBSTONES);
+    t.equal(await antiEntropy.takeDeletions(member, never), PAGE_TOMBSTONES);
     t.equal(asked.length, 2);
   });
 
   // Seen to fail (twice as many) without the turns.
   await t.test('that another peer has deleted, too, are taken over once', async (t) => {
-    const { comparison, path } = comparer(t, join(directory, 'both'));
+    const { antiEntropy, path } = comparer(t, join(directory, 'both'));
     const peers = await Promise.all([1, 2].map((id) => peer(t, id, theirs)));
-    const taken = await Promise.all(peers.map(({ member }) => comparison.takeDeletions(member, never)));
+    const taken = await Promise.all(peers.map(({ member }) => antiEntropy.takeDeletions(member, never)));
     t.equal((taken[0] as number) + (taken[1] as number), deleted.length);
     t.equal(path.tombstones.count, deleted.length);
   });
 
   // Seen to fail (all are taken) without the look at the signal.
   await t.test('are taken over no longer than there is time for it', async (t) => {
-    const { comparison, path } = comparer(t, join(directory, 'ended'));
+    const { antiEntropy, path } = comparer(t, join(directory, 'ended'));
     const ending = new AbortController();
     const { member } = await peer(t, 1, theirs, { pages: false });
     const { ask } = member.client;
@@ -159,7 +159,7 @@ t.test('deletions of a peer', async (t) => {
       if (question[0] === '/tombstones') setImmediate(() => ending.abort());
       return answer;
     };
-    await t.rejects(comparison.takeDeletions(member, ending.signal), { name: 'AbortError' });
+    await t.rejects(antiEntropy.takeDeletions(member, ending.signal), { name: 'AbortError' });
     t.ok(path.tombstones.count < deleted.length, `${path.tombstones.count} were taken`);
   });
 });

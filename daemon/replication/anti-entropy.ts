@@ -2,9 +2,9 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import type { Member } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
-import { DIGEST_VERSION } from '../index/digests.js';
+import { type DigestScope, differingParts } from '../index/digests.js';
 import type { Index } from '../index/index.js';
-import { differingParts, type InventoryScope } from '../index/inventory.js';
+import { DIGEST_VERSION } from '../index/part-digests.js';
 import type { Copies } from '../store/copies.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
@@ -23,7 +23,7 @@ const namesSchema = z.object({
   files: z.array(z.object({ id: z.string().max(101), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
 });
 
-export interface ComparisonParts {
+export interface AntiEntropyParts {
   group: string;
   index: Index;
   paths: readonly StorePath[];
@@ -33,29 +33,29 @@ export interface ComparisonParts {
   info(progress: object, message: string): void;
 }
 
-/** What a comparison did. */
-export interface Found {
+/** What one round of anti-entropy with a peer did. */
+export interface RoundResult {
   directories: number;
   files: number;
   bytes: number;
   deletions: number;
   /** Files that are still to be fetched: large ones, and those that were wrong. */
-  toCome: number;
+  pending: number;
 }
 
 /**
  * Finds what a peer has and this node has not, by digests first, then by names, and fetches it: deletions first, so that
  * nothing comes back. Each node does so for itself, and so both get everything.
  */
-export class Comparison {
+export class AntiEntropy {
   /** One at a time: two peers have the same files. */
   private turn: Promise<unknown> = Promise.resolve();
   /** Deletions are taken over one batch after the other. */
   private taking: Promise<unknown> = Promise.resolve();
-  /** How far the comparison under way is, for people; undefined while there is none. */
+  /** How far the round under way is, for people; undefined while there is none. */
   progress: { peer: number; directories: number; of: number; files: number } | undefined;
 
-  constructor(private readonly parts: ComparisonParts) {}
+  constructor(private readonly parts: AntiEntropyParts) {}
 
   /**
    * Compares with one peer. Resolves with whether this node now holds everything; else large files are still to come, or
@@ -83,24 +83,24 @@ export class Comparison {
 
   private async compare(member: Member, signal: AbortSignal): Promise<boolean> {
     const { files, tombstones } = await this.differences(member, 'all', signal);
-    const found = { directories: 0, files: 0, bytes: 0, deletions: 0, toCome: 0 };
+    const found = { directories: 0, files: 0, bytes: 0, deletions: 0, pending: 0 };
     found.deletions = await this.takeTombstones(member, tombstones, signal);
     await this.takeDirectories(member, files, found, signal);
     if (found.files + found.deletions > 0)
       this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
-    return found.toCome === 0 && this.parts.index.deferred.isEmpty;
+    return found.pending === 0 && this.parts.index.deferred.isEmpty;
   }
 
-  /** The parts of the inventory of which a peer has something that is not here. */
-  private async differences(member: Member, of: InventoryScope, signal: AbortSignal) {
+  /** The parts whose digests differ from the peer's, or that only the peer has. */
+  private async differences(member: Member, of: DigestScope, signal: AbortSignal) {
     const digests = Math.min(DIGEST_VERSION, member.hello?.digests ?? 1);
     const ask = { query: { of, digests: String(digests) }, timeout: 300_000, limit: 2 ** 30, signal };
     const [mine, theirs] = await Promise.all([
-      this.parts.index.inventory({ scope: of, digests }),
+      this.parts.index.digests({ scope: of, digests }),
       member.client.ask('/inventory', ask),
     ]);
     const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
-    if (split > theirs.length) throw new Error('the inventory is cut off');
+    if (split > theirs.length) throw new Error('the digests are cut off');
     return {
       files: differingParts(mine.files, theirs.subarray(4, split)),
       tombstones: differingParts(mine.tombstones, theirs.subarray(split)),
@@ -173,7 +173,12 @@ export class Comparison {
   }
 
   /** Some directories at a time; while their files come, the names in the next ones are asked for. */
-  private async takeDirectories(member: Member, places: number[], found: Found, signal: AbortSignal): Promise<void> {
+  private async takeDirectories(
+    member: Member,
+    places: number[],
+    found: RoundResult,
+    signal: AbortSignal,
+  ): Promise<void> {
     const refill = new Refill(member, this.parts, found, signal);
     const namesFrom = (first: number) => {
       const names = this.askNames(member, places.slice(first, first + DIRECTORIES_AT_ONCE), signal);
@@ -201,7 +206,7 @@ export class Comparison {
     return namesSchema.parse(told).files.map((file) => toRecord(file, this.parts.group));
   }
 
-  private async takeFiles(files: FileRecord[], refill: Refill, found: Found): Promise<void> {
+  private async takeFiles(files: FileRecord[], refill: Refill, found: RoundResult): Promise<void> {
     const { index, copies, fetcher } = this.parts;
     const lacking = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
     const large = lacking.filter((file) => !isSmall(file));
@@ -210,7 +215,7 @@ export class Comparison {
       fetcher.wake();
     }
     found.files += large.length;
-    found.toCome += large.length;
+    found.pending += large.length;
     await refill.take(lacking.filter(isSmall));
   }
 }
@@ -218,7 +223,7 @@ export class Comparison {
 /** The files of some directories that this node holds, as `/names` answers. */
 export function namesIn(
   places: number[],
-  parts: Pick<ComparisonParts, 'group' | 'index' | 'paths'>,
+  parts: Pick<AntiEntropyParts, 'group' | 'index' | 'paths'>,
 ): { files: { id: string; sha256: string }[] } {
   const files: { id: string; sha256: string }[] = [];
   for (const place of places) {

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { DIGEST_VERSION, digestsOf } from '../../daemon/index/digests.js';
+import { differingParts } from '../../daemon/index/digests.js';
 import { Index } from '../../daemon/index/index.js';
-import { differingParts } from '../../daemon/index/inventory.js';
+import { createPartDigests, DIGEST_VERSION } from '../../daemon/index/part-digests.js';
 import type { StoredFile } from '../../daemon/store/records.js';
 import fileId from '../../file-id/file-id.js';
 import { type Random, seeded } from '../helpers/random.js';
@@ -46,7 +46,7 @@ const partOf = ({ storePath, directory }: StoredFile) => (storePath << 16) | dir
 
 for (const digests of [1, DIGEST_VERSION]) {
   // Seen to fail with a hash for each run of keys alone, not for all of a part.
-  t.test(`inventories in version ${digests} are equal where the files are, and nowhere else`, async (t) => {
+  t.test(`digests in version ${digests} are equal where the files are, and nowhere else`, async (t) => {
     t.testdir({});
     const random = seeded(t);
     const files = filesOf(random, 1500);
@@ -56,18 +56,18 @@ for (const digests of [1, DIGEST_VERSION]) {
     const alive = files[20] as StoredFile;
     const isThere = (file: StoredFile) => file !== lacking;
     const order = { scope: 'all', digests } as const;
-    const here = await one.inventory(order);
+    const here = await one.digests(order);
     t.ok(here.files.length > 16 * 20 && here.tombstones.length > 0);
     const same = indexWith(t, shuffled(files, random), shuffled(removed, random));
-    t.strictSame(await same.inventory(order), here);
+    t.strictSame(await same.digests(order), here);
     const { tombstones } = here;
-    t.strictSame(await same.inventory({ scope: 'tombstones', digests }), { files: Buffer.alloc(0), tombstones });
+    t.strictSame(await same.digests({ scope: 'tombstones', digests }), { files: Buffer.alloc(0), tombstones });
     const less = indexWith(
       t,
       shuffled(files, random).filter(isThere),
       removed.filter((file) => file !== alive),
     );
-    const there = await less.inventory(order);
+    const there = await less.digests(order);
     t.strictSame(
       differingParts(here.files, there.files),
       [...new Set([partOf(lacking), partOf(alive)])].sort((a, b) => a - b),
@@ -85,7 +85,7 @@ t.test('the tombstones of a part are those of its source and time, all of them, 
   );
   const removed = keys.map((key) => toFile(key));
   const index = indexWith(t, [], removed);
-  const { tombstones } = await index.inventory({ scope: 'tombstones', digests: DIGEST_VERSION });
+  const { tombstones } = await index.digests({ scope: 'tombstones', digests: DIGEST_VERSION });
   const found: string[][] = [];
   for (let row = 0; row < tombstones.length; row += 16) {
     found.push(index.tombstonesOf(tombstones.readDoubleBE(row)).map((key) => key.toString('hex')));
@@ -103,7 +103,7 @@ t.test('the tombstones of a part are those of its source and time, all of them, 
 
 // Seen to fail with the last run of keys left out.
 t.test('the digest of a part is the beginning of the SHA-256 of its keys in order', async (t) => {
-  const digests = digestsOf(DIGEST_VERSION);
+  const digests = createPartDigests(DIGEST_VERSION);
   const keys = Array.from({ length: 1000 }, (_, number) => Buffer.alloc(20, number >>> 2));
   for (const key of keys) digests.add(3, key);
   digests.add(2 ** 48, keys[0] as Buffer);
@@ -118,7 +118,7 @@ t.test('the digest of a part is the beginning of the SHA-256 of its keys in orde
 
 // Seen to fail with another constant in the mix.
 t.test('nodes of the first version are answered with digests as theirs', async (t) => {
-  const digests = digestsOf(1);
+  const digests = createPartDigests(1);
   for (let number = 0; number < 100; number++) {
     const key = createHash('sha256').update(String(number)).digest().subarray(0, 20);
     digests.add(number % 3, key);
