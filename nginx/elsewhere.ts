@@ -196,7 +196,7 @@ location @fidfs_peer {
   # Of its own, to tell it from an answer of the peer; to the log each would be a line.
   limit_conn_status 599;
   limit_conn_log_level info;
-  error_page 599 = @fidfs_crowded;
+  error_page 599 = @fidfs_too_many;
   ${passing(settings, '@fidfs_others')}
 }
 location @fidfs_others {
@@ -241,7 +241,7 @@ location @fidfs_unreached {
   add_header Retry-After ${RETRY_AFTER} always;
   ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be asked; try again in a few seconds.')}
 }
-location @fidfs_crowded {
+location @fidfs_too_many {
   add_header Retry-After ${RETRY_AFTER} always;
   ${problemAnswer(503, 'unavailable', 'Too many files are being asked of other nodes; try again in a few seconds.')}
 }

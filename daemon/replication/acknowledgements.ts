@@ -214,7 +214,7 @@ export class Acknowledgements {
     }
   }
 
-  /** Looks at those only who wait for what this question has changed: with a crowd of uploads each of them is asked of often. */
+  /** Looks at those only who wait for what this question has changed: with many uploads at once each of them is looked at often. */
   private tellWaiters(before: Follower | undefined, follower: Follower): void {
     if (this.waiters.size === 0) return;
     const now = performance.now();

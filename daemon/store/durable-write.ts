@@ -10,25 +10,25 @@ import { FileSystem, type SyncMode } from './file-system.js';
 import type { Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** How long a batch waits for others that are just arriving. */
-const GATHER_MILLISECONDS = 8;
+/** The longest window of a group commit: how long a batch stays open for changes that are just arriving. */
+const LONGEST_WINDOW_MILLISECONDS = 8;
 /** Bytes that must be free beside the records before a disk that was full counts as one with room again. */
 const RECORDS_ROOM = 2 ** 20;
-/** A batch of so many changes is that of a crowd, which sends as many again. */
-const CROWD = 8;
+/** A batch of at least so many changes comes from many clients at once, whose next requests follow its answers. */
+const MANY_CHANGES = 8;
 
 /**
  * The one place where files become durable: `commit` resolves when they, their directory entries and their records are
  * on stable storage.
  *
  *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> copies named, ──> answered
- *                  next batch gathers meanwhile                                       deleted files unlinked
+ *                  next batch collects meanwhile                                       deleted files unlinked
  *
  * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for a
  * journal that a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
  *
  * Group commit: a batch closes when the sync before it has returned, so a lone upload waits for nothing and a crowd
- * shares one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.
+* share one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.
  */
 export class DurableWriter {
   private waiting: PendingChange[] = [];
@@ -95,7 +95,7 @@ export class DurableWriter {
   commit(change: FileChange): Promise<StoredFile[]> {
     return new Promise((resolve, reject) => {
       this.waiting.push({ removed: [], ...change, added: [], resolve, reject });
-      this.running ??= this.drain();
+      this.running ??= this.commitBatches();
     });
   }
 
@@ -124,9 +124,9 @@ export class DurableWriter {
     this.commit({}).catch((error: unknown) => this.warn('that a file is removed could not be made durable yet', error));
   }
 
-  private async drain(): Promise<void> {
+  private async commitBatches(): Promise<void> {
     while (this.waiting.length > 0) {
-      await this.gather();
+      await this.waitForWindow();
       const batch = this.waiting;
       this.waiting = [];
       this.lastSize = batch.length;
@@ -136,12 +136,12 @@ export class DurableWriter {
   }
 
   /**
-   * Waits while more comes with each round of the event loop: what a crowd sends in answer to the last batch arrives within
-   * a millisecond, and the first of it would else get a sync of its own.
+   * The window of the group commit: open while more changes come with each round of the event loop. What many clients send
+   * after the last batch arrives within a millisecond, and the first of it would else get a sync of its own.
    */
-  private async gather(): Promise<void> {
-    const patience = performance.now() + GATHER_MILLISECONDS;
-    const round = this.isCopied && this.lastSize >= CROWD ? sleep : immediate;
+  private async waitForWindow(): Promise<void> {
+    const patience = performance.now() + LONGEST_WINDOW_MILLISECONDS;
+    const round = this.isCopied && this.lastSize >= MANY_CHANGES ? sleep : immediate;
     let seen = 0;
     while (this.waiting.length > seen && performance.now() < patience) {
       seen = this.waiting.length;

@@ -323,15 +323,15 @@ t.test('peers in trouble', async (t) => {
     // As many as the limit hang at the source; so many more are told so.
     const agent = new Agent({ connections: 600, pipelining: 1 });
     t.teardown(() => agent.destroy());
-    let crowded = 0;
+    let refused = 0;
     const asked = Array.from({ length: 520 }, async (_, number) => {
       const path = `${reader.origin}/${madeUpId({ source: 2, counter: 10_000 + number })}`;
       const { statusCode, headers, body } = await request(path, { dispatcher: agent });
       const text = await body.text();
-      if (statusCode === 503 && /Too many/.test(text) && headers['retry-after']) crowded += 1;
+      if (statusCode === 503 && /Too many/.test(text) && headers['retry-after']) refused += 1;
       return statusCode;
     });
-    await reader.until(() => waiting.length === 512 && crowded === 8, 'full');
+    await reader.until(() => waiting.length === 512 && refused === 8, 'full');
     assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), 'one more');
     const id = madeUpId({ source: 2, counter: 11 });
     const marked = await reader.get(id, { 'x-fidfs-peer': markOf(id, 1, 9) });
