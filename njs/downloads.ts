@@ -15,7 +15,7 @@ import tokens from './tokens.js';
 function dateCondition(r: NginxHTTPRequest): string {
   const created = createdOf(r.variables.fidfs_created as string) * 1000;
   const unmodifiedSince = r.headersIn['If-Unmodified-Since'];
-  // RFC 9110, 13.2.2: each date counts only where its entity-tag twin is absent.
+  // RFC 9110, 13.2.2: each date counts only where its entity-tag counterpart is absent.
   if (unmodifiedSince && !r.headersIn['If-Match'] && Date.parse(unmodifiedSince) < created) return 'failed';
   const modifiedSince = r.headersIn['If-Modified-Since'];
   if (!modifiedSince || r.headersIn['If-None-Match'] || (r.method !== 'GET' && r.method !== 'HEAD')) return '';

@@ -19,7 +19,7 @@ const WRONG_MILLISECONDS = 3_600_000;
 
 /** What is asked of the store. */
 interface Files {
-  twins: Pick<Store['twins'], 'large'>;
+  duplicates: Pick<Store['duplicates'], 'large'>;
   paths: readonly Pick<Store['paths'][number], 'isOpen' | 'root'>[];
 }
 
@@ -64,7 +64,7 @@ export class Challenges {
    */
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {
     if (claim.size < SMALLEST || this.isBarred(claim.sha256)) return undefined;
-    const place = await this.store.twins.large(claim);
+    const place = await this.store.duplicates.large(claim);
     if (!place || fileId.decodeName(place.name).size !== claim.size) return undefined;
     const nonce = randomBytes(16).toString('hex');
     const ranges = rangesOf(claim.size);

@@ -59,11 +59,11 @@ export class Contents {
     return this.selectKeys.all(prefixOf(sha256)).map(({ key }) => key);
   }
 
-  /** Of a file whose first name is gone, another one counts as the first now. False when there is none. */
+  /** Makes a link the new hard-link source of a content whose source row is gone. False when there is none. */
   private promoteLink({ sha256, place }: ContentOf): boolean {
-    const heir = this.findLinked(sha256, place >>> 16);
-    if (heir) this.updateLinked.run(prefixOf(sha256), heir.key);
-    return heir !== undefined;
+    const source = this.findLinked(sha256, place >>> 16);
+    if (source) this.updateLinked.run(prefixOf(sha256), source.key);
+    return source !== undefined;
   }
 
   private findLinked(sha256: Buffer, storePath: number): ContentOf | undefined {

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import fileId from '../../file-id/file-id.js';
+import type { Duplicates } from './duplicates.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { copyTemporary, temporaryFile } from './layout.js';
 import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
-import type { Twins } from './twins.js';
 
 /** A file of a peer, checked against its ID and SHA-256, that is to have the same name here. */
 export interface Copy extends FileRecord {
@@ -35,7 +35,7 @@ export interface FailedCopy {
 interface Making {
   files: Map<Copy, StoredFile & { temporary: string }>;
   /** What another change of the same batch makes. */
-  twins: Copy[];
+  duplicates: Copy[];
   /** What could not be written, */
   failed: FailedCopy[];
   /** and what did not get its name. */
@@ -56,18 +56,18 @@ export class Copies {
   private readonly deduplicate: boolean;
   private readonly paths: readonly StorePath[];
   private readonly writer: DurableWriter;
-  private readonly twins: Twins;
+  private readonly duplicates: Duplicates;
 
   constructor(
     { group, deduplicate }: Pick<StoreSettings, 'group' | 'deduplicate'>,
-    { paths, writer, twins }: Pick<Store, 'paths' | 'writer' | 'twins'>,
+    { paths, writer, duplicates }: Pick<Store, 'paths' | 'writer' | 'duplicates'>,
     private readonly records: Records,
   ) {
     this.group = group;
     this.deduplicate = deduplicate;
     this.paths = paths;
     this.writer = writer;
-    this.twins = twins;
+    this.duplicates = duplicates;
   }
 
   /**
@@ -76,7 +76,7 @@ export class Copies {
    * then all may be tried again.
    */
   async take({ copies, removed = [], alongside }: Takeover): Promise<void> {
-    const making: Making = { files: new Map(), twins: [], failed: [] };
+    const making: Making = { files: new Map(), duplicates: [], failed: [] };
     try {
       await this.writer.commit({
         write: () => this.write(copies, making),
@@ -102,11 +102,11 @@ export class Copies {
 
   /** A temporary link to a file of this node with the same content; undefined when there is none on that store path. */
   async linkTemporary({ storePath, sha256 }: Pick<FileRecord, 'storePath' | 'sha256'>): Promise<string | undefined> {
-    const twin = await this.twins.large({ storePath, sha256 });
-    return twin && this.paths[storePath]?.linkTemporary(randomUUID(), twin);
+    const duplicate = await this.duplicates.large({ storePath, sha256 });
+    return duplicate && this.paths[storePath]?.linkTemporary(randomUUID(), duplicate);
   }
 
-  private write(copies: readonly Copy[], { files, twins, failed }: Making): StoredFile[] {
+  private write(copies: readonly Copy[], { files, duplicates, failed }: Making): StoredFile[] {
     const { wanted, recorded } = this.records.reading(() => {
       const left = copies.filter(({ key }) => !this.records.isDeleted(key));
       return { wanted: left, recorded: new Set(left.filter(({ key }) => this.records.find(key))) };
@@ -117,7 +117,7 @@ export class Copies {
         const path = this.paths[storePath];
         if (!path?.isOpen) throw new StoreError('unavailable', `store path ${storePath} is not in use`);
         // It came by another way meanwhile, or with another change of this batch.
-        if (this.unnamed.has(temporaryPath(path, copy))) twins.push(copy);
+        if (this.unnamed.has(temporaryPath(path, copy))) duplicates.push(copy);
         else if (!recorded.has(copy) || path.sizeOf(directory, name) === undefined)
           files.set(copy, this.writeTemporary(path, copy));
       } catch (error) {
@@ -139,7 +139,7 @@ export class Copies {
       temporary = path.renameTemporary(content.temporary, temporaryName);
       linked = content.linked;
     } else {
-      temporary = this.linkTwin(path, file, temporaryName, content);
+      temporary = this.linkDuplicate(path, file, temporaryName, content);
       linked = temporary !== undefined;
       if (!temporary && !content) throw new StoreError('unavailable', 'not fetched yet');
       temporary ??= path.createTemporary(temporaryName, content as Uint8Array);
@@ -150,7 +150,7 @@ export class Copies {
   }
 
   /** A temporary link to what this node has, or what this batch has just written. */
-  private linkTwin(
+  private linkDuplicate(
     path: StorePath,
     file: Pick<StoredFile, 'storePath' | 'sha256' | 'size'>,
     temporaryName: string,
@@ -159,8 +159,8 @@ export class Copies {
     if (content && !this.deduplicate) return undefined;
     const fresh = this.fresh.get(contentKey(file));
     if (fresh) return path.linkTemporaries(fresh, temporaryName);
-    for (const twin of this.twins.small({ ...file, content: content && [content] })) {
-      const linked = path.linkTemporary(temporaryName, twin);
+    for (const duplicate of this.duplicates.small({ ...file, content: content && [content] })) {
+      const linked = path.linkTemporary(temporaryName, duplicate);
       if (linked) return linked;
     }
     return undefined;
@@ -193,12 +193,12 @@ export class Copies {
         (this.paths[storePath] as StorePath).replace(temporary, directory, name);
         // A link to the file that had the name already is left.
         if (file.linked) this.removeTemporary(file);
-        else this.twins.wrote(file.sha256, file);
+        else this.duplicates.wrote(file.sha256, file);
       } catch (error) {
         unnamed.push({ copy, reason: (error as Error).message });
       }
     }
-    for (const copy of making.twins) {
+    for (const copy of making.duplicates) {
       const path = this.paths[copy.storePath] as StorePath;
       if (path.sizeOf(copy.directory, copy.name) === undefined)
         unnamed.push({ copy, reason: 'it could not get its name' });

@@ -27,8 +27,8 @@ const MANY_CHANGES = 8;
  * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for a
  * journal that a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
  *
- * Group commit: a batch closes when the sync before it has returned, so a lone upload waits for nothing and a crowd
-* share one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.
+ * Group commit: a batch closes when the sync before it has returned, so a lone upload waits for nothing and many
+ * at once share one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.
  */
 export class DurableWriter {
   private waiting: PendingChange[] = [];

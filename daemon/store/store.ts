@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
 import { type Calls, realCalls } from './calls.js';
+import { Duplicates } from './duplicates.js';
 import { DurableWriter } from './durable-write.js';
 import { isMissing } from './errors.js';
 import { Identifiers } from './identifiers.js';
@@ -11,7 +12,6 @@ import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
-import { Twins } from './twins.js';
 
 /** Files made together lie together: so many in a directory, then the next one. As FastDFS's default. */
 const FILES_PER_DIRECTORY = 100;
@@ -23,7 +23,7 @@ export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync' | 'dedu
 type Content = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension'>;
 
 /** What was known of a large file's content before its batch: the file written last, and one that was read and found right. */
-interface LargeTwin {
+interface LargeDuplicate {
   last: FilePlace | undefined;
   place: FilePlace | undefined;
 }
@@ -34,7 +34,7 @@ export type Warn = (message: string, error: unknown) => void;
 /** The files of this node: takes them in, gives them IDs, makes them durable, deletes them. */
 export class Store {
   readonly writer: DurableWriter;
-  readonly twins: Twins;
+  readonly duplicates: Duplicates;
   /** What was added since the start. */
   readonly accepted = { files: 0, bytes: 0 };
   private readonly identifiers: Identifiers;
@@ -51,7 +51,7 @@ export class Store {
     warn: Warn,
     calls: Calls = realCalls,
   ) {
-    this.twins = new Twins(paths, records);
+    this.duplicates = new Duplicates(paths, records);
     this.identifiers = new Identifiers(settings.serverId, records.lastSecond(settings.serverId));
     this.directory = records.checkpoint.directory;
     const open = paths.filter((path) => path.isOpen);
@@ -133,14 +133,16 @@ export class Store {
    */
   async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
     const hasLarge = received.some(({ content }) => 'storePath' in content);
-    const twins = hasLarge ? await Promise.all(received.map((file) => this.largeTwin(file))) : [];
-    return this.count(await this.writer.commit({ write: () => this.writeAll(received, twins), undo: this.discardAll }));
+    const duplicates = hasLarge ? await Promise.all(received.map((file) => this.largeDuplicate(file))) : [];
+    return this.count(
+      await this.writer.commit({ write: () => this.writeAll(received, duplicates), undo: this.discardAll }),
+    );
   }
 
   /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
-  async addName(content: Content, twin: FilePlace): Promise<StoredFile | undefined> {
+  async addName(content: Content, duplicate: FilePlace): Promise<StoredFile | undefined> {
     const write = () => {
-      const stored = this.linkTo(content, twin);
+      const stored = this.linkTo(content, duplicate);
       return stored ? [stored] : [];
     };
     const [stored] = this.count(await this.writer.commit({ write, undo: this.discardAll }));
@@ -266,10 +268,14 @@ export class Store {
   };
 
   /** Writes all files, or none. */
-  private writeAll(received: readonly ReceivedFile[], twins: readonly (LargeTwin | undefined)[]): StoredFile[] {
+  private writeAll(
+    received: readonly ReceivedFile[],
+    duplicates: readonly (LargeDuplicate | undefined)[],
+  ): StoredFile[] {
     const stored: StoredFile[] = [];
     try {
-      for (const [number, file] of received.entries()) stored.push(this.link(file, twins[number]) ?? this.write(file));
+      for (const [number, file] of received.entries())
+        stored.push(this.link(file, duplicates[number]) ?? this.write(file));
       return stored;
     } catch (error) {
       this.discardAll(stored);
@@ -278,33 +284,33 @@ export class Store {
   }
 
   /** A file with the content of one that is on the disk already. */
-  private async largeTwin({ content, sha256 }: ReceivedFile): Promise<LargeTwin | undefined> {
+  private async largeDuplicate({ content, sha256 }: ReceivedFile): Promise<LargeDuplicate | undefined> {
     if (!this.settings.deduplicate || !('storePath' in content)) return undefined;
-    return { last: this.twins.last(sha256), place: await this.twins.large({ sha256 }) };
+    return { last: this.duplicates.last(sha256), place: await this.duplicates.large({ sha256 }) };
   }
 
   /** Mints an ID for a content that is here already: one more name of the file that has it. */
-  private link(file: ReceivedFile, large: LargeTwin | undefined): StoredFile | undefined {
+  private link(file: ReceivedFile, large: LargeDuplicate | undefined): StoredFile | undefined {
     if (!this.settings.deduplicate) return undefined;
     const { content, sha256, size } = file;
-    for (const twin of 'storePath' in content
-      ? this.largeTwins(sha256, large)
-      : this.twins.small({ sha256, size, content })) {
-      const stored = this.linkTo(file, twin);
+    for (const duplicate of 'storePath' in content
+      ? this.largeDuplicates(sha256, large)
+      : this.duplicates.small({ sha256, size, content })) {
+      const stored = this.linkTo(file, duplicate);
       if (stored) return stored;
     }
     return undefined;
   }
 
-  private linkTo(content: Content, twin: FilePlace): StoredFile | undefined {
-    const path = this.paths[twin.storePath];
+  private linkTo(content: Content, duplicate: FilePlace): StoredFile | undefined {
+    const path = this.paths[duplicate.storePath];
     if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.isFull) return undefined;
     const stored = this.mint(content, path);
-    return path.link(twin, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
+    return path.link(duplicate, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
   }
 
-  private largeTwins(sha256: Buffer, large: LargeTwin | undefined): FilePlace[] {
-    const last = this.twins.last(sha256);
+  private largeDuplicates(sha256: Buffer, large: LargeDuplicate | undefined): FilePlace[] {
+    const last = this.duplicates.last(sha256);
     // Written since the look at the disk, by this process, and so what arrived.
     return [last === large?.last ? undefined : last, large?.place].filter((place) => place !== undefined);
   }
@@ -335,7 +341,7 @@ export class Store {
         continue;
       }
       file.room?.release();
-      if (this.settings.deduplicate) this.twins.wrote(file.sha256, stored);
+      if (this.settings.deduplicate) this.duplicates.wrote(file.sha256, stored);
       return stored;
     }
     throw failure;

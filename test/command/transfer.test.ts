@@ -112,8 +112,11 @@ t.test('upload and get of more than a file', async (t) => {
     }
     t.match(await node.command('get', first, ids[1] as string), { status: 0, stdout: `${names[0]}\n${names[1]}\n` });
     // Seen to fail without the set of files that are taken: one of the two wins.
-    const twin = first.replace('/M00/', '/M01/');
-    t.match(await node.command('get', '-o', 'out', twin, first), { status: 1, stderr: /another file goes to out\// });
+    const duplicate = first.replace('/M00/', '/M01/');
+    t.match(await node.command('get', '-o', 'out', duplicate, first), {
+      status: 1,
+      stderr: /another file goes to out\//,
+    });
     for (const output of ['none', '-', 'tree/a b.txt']) {
       t.match(await node.command('get', '-o', output, first, ids[1] as string), { status: 2, stdout: '' }, output);
     }

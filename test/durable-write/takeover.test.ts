@@ -5,12 +5,12 @@ import { crc32 } from 'node:zlib';
 import t, { type Test } from 'tap';
 import { Index } from '../../daemon/index/index.js';
 import { Copies, type Copy, type FailedCopy } from '../../daemon/store/copies.js';
+import { Duplicates } from '../../daemon/store/duplicates.js';
 import { DurableWriter } from '../../daemon/store/durable-write.js';
 import type { SyncMode } from '../../daemon/store/file-system.js';
 import { copyTemporary, filePath, temporaryFile } from '../../daemon/store/layout.js';
 import { recover } from '../../daemon/store/recovery.js';
 import { StorePath } from '../../daemon/store/store-path.js';
-import { Twins } from '../../daemon/store/twins.js';
 import fileId from '../../file-id/file-id.js';
 
 const SERVER_ID = 1;
@@ -31,7 +31,7 @@ function openStore(t: Test, mode: SyncMode = 'batch') {
     index,
     path,
     writer,
-    copies: new Copies(settings, { paths, writer, twins: new Twins(paths, index) }, index),
+    copies: new Copies(settings, { paths, writer, duplicates: new Duplicates(paths, index) }, index),
   };
 }
 

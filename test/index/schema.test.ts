@@ -35,9 +35,9 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
 
   const index = new Index(file);
   t.strictSame(index.totals, { files: 1, bytes: 1000, saved: 0 });
-  const twin = storedFile(2, true);
-  index.record({ added: [twin], removed: [], checkpoint });
-  t.equal(index.findByContent(twin.sha256).length, 2);
+  const duplicate = storedFile(2, true);
+  index.record({ added: [duplicate], removed: [], checkpoint });
+  t.equal(index.findByContent(duplicate.sha256).length, 2);
   t.strictSame(index.totals, { files: 2, bytes: 2000, saved: 1000 });
   t.equal(
     index.replicationLog.stateOf({ epoch: 'earlier', sequence: 0 }),

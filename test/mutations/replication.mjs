@@ -162,7 +162,7 @@ export const replicationMutations = [
     tests: copies,
   },
   {
-    name: 'a link that has no twin here is fetched',
+    name: 'a link that has no duplicate here is fetched',
     file: follower,
     from: 'for (const { copy, reason } of [...lacking, ...failed]) {',
     to: 'for (const { copy, reason } of [...lacking]) {',

@@ -75,7 +75,7 @@ for (const [kind, size] of Object.entries(SIZES)) {
     await node.assertClean(t);
   });
 
-  t.test(`a ${kind} upload that races with the deletion of its only twin is whole`, async (t) => {
+  t.test(`a ${kind} upload that races with the deletion of its only duplicate is whole`, async (t) => {
     const node = await TestNode.start(t);
     const random = seeded(t);
     for (let round = 0; round < 40; round++) {
@@ -96,7 +96,7 @@ t.test('with "deduplicate": false every upload is a file of its own', async (t) 
   t.equal(await savedOn(node), 0);
 });
 
-// Seen to fail (never another path) without the look at trouble in linkTo() and Twins.
+// Seen to fail (never another path) without the look at trouble in linkTo() and Duplicates.
 t.test('another store path gets a file of its own', async (t) => {
   const directory = t.testdir({});
   const paths = ['first', 'second'].map((name) => join(directory, name));
@@ -106,15 +106,15 @@ t.test('another store path gets a file of its own', async (t) => {
   const pathOf = (of: string) => Number(of.slice('group1/M'.length, 'group1/M00'.length));
   const marker = join(paths[pathOf(id)] as string, 'fidfs-store-path');
   renameSync(marker, `${marker}.away`);
-  let twin = id;
+  let duplicate = id;
   await node.until(async () => {
-    twin = (await node.upload(content)).id;
-    return pathOf(twin) !== pathOf(id);
+    duplicate = (await node.upload(content)).id;
+    return pathOf(duplicate) !== pathOf(id);
   }, 'using the other path');
   renameSync(`${marker}.away`, marker);
   const location = (of: string) => join(paths[pathOf(of)] as string, 'data', of.slice('group1/M00/'.length));
-  t.not(statSync(location(twin)).ino, statSync(location(id)).ino);
-  for (const one of [id, twin]) t.ok((await node.get(one)).body.equals(content));
+  t.not(statSync(location(duplicate)).ino, statSync(location(id)).ino);
+  for (const one of [id, duplicate]) t.ok((await node.get(one)).body.equals(content));
 });
 
 // ext4 gives an inode 65,000 names. Seen to fail (500) without EMLINK in tryLink.

@@ -20,7 +20,7 @@ interface Sought {
  * Finds files of this node that have the same bytes, so that a content is stored once on a store path whatever the number
  * of its IDs. What the records say is checked against the file itself: a link to a rotten one would be a lost upload.
  */
-export class Twins {
+export class Duplicates {
   /**
    * Where a content was written last, by SHA-256: what is in the batch under way the records do not know yet, and where one
    * inode has all the names that it may have, this is the next one.
