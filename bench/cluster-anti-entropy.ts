@@ -54,7 +54,7 @@ async function fillIndex(data: string): Promise<void> {
   const index = new Index(join(data, 'index.db'));
   for (let number = 0; number < FILES; number += BATCH) {
     index.record(batchOf(Array.from({ length: BATCH }, (_, offset) => storedFile(number + offset))));
-    // Between them the journal is copied into the index.
+    // Between them the WAL is copied into the index.
     await new Promise((resolve) => setImmediate(resolve));
   }
   await index.close();

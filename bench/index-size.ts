@@ -59,7 +59,7 @@ function microseconds(count: number, work: () => void): number {
 }
 
 /**
- * Fills an index in batches as uploads do, with a sync of its journal between them, and measures the last inserts (without
+ * Fills an index in batches as uploads do, with a sync of its WAL between them, and measures the last inserts (without
  * the sync) and then random lookups.
  */
 export async function measureIndex(data: string, files: number): Promise<IndexCosts> {
@@ -75,7 +75,7 @@ export async function measureIndex(data: string, files: number): Promise<IndexCo
       const started = process.hrtime.bigint();
       index.record(batch);
       spent += process.hrtime.bigint() - started;
-      await sync(index.journalDescriptor);
+      await sync(index.walDescriptor);
     }
     return Number(spent) / 1000 / (to - from);
   };

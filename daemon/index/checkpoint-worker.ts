@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { inThread } from './thread.js';
 
-/** SQLite writes the journal from its beginning again only when all of it has been copied, so what came meanwhile is copied too. */
+/** SQLite writes the WAL from its beginning again only when all of it has been copied, so what came meanwhile is copied too. */
 const PASSES = 10;
 /** A pass that copied no more than this left hardly anything. */
 const FEW_PAGES = 100;

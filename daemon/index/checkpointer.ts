@@ -1,10 +1,10 @@
 import { Worker } from 'node:worker_threads';
 
-/** After so many changed rows the journal is copied; each row touches a page or two of 4 KiB. */
+/** After so many changed rows the WAL is copied; each row touches a page or two of 4 KiB. */
 const ROWS = 4000;
 
 /**
- * Copies what the journal holds into the index file, in a thread of its own: with a million files it takes tenths of a
+ * Copies what the WAL holds into the index file, in a thread of its own: with a million files it takes tenths of a
  * second each time (random content keys touch a page each), and on the event loop every upload would wait for it.
  */
 export class Checkpointer {
@@ -12,7 +12,7 @@ export class Checkpointer {
   private running = false;
   private rows = 0;
 
-  /** @param warn is told of a copy that failed; the journal keeps all, and the next one tries again */
+  /** @param warn is told of a copy that failed; the WAL keeps all, and the next one tries again */
   constructor(
     private readonly file: string,
     private readonly warn: (message: string, error: unknown) => void,
@@ -24,7 +24,7 @@ export class Checkpointer {
     if (this.rows >= ROWS) this.copy();
   }
 
-  /** Copies what there is now, after which the journal is written from its beginning again. */
+  /** Copies what there is now, after which the WAL is written from its beginning again. */
   copy(): void {
     if (this.running) return;
     this.rows = 0;
@@ -47,7 +47,7 @@ export class Checkpointer {
     worker.on('error', (error) => {
       this.running = false;
       this.worker = undefined;
-      this.warn(`the journal of the index ${this.file} could not be copied into it; it is tried again later`, error);
+      this.warn(`the WAL of the index ${this.file} could not be copied into it; it is tried again later`, error);
     });
     return worker;
   }

@@ -51,11 +51,11 @@ function toRecord(row: FileRow): FileRecord {
  * Opens the index, a SQLite file, making it when there is none. One process may write to it: see `lock.ts`.
  *
  * Commits are not synced by SQLite (`synchronous = NORMAL` keeps the file sound, not durable): the durable write syncs
- * the journal together with the files, which saves one sync a batch and never blocks the event loop on one.
+ * the WAL together with the files, which saves one sync a batch and never blocks the event loop on one.
  */
 export class Index implements Records {
   readonly directory: string;
-  readonly journalDescriptor: number;
+  readonly walDescriptor: number;
   /** What clients asked of this node, for its peers. */
   readonly replicationLog: ReplicationLog;
   private readonly contents: Contents;
@@ -111,7 +111,7 @@ export class Index implements Records {
     this.contents = new Contents(database);
     this.resumable = new Resumable(database);
     this.storePaths = new KnownStorePaths(database);
-    this.journalDescriptor = openSync(`${file}-wal`, 'r');
+    this.walDescriptor = openSync(`${file}-wal`, 'r');
 
     this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
     // Its record may be there, and only its file was not.
@@ -172,7 +172,7 @@ export class Index implements Records {
     } catch (error) {
       this.counts = counts;
       this.replicationLog.rollBackTo(last);
-      // The journal needs to grow no more when it begins again.
+      // The WAL needs to grow no more when it begins again.
       if (isFull(error)) this.checkpointer.copy();
       throw error;
     }
@@ -293,7 +293,7 @@ export class Index implements Records {
 
   async close(): Promise<void> {
     await this.checkpointer.close();
-    closeSync(this.journalDescriptor);
+    closeSync(this.walDescriptor);
     this.database.close();
   }
 

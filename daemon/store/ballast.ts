@@ -5,7 +5,7 @@ import { writeAllSync } from './write-all.js';
 
 /** It is given up in so many pieces: other programs that write to a full disk take what was given up and not used. */
 const PIECES = 64;
-/** Bytes beside the records of all files: a deletion takes some tens of kilobytes in the journal until that begins again. */
+/** Bytes beside the records of all files: a deletion takes some tens of kilobytes in the WAL until that is written from its beginning again. */
 const RECORDS_BALLAST = 4 * 2 ** 20;
 
 /**

@@ -39,15 +39,15 @@ export class BatchSync {
   /** At a start or a stop: syncs all there is, in either mode, because a start may have taken in what nobody synced. */
   async everything(): Promise<void> {
     if (this.mode === 'off') return;
-    if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.journalDescriptor]);
+    if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.walDescriptor]);
     const fileSystems = new Set(this.paths.filter((path) => path.isOpen).map((path) => path.fileSystem));
     const failures = await syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
     for (const failure of failures.values()) throw failure;
   }
 
-  /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the journal. */
+  /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the WAL. */
   private async files({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
-    const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.journalDescriptor]]]);
+    const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.walDescriptor]]]);
     const opened: [StorePath, number][] = [];
     const failures: SyncFailures = new Map();
     for (const path of this.paths) {

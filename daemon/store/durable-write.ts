@@ -24,8 +24,8 @@ const MANY_CHANGES = 8;
  *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> copies named, ──> answered
  *                  next batch collects meanwhile                                       deleted files unlinked
  *
- * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for a
- * journal that a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
+ * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for the
+ * journal of the file system, which a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
  *
  * Group commit: a batch closes when the sync before it has returned, so a lone upload waits for nothing and many
  * at once share one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.

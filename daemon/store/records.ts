@@ -77,8 +77,8 @@ export interface FileRecord extends FilePlace {
 export interface Records {
   /** The directory whose file system must be synced for records to be durable. */
   readonly directory: string;
-  /** The open journal file, for a sync of single files. */
-  readonly journalDescriptor: number;
+  /** The open WAL of the index, for a sync of single files. */
+  readonly walDescriptor: number;
   /** Writes a batch in one transaction; durable only after the next sync. Throws when it could not. */
   record(batch: Batch): void;
   /** Takes back added files whose sync failed. */

@@ -64,7 +64,7 @@ t.test('a deletion holds after a power cut when all that came after it went to a
   t.equal(status, 0, 'every file has its row and every row its file', { stdout, directory });
 });
 
-// Seen to fail with a settle that synced the journal alone: the row was there, the file had no bytes.
+// Seen to fail with a settle that synced the WAL alone: the row was there, the file had no bytes.
 t.test('with "sync": "file" a power cut right after a start keeps what the start put right', { skip }, async (t) => {
   const directory = scratch(t);
   const image = join(directory, 'image');

@@ -28,7 +28,7 @@ function storedFile(number: number): StoredFile {
 }
 
 // Seen to fail (never copied) without the call of copy() in checkpoint-worker.ts.
-t.test('the journal of the index is copied into it beside the event loop', async (t) => {
+t.test('the WAL of the index is copied into it beside the event loop', async (t) => {
   const file = join(t.testdir({}), 'index.db');
   const warnings: unknown[] = [];
   const index = new Index(file, (message, error) => warnings.push(message, error));
