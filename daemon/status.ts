@@ -62,7 +62,7 @@ function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
 export function describeNode(node: Node): Hello {
   const { settings, store, index, replication, alarms, requests } = node;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
-  const missing = unlessDamaged(index, () => index.missing.totals, { all: 0, aside: 0, toCome: 0 });
+  const missing = unlessDamaged(index, () => index.missing.totals, { all: 0, aside: 0, pending: 0 });
   return {
     protocol: PROTOCOL,
     version,
@@ -99,7 +99,7 @@ export function describeAll(node: Node) {
     /** Why it is not ready, for people. */
     notReady: notReady(node) ?? null,
     /** Uploads and deletions that fewer nodes have than are promised. */
-    underCopied: acknowledgements.underCopied(settings.copies),
+    underCopied: acknowledgements.underReplicated(settings.copies),
     /** How far the round of anti-entropy under way is. */
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },

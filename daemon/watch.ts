@@ -41,7 +41,7 @@ export function watchPromises({
 function isSettled(index: Index, name: string): boolean {
   try {
     const key = fileId.keyOf(name);
-    return index.findLacking(key) === undefined && (index.find(key) !== undefined || index.isDeleted(key));
+    return index.findMissing(key) === undefined && (index.find(key) !== undefined || index.isDeleted(key));
   } catch {
     return false; // whoever needs the index says what is wrong with it
   }

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
-import { isMissing } from '../store/errors.js';
+import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { filePath, storePathLabel } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
@@ -104,7 +104,7 @@ async function problemOf(
     if (index && file.ours && !index.find(fileId.keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;
   } catch (error) {
-    if (isMissing(error)) return undefined; // deleted meanwhile
+    if (isNotFound(error)) return undefined; // deleted meanwhile
     return `cannot be read: ${(error as Error).message}`;
   }
 }

@@ -7,7 +7,7 @@ import type { Store } from '../store/store.js';
 
 /** Below this, in bytes, to send a file costs no more than to prove it. */
 const SMALLEST = 64 * 1024;
-/** One range in each of so many equal parts of the file: who lacks a whole part never passes. */
+/** One range in each of so many equal parts of the file: who does not have a whole part never passes. */
 const RANGES = 32;
 const RANGE_BYTES = 4096;
 const LIFETIME_MILLISECONDS = 60_000;

@@ -43,10 +43,10 @@ export async function deleteHere(
   conditions: Conditions,
 ): Promise<FastifyReply> {
   const { store, replication } = node;
-  const isLacking = store.isLacking(id);
-  if (isLacking || store.holds(id)) assertConditions(conditions, id, store);
+  const isMissingHere = store.isMissing(id);
+  if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
   // A file that can be had from nobody any more is deleted as others are.
-  const removed = await store.remove(id, isLacking);
+  const removed = await store.remove(id, isMissingHere);
   if (removed) return confirm(text, reply, await replication.spread(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
   return deleteElsewhere(id, text, reply, node, conditions);

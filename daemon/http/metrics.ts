@@ -69,7 +69,7 @@ export function createMetrics(node: Node): Metrics {
   );
   for (const name of ['fidfs_under_replicated_entries', 'fidfs_under_copied_operations']) {
     gauge(name, `Uploads and deletions that fewer nodes have than promised.${formerly(name)}`, () =>
-      replication.acknowledgements.underCopied(settings.copies),
+      replication.acknowledgements.underReplicated(settings.copies),
     );
   }
   gauge(

@@ -112,7 +112,7 @@ export function addPeerRoutes(
     const deleted = id.kind !== 'trunk' && store.isDeleted(id);
     // Whoever asks counts on it: what is recorded is durable with the next sync.
     if (deleted) await store.writer.commit({});
-    return { holds: store.holds(id) ?? null, lacks: store.isLacking(id), deleted };
+    return { holds: store.holds(id) ?? null, lacks: store.isMissing(id), deleted };
   });
 
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {

@@ -47,10 +47,10 @@ export class RequestsUnderWay {
   /**
    * Refuses requests from now on; resolves when those under way are answered. Bodies that do not come to their end soon are
    * refused, too, and so are uploads whose copies are not made soon.
-   * @param giveUpCopies makes those that wait for copies go on without them
+   * @param stopWaitingForCopies settles the uploads that wait for acknowledgements
    */
-  drain(giveUpCopies: () => void): Promise<void> {
-    this.draining ??= this.waitForAnswers(giveUpCopies);
+  drain(stopWaitingForCopies: () => void): Promise<void> {
+    this.draining ??= this.waitForAnswers(stopWaitingForCopies);
     return this.draining;
   }
 

@@ -184,7 +184,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   });
 
   const drain = async () => {
-    const answered = underWay.drain(() => replication.acknowledgements.giveUp());
+    const answered = underWay.drain(() => replication.acknowledgements.settleAll());
     // What has come of them stays, and they can go on later.
     tus.stop();
     await answered;

@@ -90,7 +90,7 @@ export class Tus {
         return undefined;
       },
     });
-    const sweep = () => this.uploads.sweep().catch((error) => warn('abandoned uploads could not be given up', error));
+    const sweep = () => this.uploads.sweep().catch((error) => warn('expired uploads could not be removed', error));
     void sweep();
     this.sweeping = setInterval(sweep, SWEEP_MILLISECONDS).unref();
   }

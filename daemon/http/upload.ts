@@ -93,7 +93,7 @@ export async function conclude(
 
 /** Resolves when files that are durable here have their copies. Undoes them where those are not made in time, and rejects. */
 export async function waitForCopies(files: StoredFile[], replication: Node['replication']): Promise<void> {
-  if (await replication.wait(files)) return;
+  if (await replication.waitForAcknowledgements(files)) return;
   await replication.undo(files);
   throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }

@@ -192,11 +192,11 @@ export class Index implements Records {
     this.replicationLog.publish();
   }
 
-  lack(file: FileRecord): void {
+  markMissing(file: FileRecord): void {
     this.missing.add(file);
   }
 
-  doubt(): void {
+  invalidateCursors(): void {
     this.replicationLog.invalidateCursors();
   }
 
@@ -213,7 +213,7 @@ export class Index implements Records {
     return this.selectTombstone.get(key) !== undefined;
   }
 
-  findLacking(key: Buffer): FileRecord | undefined {
+  findMissing(key: Buffer): FileRecord | undefined {
     return this.missing.find(key);
   }
 

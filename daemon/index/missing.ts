@@ -77,15 +77,15 @@ export class Missing {
     this.selectSequences = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
     this.forgetPeer = database.prepare<[number]>('UPDATE missing SET peer = 0, number = 0 WHERE peer = ?');
     this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
-    this.countRows = database.prepare<[], { all: number; aside: number | null; toCome: number | null }>(
-      `SELECT count(*) AS "all", sum(tries >= ${MAX_TRIES}) AS aside, sum(number = 0 AND tries = 0) AS toCome FROM missing`,
+    this.countRows = database.prepare<[], { all: number; aside: number | null; pending: number | null }>(
+      `SELECT count(*) AS "all", sum(tries >= ${MAX_TRIES}) AS aside, sum(number = 0 AND tries = 0) AS pending FROM missing`,
     );
   }
 
   /** How many there are, how many of those are set aside, and how many are to come although no log told of them. */
-  get totals(): { all: number; aside: number; toCome: number } {
-    const { all = 0, aside, toCome } = this.countRows.get() ?? {};
-    return { all, aside: aside ?? 0, toCome: toCome ?? 0 };
+  get totals(): { all: number; aside: number; pending: number } {
+    const { all = 0, aside, pending } = this.countRows.get() ?? {};
+    return { all, aside: aside ?? 0, pending: pending ?? 0 };
   }
 
   /** Notes a file that is to be fetched, or is to be tried again if it is known. */

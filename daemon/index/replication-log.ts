@@ -155,7 +155,7 @@ export class ReplicationLog {
 
   /**
    * Begins an epoch, at each start and wherever the log turns out to have lost something. Durable after the next sync.
-   * @param continues whether cursors of earlier epochs stay good; false where the log may lack what happened since
+   * @param continues whether cursors of earlier epochs stay good; false where entries of what happened since may be missing
    */
   beginEpoch({ continues }: { continues: boolean }): void {
     this.epochs.begin(this.last, continues);
@@ -195,7 +195,7 @@ export class ReplicationLog {
     return this.selectCursor.get(peer);
   }
 
-  /** This node may lack what its cursors say it has. */
+  /** What the cursors stand for may be missing here. */
   invalidateCursors(): void {
     this.database.exec('DELETE FROM cursor');
   }

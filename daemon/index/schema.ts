@@ -55,7 +55,7 @@ const STEPS = [
 ];
 
 /**
- * Makes the tables, or those that an index of an earlier version lacks. Throws when the index is of a later one.
+ * Makes the tables, or those that are missing from an index of an earlier version. Throws when the index is of a later one.
  * @param upgrades false where a node of an earlier version may be using it now: then one of an earlier version is an error, too
  */
 export function prepareSchema(database: Database.Database, file: string, upgrades = true): void {

@@ -114,7 +114,7 @@ export class Acknowledgements {
   }
 
   /** How many followers hold an entry of the log. */
-  holders(entry: number): number {
+  countFor(entry: number): number {
     let count = 0;
     for (const { from, after, without } of this.followers.values()) {
       if (from < entry && entry <= after && !without.has(entry)) count++;
@@ -129,21 +129,21 @@ export class Acknowledgements {
   }
 
   /** How many entries of the log fewer than so many nodes hold, this one included, and nobody waits for their copies. */
-  underCopied(copies: number): number {
+  underReplicated(copies: number): number {
     if (copies === 1) return 0;
     const held = [...this.followers.values()].sort((one, other) => other.after - one.after);
     // Up to here enough followers have everything but what they say.
     const { after = 0 } = held[copies - 2] ?? {};
     const gaps = new Set(held.flatMap(({ without }) => [...without].filter((entry) => entry <= after)));
-    const lacking = [...gaps].filter((entry) => this.holders(entry) < copies - 1).length;
-    const all = this.log.published - Math.max(after, this.log.startsAfter) + lacking;
+    const missing = [...gaps].filter((entry) => this.countFor(entry) < copies - 1).length;
+    const all = this.log.published - Math.max(after, this.log.startsAfter) + missing;
     return all - this.underWay(copies);
   }
 
   /** How many of those are uploads and deletions that are not answered yet. */
   private underWay(copies: number): number {
     const awaited = new Set([...this.waiters].flatMap(({ numbers }) => [...numbers]));
-    return [...awaited].filter((entry) => this.holders(entry) < copies - 1).length;
+    return [...awaited].filter((entry) => this.countFor(entry) < copies - 1).length;
   }
 
   /** Up to where all of these followers hold everything. */
@@ -159,8 +159,8 @@ export class Acknowledgements {
    * Resolves with true when so many followers hold all these entries; with false when that has come no nearer for
    * `patience` milliseconds.
    */
-  wait(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
-    if (this.areHeld(numbers, followers)) return Promise.resolve(true);
+  waitFor(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
+    if (this.areAcknowledged(numbers, followers)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (enough: boolean) => {
         this.forget(waiter);
@@ -175,7 +175,7 @@ export class Acknowledgements {
   }
 
   /** Settles everybody who waits: what they have by now is what they get. */
-  giveUp(): void {
+  settleAll(): void {
     for (const waiter of this.waiters) waiter.settle(false);
   }
 
@@ -189,20 +189,20 @@ export class Acknowledgements {
 
   /**
    * When what somebody waits for last came nearer: a follower that has not come so far yet may have come further, and one that
-   * lacks it may have come further with what it fetches first.
+   * is missing it may have come further with what it fetches first.
    */
   private progressOf({ numbers, progress }: Waiter): number {
     const last = numbers.at(-1) ?? 0;
     const followers = [...this.followers.values()];
     const behind = followers.filter(({ after }) => after < last);
-    const lacking = followers.filter(({ from, after, without }) =>
+    const incomplete = followers.filter(({ from, after, without }) =>
       numbers.some((entry) => entry <= from || entry > after || without.has(entry)),
     );
-    return Math.max(progress, ...behind.map(({ advanced }) => advanced), ...lacking.map(({ fetched }) => fetched));
+    return Math.max(progress, ...behind.map(({ advanced }) => advanced), ...incomplete.map(({ fetched }) => fetched));
   }
 
-  private areHeld(numbers: readonly number[], followers: number): boolean {
-    return numbers.every((entry) => this.holders(entry) >= followers);
+  private areAcknowledged(numbers: readonly number[], followers: number): boolean {
+    return numbers.every((entry) => this.countFor(entry) >= followers);
   }
 
   private forget(waiter: Waiter): void {
@@ -219,17 +219,17 @@ export class Acknowledgements {
     if (this.waiters.size === 0) return;
     const now = performance.now();
     const touched = new Set<Waiter>();
-    for (const entry of this.newlyHeld(before, follower)) {
+    for (const entry of this.newlyAcknowledged(before, follower)) {
       for (const waiter of this.awaited.get(entry) ?? []) touched.add(waiter);
     }
     for (const waiter of touched) {
       waiter.progress = now;
-      if (this.areHeld(waiter.numbers, waiter.followers)) waiter.settle(true);
+      if (this.areAcknowledged(waiter.numbers, waiter.followers)) waiter.settle(true);
     }
   }
 
   /** The entries somebody waits for that a follower may hold now and did not before. */
-  private newlyHeld(before: Follower | undefined, { from, after, without }: Follower): number[] {
+  private newlyAcknowledged(before: Follower | undefined, { from, after, without }: Follower): number[] {
     const known = { from: 0, after: 0, without: new Set<number>(), ...before };
     // What it could not say before, it may say of anything.
     const first = from < known.from ? from : known.after;

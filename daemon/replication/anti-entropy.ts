@@ -208,15 +208,15 @@ export class AntiEntropy {
 
   private async takeFiles(files: FileRecord[], refill: Refill, found: RoundResult): Promise<void> {
     const { index, copies, fetcher } = this.parts;
-    const lacking = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
-    const large = lacking.filter((file) => !isSmall(file));
+    const missing = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
+    const large = missing.filter((file) => !isSmall(file));
     if (large.length > 0) {
       await copies.take({ copies: [], alongside: () => large.forEach((file) => void index.missing.add(file)) });
       fetcher.wake();
     }
     found.files += large.length;
     found.pending += large.length;
-    await refill.take(lacking.filter(isSmall));
+    await refill.take(missing.filter(isSmall));
   }
 }
 

@@ -8,7 +8,7 @@ import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import type { MissingFile } from '../index/missing.js';
 import type { Copies } from '../store/copies.js';
-import { isMissing } from '../store/errors.js';
+import { isNotFound } from '../store/errors.js';
 import { differenceFrom, readContent } from '../store/inspect.js';
 import { FILE_TIME, temporaryFile } from '../store/layout.js';
 import type { StorePath } from '../store/store-path.js';
@@ -20,7 +20,7 @@ const FLUSH_SIZE = 32 * 2 ** 20;
 const AT_ONCE = 4;
 /** How often it is looked whether the time of something has come. */
 const LOOK_MILLISECONDS = 500;
-/** A peer that sends nothing for so long is given up for this try. */
+/** A peer that sends nothing for so long has failed for this try. */
 const SILENCE_MILLISECONDS = 15_000;
 
 interface UnderWay {
@@ -259,7 +259,7 @@ function sizeOf(file: string): number {
   try {
     return statSync(file).size;
   } catch (error) {
-    if (isMissing(error)) return 0;
+    if (isNotFound(error)) return 0;
     throw error;
   }
 }

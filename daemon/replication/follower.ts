@@ -18,7 +18,7 @@ import type { Removal } from './removal.js';
 /** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
 const WAIT_MILLISECONDS = 20_000;
 const FETCHING_MILLISECONDS = 1000;
-/** Who lacks more than this of what a log has told does not say what it holds. */
+/** With more missing than this, of what a log has told, a follower does not acknowledge anything. */
 const WITHOUT_LIMIT = 50_000;
 const LONGEST_PAUSE_MILLISECONDS = 5000;
 
@@ -133,7 +133,7 @@ export class Follower {
         if (this.member.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
           this.isSaid = true;
           const { id } = this;
-          this.parts.warn(`node ${id} is up and cannot be followed, so this node lacks what is new there`, error);
+          this.parts.warn(`node ${id} is up and cannot be followed, so this node is missing what is new there`, error);
         }
         // A node that is just coming back is asked soon.
         pause = this.member.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
@@ -207,7 +207,7 @@ export class Follower {
     const { group, index, copies, fetcher, removal } = this.parts;
     const sequences = new Map<FileRecord, number>();
     const wanted: Copy[] = [];
-    const lacking: FailedCopy[] = [];
+    const missing: FailedCopy[] = [];
     const removed: DeferredDeletion[] = [];
     for (const entry of log.entries) {
       if ('removed' in entry) {
@@ -222,20 +222,20 @@ export class Follower {
       sequences.set(copy, entry.number);
       // Whether it is here already, or deleted, is looked at when it would get its name; it hardly ever is.
       if (reason === undefined) wanted.push(copy);
-      else if (!index.isDeleted(record.key) && !index.find(record.key)) lacking.push({ copy, reason });
+      else if (!index.isDeleted(record.key) && !index.find(record.key)) missing.push({ copy, reason });
     }
     const deferred = await removal.remove(removed);
     const cursor = { epoch: log.incarnation, sequence: log.upTo, from: this.cursor?.from ?? 0 };
     await copies.take({
       copies: wanted,
       alongside: (failed) => {
-        for (const { copy, reason } of [...lacking, ...failed]) {
+        for (const { copy, reason } of [...missing, ...failed]) {
           index.missing.add(copy, { peer: this.id, sequence: sequences.get(copy) ?? 0, reason });
         }
         for (const { id } of removed) index.missing.remove(fileId.keyOf(fileId.decode(id).name));
         for (const deletion of deferred) index.deferred.add(deletion);
         index.replicationLog.moveCursor(this.id, cursor);
-        if (lacking.length + failed.length > 0) fetcher.wake();
+        if (missing.length + failed.length > 0) fetcher.wake();
       },
     });
     this.cursor = cursor;

@@ -79,11 +79,11 @@ export class Refill {
     await copies.take({
       copies: good,
       alongside: (failed) => {
-        const lacking = [...bad, ...failed];
+        const missing = [...bad, ...failed];
         for (const { key } of good) index.missing.remove(key);
-        for (const { copy, reason } of lacking) index.missing.add(copy, { reason });
-        this.found.pending += lacking.length;
-        if (lacking.length > 0) fetcher.wake();
+        for (const { copy, reason } of missing) index.missing.add(copy, { reason });
+        this.found.pending += missing.length;
+        if (missing.length > 0) fetcher.wake();
       },
     });
   }

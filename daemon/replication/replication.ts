@@ -17,7 +17,7 @@ import { Removal } from './removal.js';
 import { Scrub } from './scrub.js';
 import { Source } from './source.js';
 
-/** How often the log is cut off where all peers have passed, and how much of it goes at once. */
+/** How often the log is truncated behind the cursors of all peers, and how many entries go at once. */
 const TRUNCATE_MILLISECONDS = 1000;
 const TRUNCATE_ENTRIES = 5000;
 /** The log holds no more than this, whatever the cursors are: anti-entropy covers the rest. */
@@ -55,7 +55,7 @@ export class Replication {
   /** Aborted, and made anew, when all peers are to be compared with now. */
   private urgent = new AbortController();
   /** Whether, once since the start, no file was pending that anti-entropy had found. */
-  private hasFilled = false;
+  private hasNothingPending = false;
   /** Deletions that are waited for, by their keys in hex. */
   private readonly deletions = new Map<string, Promise<void>>();
   /** Followers that have shown that this node's log has lost entries; empty when all has been compared since. */
@@ -152,10 +152,10 @@ export class Replication {
         return `it is ${Math.round(backlog.seconds)} s behind node ${id}`;
     }
     // A node alone has nobody to fetch a file from that its disk has lost.
-    if (!this.hasFilled && this.followers.length > 0) {
-      const { toCome } = this.parts.index.missing.totals;
-      if (toCome > 0) return `${counted(toCome, 'file')} ${toCome === 1 ? 'is' : 'are'} still to be fetched`;
-      this.hasFilled = true;
+    if (!this.hasNothingPending && this.followers.length > 0) {
+      const { pending } = this.parts.index.missing.totals;
+      if (pending > 0) return `${counted(pending, 'file')} ${pending === 1 ? 'is' : 'are'} still to be fetched`;
+      this.hasNothingPending = true;
     }
     return undefined;
   }
@@ -171,15 +171,15 @@ export class Replication {
   }
 
   /** Resolves with true when the promised number of nodes hold these files, false when that came no nearer in time. */
-  wait(files: readonly StoredFile[]): Promise<boolean> {
+  waitForAcknowledgements(files: readonly StoredFile[]): Promise<boolean> {
     const { copies, copyTimeout } = this.parts.settings;
     if (copies === 1) return Promise.resolve(true);
-    return this.acknowledgements.wait(sequencesOf(files), copies - 1, copyTimeout);
+    return this.acknowledgements.waitFor(sequencesOf(files), copies - 1, copyTimeout);
   }
 
   /** On how many nodes a file, or its deletion, is durable. */
   copiesOf({ sequence }: Pick<StoredFile | RemovedFile, 'sequence'>): number {
-    return 1 + (sequence === undefined ? 0 : this.acknowledgements.holders(sequence));
+    return 1 + (sequence === undefined ? 0 : this.acknowledgements.countFor(sequence));
   }
 
   /**
@@ -212,8 +212,8 @@ export class Replication {
     // Who has not got the disk now cannot write the deletion down.
     const able = reachable.filter(({ hello }) => hello?.well.includes(storePath) !== false).length;
     await Promise.all([
-      this.acknowledgements.wait(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),
-      this.acknowledgements.wait(numbers, reachable.length, DELETION_PATIENCE),
+      this.acknowledgements.waitFor(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),
+      this.acknowledgements.waitFor(numbers, reachable.length, DELETION_PATIENCE),
     ]);
   }
 
@@ -253,7 +253,7 @@ export class Replication {
       `node ${settings.serverId}`,
       `${lost}: ${cause}; what is lost is had from the other nodes`,
     );
-    this.hasFilled = false;
+    this.hasNothingPending = false;
     for (const follower of this.followers) follower.hasCompared = false;
     this.compareWithAllNow();
   }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
 import type { Index } from '../index/index.js';
-import { isMissing } from '../store/errors.js';
+import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import type { FileRecord } from '../store/records.js';
@@ -187,7 +187,7 @@ export class Scrub {
     if (problem === undefined || !index.find(record.key)) return;
     for (const name of this.namesOf(record, path)) {
       progress.bad++;
-      const kept = await store.giveUp(name);
+      const kept = await store.quarantine(name);
       const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
       alarms.raise('damage', name.name, `${problem}${where}; ${isAlone ? NO_PEER : 'it is fetched from a peer'}`);
     }
@@ -248,7 +248,7 @@ export class Scrub {
         progress.found++;
       }
     } catch (error) {
-      if (!isMissing(error)) throw error; // else deleted meanwhile
+      if (!isNotFound(error)) throw error; // else deleted meanwhile
     }
   }
 }
@@ -257,6 +257,6 @@ async function problemOf(path: string, record: FileRecord, reader: ContentReader
   try {
     return differenceFrom(record, await reader.read(path));
   } catch (error) {
-    return isMissing(error) ? 'the file is not there' : `the file cannot be read: ${(error as Error).message}`;
+    return isNotFound(error) ? 'the file is not there' : `the file cannot be read: ${(error as Error).message}`;
   }
 }

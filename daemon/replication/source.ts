@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { Index } from '../index/index.js';
 import type { LogEntry } from '../index/replication-log.js';
-import { isMissing } from '../store/errors.js';
+import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
 import type { FilePlace } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
@@ -140,7 +140,7 @@ function readSmallFile(path: string, size: number): Buffer | undefined {
   try {
     file = openSync(path, 'r');
   } catch (error) {
-    if (isMissing(error)) return undefined;
+    if (isNotFound(error)) return undefined;
     throw error;
   }
   try {

@@ -3,13 +3,13 @@ import { closeSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync,
 import { join } from 'node:path';
 import { writeAllSync } from './write-all.js';
 
-/** It is given up in so many pieces: other programs that write to a full disk take what was given up and not used. */
+/** It is freed in so many pieces: other programs that write to a full disk take what was freed and not used. */
 const PIECES = 64;
 /** Bytes beside the records of all files: a deletion takes some tens of kilobytes in the WAL until that is written from its beginning again. */
 const RECORDS_BALLAST = 4 * 2 ** 20;
 
 /**
- * A ballast file: blocks that are kept in use, to be given up for what has to be written on a disk that is full to the last
+ * A ballast file: blocks that are kept in use, to be freed for what has to be written on a disk that is full to the last
  * byte, as deletions have. It is made again when there is room.
  */
 export class Ballast {
@@ -32,11 +32,11 @@ export class Ballast {
 
   /** Gives up so much of it that so many bytes are free, where it can. */
   makeRoom(bytes: number): void {
-    const isLacking = () => {
+    const isTooLittle = () => {
       const { bavail, bsize } = statfsSync(this.directory);
       return bavail * bsize < bytes;
     };
-    while (isLacking() && this.give());
+    while (isTooLittle() && this.give());
   }
 
   /** Makes it whole, where that leaves as much to others. */

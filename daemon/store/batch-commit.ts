@@ -14,7 +14,7 @@ export interface BatchParts {
   recordsFileSystem: FileSystem;
   batchSync: BatchSync;
   checkpoints: Checkpoints;
-  /** What is given up for the records of deletions when their disk is full. */
+  /** What is freed for the records of deletions when their disk is full. */
   ballast: Ballast;
   /** The disk of the records has no room for more of them. */
   onRecordsFull(): void;
@@ -295,7 +295,7 @@ export class BatchCommit {
     try {
       records.withdraw(change.added);
       // With copies, it may be recorded that a peer's log was followed up to here.
-      if (change.added.some((file) => !file.accepted)) records.doubt();
+      if (change.added.some((file) => !file.accepted)) records.invalidateCursors();
     } catch (error) {
       warn('the record of a failed upload could not be taken back; the next start does it', error);
     }

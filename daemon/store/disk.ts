@@ -135,7 +135,7 @@ export class Disk {
     return this.whenOpen().tombstones;
   }
 
-  /** What is given up for deletions when the disk is full. Throws when the path is not open. */
+  /** What is freed for deletions when the disk is full. Throws when the path is not open. */
   get ballast(): Ballast {
     return this.whenOpen().ballast;
   }

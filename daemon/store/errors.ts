@@ -46,6 +46,6 @@ export function storeError(operation: string, path: string, error: unknown): Sto
 }
 
 /** Whether the file or directory was not there. */
-export function isMissing(error: unknown): boolean {
+export function isNotFound(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }

@@ -154,7 +154,7 @@ export class IncomingFile {
 
   /** The bytes are not wanted any more: nothing of them stays. */
   async discard(): Promise<void> {
-    this.failure ??= new Error('the file was given up');
+    this.failure ??= new Error('the file was discarded');
     this.releaseMemory();
     if (!this.temporary) return;
     await this.close();

@@ -44,7 +44,7 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
     }
   }
   // Peers were told that they are here.
-  records.doubt();
+  records.invalidateCursors();
   for await (const record of recordsOf(path, records)) {
     const { size } = fileId.decodeName(record.name);
     const found = path.sizeOf(record.directory, record.name);
@@ -52,8 +52,8 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
     // It was being written when the copy was made.
     if (found !== undefined) to.report.quarantined.push(path.quarantine(record.directory, record.name));
     records.withdraw([toStored(record, record.name, size ?? 0)]);
-    records.lack(record);
-    to.report.lacking++;
+    records.markMissing(record);
+    to.report.missing++;
   }
   // Neither history is ever taken for the other.
   path.batches.advance(Math.max(path.batches.count, records.checkpoint.batches[path.number] ?? 0) + CRASH + 1);

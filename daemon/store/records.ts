@@ -86,15 +86,15 @@ export interface Records {
   /** What was recorded so far is durable: from now on peers may be told of it. */
   publish(): void;
   /** Notes that a file should be here and is not: it is to be fetched from a peer. */
-  lack(file: FileRecord): void;
+  markMissing(file: FileRecord): void;
   /** What peers were told that this node holds may not be so: everything is to be compared with them anew. */
-  doubt(): void;
+  invalidateCursors(): void;
   /** Looks many things up in one transaction, which costs a fraction of one for each. */
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
   /** The file with this key that should be here, is not, and is to be fetched. */
-  findLacking(key: Buffer): FileRecord | undefined;
+  findMissing(key: Buffer): FileRecord | undefined;
   /** The records that come after a key, in the order of their keys. */
   after(key: Buffer, limit: number): FileRecord[];
   /** The deleted keys that come after a key, in their order. */

@@ -17,7 +17,7 @@ export interface RecoveryReport {
   /** Deletions whose file was still there. */
   deleted: number;
   /** Files that had a record and are not there; they are fetched from peers. */
-  lacking: number;
+  missing: number;
   /** Store paths that were not of the same moment as the records: one of both is an older copy. */
   reconciled: number[];
 }

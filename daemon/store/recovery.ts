@@ -33,13 +33,13 @@ export async function recover(
     quarantined: [],
     forgotten: [],
     deleted: 0,
-    lacking: 0,
+    missing: 0,
     reconciled: [],
   };
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.deleted += repeatDeletions(path, records);
   for (const path of open) report.temporaries += await sweepTemporaries(path, wishesOf(records));
-  report.lacking = lackCopies(open, records);
+  report.missing = markMissingCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
   const differing = open.filter((path) => !isOfTheSameMoment(path, records));
@@ -114,18 +114,18 @@ function repeatDeletions(path: StorePath, records: Records): number {
 }
 
 /** A copy's record may have reached the disk before its bytes did, and with it how far the peer was followed. */
-function lackCopies(open: readonly StorePath[], records: Records): number {
-  const lacking = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
+function markMissingCopies(open: readonly StorePath[], records: Records): number {
+  const missing = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
     const path = open.find((one) => one.number === storePath);
     const record = records.find(fileId.keyOf(name));
     return path && record && path.sizeOf(directory, name) === undefined ? [record] : [];
   });
-  if (lacking.length > 0) records.doubt();
-  for (const record of lacking) {
+  if (missing.length > 0) records.invalidateCursors();
+  for (const record of missing) {
     records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
-    records.lack(record);
+    records.markMissing(record);
   }
-  return lacking.length;
+  return missing.length;
 }
 
 /** All paths at once: a directory has its number on all of them, and may have files on one only. */
@@ -157,7 +157,7 @@ function forgetMissingFiles(
   };
   const missing = [...records.createdSince(serverId, records.checkpoint.second)].filter(isMissing);
   // Should it be the disk that lost them, then peers have those that were acknowledged.
-  if (missing.length > 0) records.doubt();
+  if (missing.length > 0) records.invalidateCursors();
   for (const record of missing) {
     records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
     report.forgotten.push(record.name);

@@ -32,17 +32,17 @@ export class Reservation {
 
   /** Sees to it that so many bytes that are still to be written have room. Throws a StoreError when there is none. */
   cover(bytes: number): void {
-    const lacking = bytes - this.left;
-    if (lacking > 0) this.take(lacking, 0);
+    const shortfall = bytes - this.left;
+    if (shortfall > 0) this.take(shortfall, 0);
   }
 
   /** So many bytes have come, whether they were announced or not. Throws a StoreError when there is no room for them. */
   arrive(bytes: number): void {
-    const lacking = this.arrived + bytes - this.left;
-    if (lacking > 0) {
+    const shortfall = this.arrived + bytes - this.left;
+    if (shortfall > 0) {
       // What is small is taken as it comes.
-      if (this.total + lacking <= STEP) this.take(lacking, 0);
-      else this.take(Math.max(lacking, this.whole ? 0 : STEP), LEFT_TO_OTHERS);
+      if (this.total + shortfall <= STEP) this.take(shortfall, 0);
+      else this.take(Math.max(shortfall, this.whole ? 0 : STEP), LEFT_TO_OTHERS);
     }
     this.arrived += bytes;
   }

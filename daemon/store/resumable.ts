@@ -8,7 +8,7 @@ import type { RunningDigest } from './running-digest.js';
 import type { Store } from './store.js';
 import type { StorePath } from './store-path.js';
 
-/** An upload without news for so long is given up. */
+/** An upload without a piece for so long has expired. */
 export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
 /** An upload keeps the room for its rest while there is news of it, and for so long after: it may be abandoned. */
 const ROOM_MILLISECONDS = 60_000;
@@ -16,7 +16,7 @@ const ROOM_MILLISECONDS = 60_000;
 const DIGESTS = 4096;
 /** Within a piece, how far it has come is written down whenever so many bytes more are on stable storage. */
 const NOTE_SIZE = 16 * 2 ** 20;
-/** Uploads given up in one batch. */
+/** Expired uploads that are removed in one batch. */
 const SWEPT_AT_ONCE = 500;
 
 /** An upload that comes in pieces, as it is written down. */
@@ -279,7 +279,7 @@ export class ResumableUploads {
   }
 
   /**
-   * The room that an upload has kept since its last piece, or that it gets now, for all that lacks: it is refused before the
+   * The room that an upload has kept since its last piece, or that it gets now, for all that is missing: it is refused before the
    * room that is left is used up by pieces of what will never be whole. Throws a StoreError when there is none.
    */
   private roomFor({ id, size, offset }: ResumableUpload, { storePath, descriptor }: Omit<PartialFile, 'digest'>) {

@@ -1,7 +1,7 @@
 import { existsSync, lstatSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Disk } from './disk.js';
-import { errorCode, isMissing, type StoreError, storeError } from './errors.js';
+import { errorCode, isNotFound, type StoreError, storeError } from './errors.js';
 import {
   FILE_TIME,
   fileDirectory,
@@ -122,7 +122,7 @@ export class StorePath extends Disk {
       return true;
     } catch (error) {
       // EPERM: a file system without hard links.
-      if (isMissing(error) || ['EMLINK', 'EPERM'].includes(errorCode(error) ?? '')) return false;
+      if (isNotFound(error) || ['EMLINK', 'EPERM'].includes(errorCode(error) ?? '')) return false;
       throw this.blame('link', existing, error);
     }
   }
@@ -171,7 +171,7 @@ export class StorePath extends Disk {
       const stat = lstatSync(filePath(this.root, directory, name));
       return stat.isFile() ? stat.size : undefined;
     } catch (error) {
-      if (isMissing(error) || errorCode(error) === 'ENOTDIR') return undefined;
+      if (isNotFound(error) || errorCode(error) === 'ENOTDIR') return undefined;
       throw storeError('look at', filePath(this.root, directory, name), error);
     }
   }
@@ -242,7 +242,7 @@ export class StorePath extends Disk {
     try {
       return make();
     } catch (error) {
-      if (!isMissing(error)) throw error;
+      if (!isNotFound(error)) throw error;
     }
     const inner = fileDirectory(this.root, directory);
     // Not recursive: where data/ itself is gone, so is the disk.

@@ -4,7 +4,7 @@ import type { Settings } from '../config/settings.js';
 import { type Calls, realCalls } from './calls.js';
 import { Duplicates } from './duplicates.js';
 import { DurableWriter } from './durable-write.js';
-import { isMissing } from './errors.js';
+import { isNotFound } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory, storePathLabel } from './layout.js';
@@ -152,7 +152,7 @@ export class Store {
   /**
    * Deletes a file durably. Undefined when this node has no such file, or has it no more, and no peer is said to have it.
    * Rejects with a StoreError when that could not be made durable.
-   * @param held whether a peer has a record of the file, or this node lacks it; then it is deleted here even where it never came to be
+   * @param held whether a peer has a record of the file, or it is missing here; then it is deleted here even where it never came to be
    */
   remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
     const place = `${id.storePath}/${id.directory}/${id.name}`;
@@ -170,9 +170,9 @@ export class Store {
   }
 
   /** Whether the file should be here, and is to be fetched from whoever has it. */
-  isLacking(id: FileId): boolean {
+  isMissing(id: FileId): boolean {
     if (id.group !== this.settings.group || id.kind === 'trunk') return false;
-    return isOf(this.records.findLacking(fileId.keyOf(id.name)), id);
+    return isOf(this.records.findMissing(fileId.keyOf(id.name)), id);
   }
 
   /** Whether the file was deleted: it will never be here again. */
@@ -184,7 +184,7 @@ export class Store {
    * Takes a file that is not what it should be, or not there, out of the records, to be fetched from a peer; its bytes, if
    * there are any, are kept in quarantine. Returns where, or undefined.
    */
-  async giveUp(record: FileRecord): Promise<string | undefined> {
+  async quarantine(record: FileRecord): Promise<string | undefined> {
     const path = this.paths[record.storePath] as StorePath;
     const { size } = fileId.decodeName(record.name);
     const id = fileId.join(this.settings.group, record.storePath, record.directory, record.name);
@@ -198,7 +198,7 @@ export class Store {
       alongside: () => {
         if (this.records.isDeleted(record.key)) return;
         this.records.withdraw([{ ...record, id, size: size ?? 0, crc32: 0, created: 0, accepted: false }]);
-        this.records.lack(record);
+        this.records.markMissing(record);
       },
     });
     return kept;
@@ -231,7 +231,7 @@ export class Store {
     const isDeleted = here !== 'record' && this.records.isDeleted(key);
     if (!path || (here === undefined && isDeleted)) return undefined;
     // Records go by the key: the deletion of this ID would be that of the file which has the key elsewhere.
-    const known = record ?? this.records.findLacking(key);
+    const known = record ?? this.records.findMissing(key);
     if (known && !isOf(known, id)) return undefined;
     // On a disk that is not there now the file would stay, and come back with it; and what has no record may be there.
     path.assertThere();
@@ -374,7 +374,7 @@ function countEntries(directory: string): number {
   try {
     return readdirSync(directory).length;
   } catch (error) {
-    if (isMissing(error)) return 0;
+    if (isNotFound(error)) return 0;
     throw error;
   }
 }

@@ -7,10 +7,10 @@ const TOMBSTONE_LENGTH = 20;
 
 /**
  * The deleted IDs of one store path: an append-only file of 20-byte keys, kept for ever. It is the truth about
- * deletions; the index only mirrors it. A torn last entry (power cut) was never acknowledged and is cut off when opened.
+ * deletions; the index only mirrors it. A torn last entry (power cut) was never acknowledged and is truncated when opened.
  */
 export class Tombstones {
-  /** Whether there may be more in the file than the entries, which could not be cut off yet. */
+  /** Whether there may be more in the file than the entries, which could not be truncated yet. */
   private isRagged = false;
 
   private constructor(
@@ -36,7 +36,7 @@ export class Tombstones {
 
   /** Appends all keys or none; durable only after the next sync. */
   append(keys: readonly Uint8Array[]): void {
-    if (this.isRagged) this.cutOff(this.entries);
+    if (this.isRagged) this.truncateFile(this.entries);
     this.isRagged = true;
     writeAllSync(this.calls, this.descriptor, Buffer.concat(keys));
     this.isRagged = false;
@@ -45,10 +45,10 @@ export class Tombstones {
 
   /** Takes back what was appended after there were `count`. */
   truncate(count: number): void {
-    if (this.entries !== count || this.isRagged) this.cutOff(count);
+    if (this.entries !== count || this.isRagged) this.truncateFile(count);
   }
 
-  private cutOff(count: number): void {
+  private truncateFile(count: number): void {
     // Whatever becomes of the file: from now on there are so many.
     this.entries = count;
     this.isRagged = true;

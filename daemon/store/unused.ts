@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
-import { isMissing } from './errors.js';
+import { isNotFound } from './errors.js';
 import { dataDirectory, quarantineDirectory, tombstonesFile } from './layout.js';
 import { readMarker } from './marker.js';
 
@@ -16,7 +16,7 @@ export function whatIsOn(root: string, identity: string): string | undefined {
     }
     return statSync(tombstonesFile(root)).size > 0 ? 'it holds deletions' : undefined;
   } catch (error) {
-    if (isMissing(error)) return 'a part of it is missing';
+    if (isNotFound(error)) return 'a part of it is missing';
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { type Dirent, readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
-import { isMissing } from './errors.js';
+import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
 import type { FilePlace } from './records.js';
 import type { StorePath } from './store-path.js';
@@ -15,7 +15,7 @@ function entriesOf(directory: string): Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch (error) {
-    if (isMissing(error)) return [];
+    if (isNotFound(error)) return [];
     throw error;
   }
 }

@@ -11,7 +11,7 @@ t.test('a follower whose cursor lies before what is left of a log compares, and 
   const [a, b] = nodes as [TestNode, TestNode];
   let isCut = false;
   let told = 0;
-  // The way from b to a. A log that is longer than its limit takes hours to make, so one page is told as if it was cut off.
+  // The way from b to a. A log that is longer than its limit takes hours to make, so one page is told as if the log was truncated.
   const proxy = createServer((asked, answer) => {
     const { method, url, headers } = asked;
     const options = { host: '127.0.0.1', port: a.port, method, path: url, headers };

@@ -62,7 +62,7 @@ t.test('a peer that', async (t) => {
   }
 });
 
-// Seen to fail without isLacking in deleteHere (503), and in watchPromises; with conditions looked at only for what is here
+// Seen to fail without isMissing in deleteHere (503), and in watchPromises; with conditions looked at only for what is here
 // (204 instead of 412); and with `holds` of a peer said for what it lacks.
 t.test('a file that cannot be had is set aside after some tries, said aloud, and never stops the others', async (t) => {
   const random = seeded(t);

@@ -132,7 +132,7 @@ t.test('a node', async (t) => {
     await holds(b, [flipped, truncated, missing, emptied]);
     t.strictSame(await wrongOn(b, contents), []);
     const kept = readdirSync(join(b.storePath, 'quarantine')).length;
-    // Seen to fail without quarantine in giveUp (the bad ones replaced).
+    // Seen to fail without path.quarantine in Store.quarantine (the bad ones replaced).
     t.equal(kept, 3, 'the bad bytes are kept');
     for (const file of readdirSync(join(b.storePath, 'quarantine'))) rmSync(join(b.storePath, 'quarantine', file));
     rmSync(extra);

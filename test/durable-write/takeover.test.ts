@@ -100,13 +100,13 @@ t.test('after a crash', async (t) => {
     t.ok(existsSync(finalOf(path, unnamed)));
     t.ok(existsSync(finalOf(path, named)));
     t.strictSame(readdirSync(join(path.root, 'tmp')), []);
-    t.match(report, { lacking: 1, temporaries: 4 });
+    t.match(report, { missing: 1, temporaries: 4 });
   });
   await t.test('a torn one does not, is fetched again, and peers are not told that it is here', async (t) => {
     t.notOk(existsSync(finalOf(path, torn)));
     t.equal(index.find(torn.key), undefined);
     t.equal(index.missing.find(torn.key)?.name, torn.name);
-    // Seen to fail without doubt().
+    // Seen to fail without invalidateCursors().
     t.equal(index.replicationLog.cursor(2), undefined);
   });
   await t.test('a deleted one does not', async (t) => {

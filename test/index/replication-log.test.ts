@@ -20,23 +20,23 @@ t.test('what followers say', async (t) => {
   const acknowledgements = new Acknowledgements(replicationLog, () => false);
   const question = { incarnation: replicationLog.epoch, from: 0, after: 5, without: [3], fetching: [], wait: 0 };
 
-  await t.test('of this log counts, but for what they say they lack', async (t) => {
+  await t.test('of this log counts, but for what they say is missing', async (t) => {
     acknowledgements.heard(2, question);
-    t.equal(acknowledgements.holders(5), 1);
-    t.equal(acknowledgements.holders(3), 0);
+    t.equal(acknowledgements.countFor(5), 1);
+    t.equal(acknowledgements.countFor(3), 0);
     acknowledgements.heard(2, { ...question, from: 4 });
-    t.equal(acknowledgements.holders(4), 0, 'what lies before what it knows of');
-    t.equal(acknowledgements.holders(5), 1);
+    t.equal(acknowledgements.countFor(4), 0, 'what lies before what it knows of');
+    t.equal(acknowledgements.countFor(5), 1);
     acknowledgements.heard(2, { ...question, after: 4, without: [] });
-    t.equal(acknowledgements.holders(5), 0, 'nor what lies beyond its cursor');
+    t.equal(acknowledgements.countFor(5), 0, 'nor what lies beyond its cursor');
   });
 
   // Seen to fail with `valid = true` in heard().
   await t.test('of another log counts for nothing', async (t) => {
     acknowledgements.heard(2, { ...question, incarnation: 'another' });
-    t.equal(acknowledgements.holders(5), 0);
+    t.equal(acknowledgements.countFor(5), 0);
     acknowledgements.heard(2, { ...question, after: 6 });
-    t.equal(acknowledgements.holders(5), 0, 'nor what lies beyond its end');
+    t.equal(acknowledgements.countFor(5), 0, 'nor what lies beyond its end');
   });
 
   // Seen to fail without onDiverged in heard(), and with it for every cursor that counts for nothing.
@@ -91,25 +91,25 @@ t.test('what followers say', async (t) => {
     t.equal(some.passedByAll([2, 3]), 2, 'for what one lacks the log is kept');
   });
 
-  // Seen to fail (1) without underWay in underCopied.
+  // Seen to fail (1) without underWay in underReplicated.
   await t.test('counts as under-copied when it is too little and nobody waits for more', async (t) => {
     acknowledgements.heard(2, { ...question, after: 4, without: [] });
-    t.equal(acknowledgements.underCopied(2), 1);
-    const held = acknowledgements.wait([5], 1, 60_000);
-    t.equal(acknowledgements.underCopied(2), 0, 'an upload under way is no trouble');
+    t.equal(acknowledgements.underReplicated(2), 1);
+    const held = acknowledgements.waitFor([5], 1, 60_000);
+    t.equal(acknowledgements.underReplicated(2), 0, 'an upload under way is no trouble');
     acknowledgements.heard(2, { ...question, without: [5] });
-    t.equal(acknowledgements.underCopied(2), 0, 'nor one whose bytes are being fetched');
+    t.equal(acknowledgements.underReplicated(2), 0, 'nor one whose bytes are being fetched');
     acknowledgements.heard(2, { ...question, without: [] });
     t.equal(await held, true);
     acknowledgements.heard(2, { ...question, without: [5] });
-    t.equal(acknowledgements.underCopied(2), 1, 'but one that is lost after its answer');
+    t.equal(acknowledgements.underReplicated(2), 1, 'but one that is lost after its answer');
   });
 
   // Seen to fail with Date.now() in the place of performance.now() in acknowledgements.ts: settled with false at once.
   await t.test('is waited for as long as was said, whatever becomes of the time of day', async (t) => {
     acknowledgements.heard(2, { ...question, after: 0, without: [] });
     let settled: boolean | undefined;
-    const held = acknowledgements.wait([5], 1, 60_000).then((enough) => {
+    const held = acknowledgements.waitFor([5], 1, 60_000).then((enough) => {
       settled = enough;
     });
     await atAnotherTime(3_600_000, async () => {
@@ -134,7 +134,7 @@ t.test('what followers say', async (t) => {
     const look = async (round: number) => {
       await Promise.resolve();
       for (const [entries, isSettled] of settled) {
-        const isHeld = entries.every((entry) => some.holders(entry) >= 2);
+        const isHeld = entries.every((entry) => some.countFor(entry) >= 2);
         if (isHeld !== isSettled) wrong.push({ round, entries, isHeld, isSettled });
         if (isSettled) settled.delete(entries);
       }
@@ -143,7 +143,7 @@ t.test('what followers say', async (t) => {
       const first = 1 + random.below(55);
       const numbers = Array.from({ length: 1 + random.below(4) }, (_, offset) => first + offset);
       settled.set(numbers, false);
-      void some.wait(numbers, 2, 60_000).then(() => settled.set(numbers, true));
+      void some.waitFor(numbers, 2, 60_000).then(() => settled.set(numbers, true));
       await look(round);
       const after = random.below(60);
       const without = Array.from({ length: random.below(4) }, () => random.below(60));
@@ -152,12 +152,12 @@ t.test('what followers say', async (t) => {
       await look(round);
     }
     t.strictSame(wrong, []);
-    some.giveUp();
+    some.settleAll();
 
     // One that comes nearer is waited for.
     for (const id of [2, 3, 4]) some.heard(id, { ...question, after: 0, without: [] });
     let outcome: boolean | undefined;
-    void some.wait([60], 1, 1000).then((enough) => {
+    void some.waitFor([60], 1, 1000).then((enough) => {
       outcome = enough;
     });
     for (let step = 1; step <= 8; step++) {
@@ -165,12 +165,12 @@ t.test('what followers say', async (t) => {
       some.heard(2, { ...question, after: step, without: [] });
     }
     t.equal(outcome, undefined, 'a follower comes further');
-    some.giveUp();
+    some.settleAll();
     await sleep(0);
     t.equal(outcome, false);
 
     // Seen to fail without the patience in lookAtWaiters(), and with progress by every question that says `fetching`.
-    const waits = some.wait([60], 1, 600);
+    const waits = some.waitFor([60], 1, 600);
     some.heard(2, { ...question, after: 60, without: [60], fetching: [[60, 1000]] });
     const repeat = setInterval(() => {
       some.heard(2, { ...question, after: 60, without: [60], fetching: [[60, 1000]] });
@@ -182,7 +182,7 @@ t.test('what followers say', async (t) => {
       bytes += 1000;
       some.heard(2, { ...question, after: 60, without: [60], fetching: [[60, bytes]] });
     }, 100);
-    void some.wait([60], 1, 600).then((enough) => {
+    void some.waitFor([60], 1, 600).then((enough) => {
       outcome = enough;
     });
     outcome = undefined;
@@ -192,10 +192,10 @@ t.test('what followers say', async (t) => {
     const behind: (boolean | undefined)[] = [undefined, undefined];
     some.heard(2, { ...question, after: 58, without: [60, 57] });
     for (const [place, entry] of [57, 59].entries())
-      void some.wait([entry], 1, 600).then((enough) => {
+      void some.waitFor([entry], 1, 600).then((enough) => {
         behind[place] = enough;
       });
-    const holding = some.wait([50, 60], 2, 600);
+    const holding = some.waitFor([50, 60], 2, 600);
     clearInterval(grow);
     const other = setInterval(() => {
       bytes += 1000;
@@ -205,7 +205,7 @@ t.test('what followers say', async (t) => {
     t.strictSame(behind, [undefined, undefined], 'and those of what comes before it');
     clearInterval(other);
     t.equal(await holding, false, 'as long as they come');
-    some.giveUp();
+    some.settleAll();
   });
 
   // Seen to fail with a constant in the place of randomBytes in epochs.ts.
@@ -295,7 +295,7 @@ t.test('the log', async (t) => {
     index.record({ added: [], removed: [{ ...own, foreign: false, accepted: false }], checkpoint });
   });
 
-  await t.test('goes on after its newest number at a start, be it cut off or not', async (t) => {
+  await t.test('goes on after its newest number at a start, truncated or not', async (t) => {
     for (const cut of [1, 4]) {
       index.replicationLog.truncate(cut);
       await index.close();
@@ -307,11 +307,11 @@ t.test('the log', async (t) => {
     }
   });
 
-  await t.test('of a peer was followed so far, from there on, until that is in doubt', async (t) => {
+  await t.test('of a peer was followed so far, from there on, until its cursors are invalidated', async (t) => {
     const cursor = { epoch: 'one', sequence: 9, from: 3 };
     index.replicationLog.moveCursor(2, cursor);
     t.strictSame({ ...index.replicationLog.cursor(2) }, cursor);
-    index.doubt();
+    index.invalidateCursors();
     t.equal(index.replicationLog.cursor(2), undefined);
   });
 });

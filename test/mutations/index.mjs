@@ -109,7 +109,7 @@ export const indexMutations = [
     tests: logTest,
   },
   {
-    name: 'a log that was cut off whole goes on after the cut over a start',
+    name: 'a log that was truncated whole goes on after it over a start',
     file: log,
     from: 'newest?.number ?? this.start',
     to: 'newest?.number ?? 0',

@@ -46,7 +46,7 @@ export const mutations = [
   {
     name: 'cursors are forgotten where the sync of copies failed',
     file: commit,
-    from: 'if (change.added.some((file) => !file.accepted)) records.doubt();',
+    from: 'if (change.added.some((file) => !file.accepted)) records.invalidateCursors();',
     to: '',
     tests: [faults, batches],
   },
@@ -58,7 +58,7 @@ export const mutations = [
     tests: [batches],
   },
   {
-    name: 'tombstones of what could not be recorded are cut off',
+    name: 'tombstones of what could not be recorded are truncated',
     file: commit,
     from: '      this.takeBackTombstones(before);\n',
     to: '',

@@ -36,7 +36,7 @@ export const replicationMutations = [
     tests: said,
   },
   {
-    name: 'what a follower lacks does not count',
+    name: 'what a follower is missing does not count',
     file: acknowledgements,
     from: 'entry <= after && !without.has(entry)) count++;',
     to: 'entry <= after) count++;',
@@ -71,7 +71,7 @@ export const replicationMutations = [
     tests: said,
   },
   {
-    name: 'the log is kept for what a follower lacks',
+    name: 'the log is kept for what a follower is missing',
     file: acknowledgements,
     from: 'Math.min(after, ...[...without].map((entry) => entry - 1))',
     to: 'after',
@@ -94,8 +94,8 @@ export const replicationMutations = [
   {
     name: 'as many followers as were asked for are waited for',
     file: acknowledgements,
-    from: 'this.holders(entry) >= followers)',
-    to: 'this.holders(entry) >= followers - 1)',
+    from: 'this.countFor(entry) >= followers)',
+    to: 'this.countFor(entry) >= followers - 1)',
     tests: said,
   },
   {
@@ -164,14 +164,14 @@ export const replicationMutations = [
   {
     name: 'a link that has no duplicate here is fetched',
     file: follower,
-    from: 'for (const { copy, reason } of [...lacking, ...failed]) {',
-    to: 'for (const { copy, reason } of [...lacking]) {',
+    from: 'for (const { copy, reason } of [...missing, ...failed]) {',
+    to: 'for (const { copy, reason } of [...missing]) {',
     tests: copies,
   },
   {
     name: 'a large file of a log is fetched',
     file: follower,
-    from: 'for (const { copy, reason } of [...lacking, ...failed]) {',
+    from: 'for (const { copy, reason } of [...missing, ...failed]) {',
     to: 'for (const { copy, reason } of [...failed]) {',
     tests: copies,
   },
@@ -227,7 +227,7 @@ export const replicationMutations = [
   {
     name: 'anti-entropy takes what is missing',
     file: antiEntropy,
-    from: 'await refill.take(lacking.filter(isSmall));',
+    from: 'await refill.take(missing.filter(isSmall));',
     to: '',
     tests: repair,
   },
@@ -255,7 +255,7 @@ export const replicationMutations = [
   {
     name: 'a recovery compares everything',
     file: replication,
-    from: '    this.hasFilled = false;\n    for (const follower of this.followers) follower.hasCompared = false;\n    this.compareWithAllNow();',
+    from: '    this.hasNothingPending = false;\n    for (const follower of this.followers) follower.hasCompared = false;\n    this.compareWithAllNow();',
     to: '',
     tests: rollback,
   },

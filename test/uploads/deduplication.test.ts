@@ -168,7 +168,7 @@ t.test('followers', async (t) => {
     t.equal(inodesOf(b, ids), 1);
   });
 
-  // Seen to fail (some stay bad) with giveUp for the one name only.
+  // Seen to fail (some stay bad) with quarantine() for the one name only.
   await t.test('that find a file bad mend all of its names', async (t) => {
     const content = random.bytes(20_000);
     const ids = [(await a.upload(content)).id];
