@@ -264,12 +264,12 @@ export const replicationMutations = [
     file: replication,
     from: 'if (!caughtUp || !hasCompared) return',
     to: 'if (!caughtUp) return',
-    tests: ['cluster/rollback', 'cluster/repair'],
+    tests: ['cluster/readiness'],
   },
   {
     name: 'an upload waits for its copies',
     file: replication,
-    from: 'return this.acknowledgements.wait(sequencesOf(files), copies - 1, copyTimeout);',
+    from: 'return this.acknowledgements.waitFor(sequencesOf(files), copies - 1, copyTimeout);',
     to: 'return Promise.resolve(true); void copyTimeout;',
     tests: copies,
   },
@@ -290,7 +290,7 @@ export const replicationMutations = [
   {
     name: 'a deletion waits for copies',
     file: replication,
-    from: 'this.acknowledgements.wait(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),',
+    from: 'this.acknowledgements.waitFor(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),',
     to: '',
     tests: deletions,
   },

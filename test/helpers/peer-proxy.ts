@@ -1,0 +1,29 @@
+import { createServer, request } from 'node:http';
+import type { Test } from 'tap';
+import type { TestNode } from './node.js';
+import { listening } from './ports.js';
+
+/** What becomes of a whole body with status 200 that the source sent; `url` is what the follower asked for. */
+export type Transform = (url: string, body: Buffer) => Buffer | Promise<Buffer>;
+
+/** Puts a proxy on the way from a follower to its source, which is node 1 of group1. To be called before both start. */
+export async function proxyBetween(t: Test, follower: TestNode, source: TestNode, transform: Transform): Promise<void> {
+  const proxy = createServer((asked, answer) => {
+    const { method, url = '', headers } = asked;
+    const passed = request({ host: '127.0.0.1', port: source.port, method, path: url, headers });
+    passed.on('response', async (from) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of from) chunks.push(chunk as Buffer);
+      const whole = Buffer.concat(chunks);
+      const body = from.statusCode === 200 ? await transform(url, whole) : whole;
+      const { 'transfer-encoding': _, ...kept } = from.headers;
+      answer.writeHead(from.statusCode ?? 502, { ...kept, 'content-length': body.length }).end(body);
+    });
+    passed.on('error', () => answer.destroy());
+    asked.on('close', () => asked.complete || passed.destroy());
+    answer.on('close', () => passed.destroy());
+    asked.pipe(passed);
+  });
+  const port = await listening(t, proxy);
+  follower.configure({ FIDFS_PEERS: `1@group1=http://127.0.0.1:${port}` });
+}
