@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Member } from '../daemon/cluster/cluster.js';
+import { Peer } from '../daemon/cluster/cluster.js';
 import { parseHello } from '../daemon/cluster/hello.js';
 import { PeerClient } from '../daemon/cluster/peer-client.js';
 import { Index } from '../daemon/index/index.js';
@@ -28,16 +28,16 @@ export async function benchAntiEntropy(directory: string, rounds: number): Promi
   const pair = await planPair(directory, { FIDFS_SCRUB_DAYS: '0', FIDFS_COPIES: '1' });
   const node = await pair.start(1);
   const index = new Index(join(own, 'index.db'));
-  const peer = { id: node.settings.serverId, group: node.settings.group, url: node.origin };
-  const client = new PeerClient(peer, 1, node.settings.peerSecret ?? '');
-  const member = new Member(peer, client);
+  const address = { id: node.settings.serverId, group: node.settings.group, url: node.origin };
+  const client = new PeerClient(address, 1, node.settings.peerSecret ?? '');
+  const peer = new Peer(address, client);
   const antiEntropy = new AntiEntropy(partsFor(index));
   const times: number[] = [];
   try {
-    member.hello = parseHello(await client.askJson('/hello'));
+    peer.hello = parseHello(await client.askJson('/hello'));
     for (let round = 0; round < rounds; round++) {
       const started = performance.now();
-      const isComplete = await antiEntropy.run(member, new AbortController().signal);
+      const isComplete = await antiEntropy.run(peer, new AbortController().signal);
       times.push((performance.now() - started) / 1000);
       if (!isComplete) throw new Error('the digests are not equal');
     }

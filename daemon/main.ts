@@ -153,13 +153,13 @@ function createNode(settings: Settings, store: Store, index: Index, log: Logger,
   const cluster = new Cluster(
     settings,
     nginxDirectory(settings),
-    ({ peer, state, reason }) => {
-      const context = { peer: peer.id, state };
-      if (state === 'up') log.info(context, `node ${peer.id} is there`);
+    ({ id, state, reason }) => {
+      const context = { peer: id, state };
+      if (state === 'up') log.info(context, `node ${id} is there`);
       else log.warn(context, reason);
       if (state === 'down') replication.peerIsDown();
-      if (state === 'wrong') alarms.raise('peer', `node ${peer.id}`, reason);
-      else alarms.clear('peer', `node ${peer.id}`);
+      if (state === 'wrong') alarms.raise('peer', `node ${id}`, reason);
+      else alarms.clear('peer', `node ${id}`);
     },
     warn,
   );

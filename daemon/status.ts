@@ -109,7 +109,7 @@ export function describeAll(node: Node) {
       ...space,
       trouble: trouble ?? null,
     })),
-    peers: cluster.members.map(({ peer, state, reason, since, hello }) => ({
+    peers: cluster.peers.map(({ settings: peer, state, reason, since, hello }) => ({
       ...peer,
       state,
       reason: reason === '' ? null : reason,

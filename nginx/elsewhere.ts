@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { readMarkKey } from '../daemon/cluster/read-mark.js';
 import { trustedCertificates } from '../daemon/config/certificates.js';
-import type { Peer, Settings } from '../daemon/config/settings.js';
+import type { PeerSettings, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/http/problems.js';
 import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
@@ -26,7 +26,7 @@ const NOT_THE_FILE = Array.from({ length: 298 }, (_, index) => 300 + index)
 export const CLUSTER_FILE = 'cluster.json';
 
 /** The name of nginx's `upstream` for a peer; undefined where its address may change, and connections are not kept. */
-function upstreamOf({ id, url }: Peer): { name: string; address: string } | undefined {
+function upstreamOf({ id, url }: PeerSettings): { name: string; address: string } | undefined {
   const { hostname, port, protocol } = new URL(url);
   if (isIP(hostname.replace(/^\[|\]$/g, '')) === 0) return undefined;
   return { name: `fidfs_peer_${id}`, address: `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}` };

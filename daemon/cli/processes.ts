@@ -84,7 +84,7 @@ export async function stopLeftOverNginx(directory: string): Promise<void> {
   if (group !== undefined) {
     signalGroup(group, 'SIGTERM');
     const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
-    while (membersOf(group).length > 0) {
+    while (peersOf(group).length > 0) {
       if (performance.now() > patience) {
         throw new CommandFailed(`nginx of an earlier start does not end; end process ${group} as who started it`);
       }
@@ -101,7 +101,7 @@ function pidFileOf(directory: string): string {
 /** The process group of an nginx of ours that an earlier start left; undefined when there is none. */
 export function leftOverNginx(directory: string): number | undefined {
   const group = Number(readText(pidFileOf(directory)));
-  return group > 1 && isNginxOf(directory, membersOf(group)) ? group : undefined;
+  return group > 1 && isNginxOf(directory, peersOf(group)) ? group : undefined;
 }
 
 /** Whether a process group is ours: by now its number, which is its leader's, may be that of other programs. */
@@ -115,7 +115,7 @@ function isNginxOf(directory: string, commandLines: string[]): boolean {
  * The command lines of a process group, without its zombies. That of a process that is just ending is empty, and yet it
  * may still hold its port.
  */
-function membersOf(group: number): string[] {
+function peersOf(group: number): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && isAliveIn(name, group))
     .map((pid) => readText(`/proc/${pid}/cmdline`));

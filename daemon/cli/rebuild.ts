@@ -168,8 +168,8 @@ class Rebuilder {
       path.discard(file.directory, file.name);
       return;
     }
-    const location = filePath(path.root, file.directory, file.name);
-    const content = await this.reader.read(location);
+    const fullPath = filePath(path.root, file.directory, file.name);
+    const content = await this.reader.read(fullPath);
     if (differenceFromName(file.name, content) !== undefined) {
       this.report.quarantined.push(path.quarantine(file.directory, file.name));
       return;
@@ -182,7 +182,7 @@ class Rebuilder {
     const { size, crc32 } = content;
     const created = fileId.createdOf(name);
     const sha256 = content.sha256 as Buffer;
-    const linked = this.isLink(location);
+    const linked = this.isLink(fullPath);
     const stored = { id, key, storePath, directory, name, size, crc32, sha256, created, accepted: false, linked };
     this.batch.set(key.toString('hex'), stored);
     if (!this.newest || Buffer.compare(key, this.newest.key) > 0) this.newest = stored;
@@ -192,8 +192,8 @@ class Rebuilder {
   }
 
   /** Whether the file was found under another name before. */
-  private isLink(location: string): boolean {
-    const { dev, ino, nlink } = statSync(location);
+  private isLink(fullPath: string): boolean {
+    const { dev, ino, nlink } = statSync(fullPath);
     if (nlink === 1) return false;
     const file = `${dev} ${ino}`;
     if (this.inodes.has(file)) return true;

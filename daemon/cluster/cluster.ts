@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Peer, Settings } from '../config/settings.js';
+import type { PeerSettings, Settings } from '../config/settings.js';
 import { ClusterFile } from './cluster-file.js';
 import { checkPeer, type Hello, parseHello, WrongPeer } from './hello.js';
 import { PeerClient, PeerError } from './peer-client.js';
@@ -14,7 +14,7 @@ const PATIENCE_MILLISECONDS = 3000;
 export type PeerState = 'unknown' | 'up' | 'down' | 'wrong';
 
 /** One peer, asked every second how it is. */
-export class Member {
+export class Peer {
   state: PeerState = 'unknown';
   /** What it last said. */
   hello: Hello | undefined;
@@ -28,11 +28,16 @@ export class Member {
   origin: string | undefined;
 
   constructor(
-    readonly peer: Peer,
+    readonly settings: PeerSettings,
     readonly client: PeerClient,
   ) {
-    const { hostname } = new URL(peer.url);
-    if (isIP(bareHost(hostname))) this.origin = originAt(peer.url, bareHost(hostname));
+    const { hostname } = new URL(settings.url);
+    if (isIP(bareHost(hostname))) this.origin = originAt(settings.url, bareHost(hostname));
+  }
+
+  /** Its server id. */
+  get id(): number {
+    return this.settings.id;
   }
 
   get isUp(): boolean {
@@ -41,11 +46,11 @@ export class Member {
 }
 
 /** How the cluster says that a peer has come or gone. */
-export type OnChange = (member: Member, before: PeerState) => void;
+export type OnChange = (peer: Peer, before: PeerState) => void;
 
 /** Who is there, and who is well. */
 export class Cluster {
-  readonly members: readonly Member[];
+  readonly peers: readonly Peer[];
   private readonly ending = new AbortController();
   private readonly file: ClusterFile;
   private loops: Promise<void>[] = [];
@@ -60,7 +65,7 @@ export class Cluster {
     private readonly warn: (message: string, error: unknown) => void,
   ) {
     const { peers, serverId, peerSecret = '' } = settings;
-    this.members = peers.map((peer) => new Member(peer, new PeerClient(peer, serverId, peerSecret)));
+    this.peers = peers.map((peer) => new Peer(peer, new PeerClient(peer, serverId, peerSecret)));
     this.file = new ClusterFile(directory);
   }
 
@@ -71,21 +76,21 @@ export class Cluster {
 
   /** All groups, this node's own first. */
   get groups(): string[] {
-    return [...new Set([this.ownGroup, ...this.members.map(({ peer }) => peer.group)])];
+    return [...new Set([this.ownGroup, ...this.peers.map(({ settings }) => settings.group)])];
   }
 
   /** The other nodes of this node's group. */
-  get group(): Member[] {
-    return this.members.filter(({ peer }) => peer.group === this.settings.group);
+  get group(): Peer[] {
+    return this.peers.filter(({ settings }) => settings.group === this.settings.group);
   }
 
   /** The peers of a group. */
-  membersOf(group: string): Member[] {
-    return this.members.filter(({ peer }) => peer.group === group);
+  peersOf(group: string): Peer[] {
+    return this.peers.filter(({ settings }) => settings.group === group);
   }
 
-  member(id: number): Member | undefined {
-    return this.members.find(({ peer }) => peer.id === id);
+  peer(id: number): Peer | undefined {
+    return this.peers.find((peer) => peer.id === id);
   }
 
   /** Why this node can work with none of its peers, for people; undefined when it can, or when none answers. */
@@ -99,65 +104,66 @@ export class Cluster {
     this.writeFile();
     const ended = new AbortController();
     const patience = sleep(milliseconds, undefined, { signal: ended.signal }).catch(() => {});
-    await Promise.race([Promise.all(this.members.map((member) => this.look(member))), patience]);
+    await Promise.race([Promise.all(this.peers.map((peer) => this.look(peer))), patience]);
     ended.abort();
   }
 
   /** Begins to ask. */
   start(): void {
     this.writeFile();
-    this.loops = this.members.map((member) => this.watch(member));
+    this.loops = this.peers.map((peer) => this.watch(peer));
   }
 
   async stop(): Promise<void> {
     this.ending.abort();
-    await Promise.all(this.members.map(({ client }) => client.close()));
+    await Promise.all(this.peers.map(({ client }) => client.close()));
     await Promise.all(this.loops);
   }
 
-  private async watch(member: Member): Promise<void> {
+  private async watch(peer: Peer): Promise<void> {
     while (!this.ending.signal.aborted) {
-      await this.look(member);
+      await this.look(peer);
       await sleep(INTERVAL_MILLISECONDS, undefined, { signal: this.ending.signal }).catch(() => {});
     }
   }
 
-  private async look(member: Member): Promise<void> {
-    const { client, peer } = member;
+  private async look(peer: Peer): Promise<void> {
+    const { client, settings } = peer;
     try {
-      if (member.origin === undefined || !member.isUp) member.origin = await resolved(peer.url);
+      if (peer.origin === undefined || !peer.isUp) peer.origin = await resolved(settings.url);
       const hello = parseHello(await client.askJson('/hello', { timeout: PATIENCE_MILLISECONDS, limit: 2 ** 20 }));
-      checkPeer(hello, peer, this.settings);
-      member.reachable = true;
-      member.hello = hello;
-      this.become(member, 'up', '');
+      checkPeer(hello, settings, this.settings);
+      peer.reachable = true;
+      peer.hello = hello;
+      this.become(peer, 'up', '');
     } catch (error) {
       const status = error instanceof PeerError ? error.status : undefined;
       const what = status === 404 ? 'it answers 404: has it peers in its settings?' : (error as Error).message;
-      const reason = error instanceof PeerError && status !== 404 ? what : `node ${peer.id} (${peer.url}): ${what}`;
+      const reason =
+        error instanceof PeerError && status !== 404 ? what : `node ${settings.id} (${settings.url}): ${what}`;
       const isWrong = error instanceof WrongPeer || status === 401 || status === 404;
-      member.reachable = status !== undefined && !isWrong;
-      this.become(member, isWrong ? 'wrong' : 'down', reason);
+      peer.reachable = status !== undefined && !isWrong;
+      this.become(peer, isWrong ? 'wrong' : 'down', reason);
     }
   }
 
-  private become(member: Member, state: PeerState, reason: string): void {
-    const before = member.state;
-    member.reason = reason;
+  private become(peer: Peer, state: PeerState, reason: string): void {
+    const before = peer.state;
+    peer.reason = reason;
     if (state !== before && !this.ending.signal.aborted) {
-      member.state = state;
-      member.since = Date.now();
-      this.onChange(member, before);
+      peer.state = state;
+      peer.since = Date.now();
+      this.onChange(peer, before);
     }
     this.writeFile();
   }
 
   private writeFile(): void {
-    if (this.members.length === 0) return;
-    const nodes = this.members.flatMap(({ peer, origin, reachable, isUp }) => {
+    if (this.peers.length === 0) return;
+    const nodes = this.peers.flatMap(({ settings, origin, reachable, isUp }) => {
       if (origin === undefined) return [];
-      const node = { group: peer.group, origin, host: new URL(peer.url).host, up: reachable, well: isUp };
-      return [[String(peer.id), node] as const];
+      const node = { group: settings.group, origin, host: new URL(settings.url).host, up: reachable, well: isUp };
+      return [[String(settings.id), node] as const];
     });
     try {
       this.file.write(Object.fromEntries(nodes));

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Peer, Settings } from '../config/settings.js';
+import type { PeerSettings, Settings } from '../config/settings.js';
 
 /** The version of what nodes say to each other; nodes of different ones do not work together. */
 export const PROTOCOL = 1;
@@ -66,7 +66,7 @@ export class WrongPeer extends Error {
 }
 
 /** Throws WrongPeer, naming both values, when a peer is not what the settings here say, or cannot be in one group. */
-export function checkPeer(hello: Hello, peer: Peer, settings: Pick<Settings, 'group' | 'storePaths'>): void {
+export function checkPeer(hello: Hello, peer: PeerSettings, settings: Pick<Settings, 'group' | 'storePaths'>): void {
   const { serverId, group, storePaths } = hello;
   if (serverId !== peer.id) throw new WrongPeer(`it has serverId ${serverId}, peers here say ${peer.id}`);
   if (group !== peer.group) throw new WrongPeer(`it is in group ${group}, peers here say ${peer.group}`);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { Agent, type Dispatcher, request } from 'undici';
-import type { Peer } from '../config/settings.js';
+import type { PeerSettings } from '../config/settings.js';
 import { sign } from './signature.js';
 
 /** Where requests between nodes go. */
@@ -37,7 +37,7 @@ export class PeerClient {
   private readonly agent = new Agent({ connections: 16, connect: { timeout: 3000 }, keepAliveTimeout: 30_000 });
 
   constructor(
-    readonly peer: Peer,
+    readonly peer: PeerSettings,
     private readonly serverId: number,
     private readonly secret: string,
   ) {}

@@ -13,7 +13,7 @@ import {
   list,
   oneOf,
   PEER_WORDS,
-  type Peer,
+  type PeerSettings,
   parseAddress,
   parseDuration,
   parseGroup,
@@ -27,7 +27,7 @@ import {
   value,
 } from './values.js';
 
-export { type Address, formatAddress, type Peer, type Reserve } from './values.js';
+export { type Address, formatAddress, type PeerSettings, type Reserve } from './values.js';
 
 /** A wrong setting, a missing file: its message is for the person who starts fidfs, one line per mistake. */
 export class SettingsError extends Error {
@@ -170,7 +170,7 @@ export function daemonSocket({ data }: Pick<Settings, 'data'>): string | undefin
 }
 
 /** The other nodes of this node's group. */
-export function groupPeers({ peers, group }: Pick<Settings, 'peers' | 'group'>): Peer[] {
+export function groupPeers({ peers, group }: Pick<Settings, 'peers' | 'group'>): PeerSettings[] {
   return peers.filter((peer) => peer.group === group);
 }
 

@@ -17,7 +17,7 @@ export interface Address {
 export type Reserve = { share: number } | { bytes: number };
 
 /** Another node, as the settings name it. */
-export interface Peer {
+export interface PeerSettings {
   /** Its server id. */
   id: number;
   group: string;
@@ -148,7 +148,7 @@ export const PEER_WORDS =
   '{"id":2,"group":"group1","url":"http://10.0.0.2:8080"}, or in the environment 2@group1=http://10.0.0.2:8080';
 
 /** `2@group1=http://10.0.0.2:8080` */
-export function parsePeer(text: string, maxServerId: number): Peer | undefined {
+export function parsePeer(text: string, maxServerId: number): PeerSettings | undefined {
   const match = /^(\d+)@([^=]+)=(.+)$/.exec(text);
   const id = integer(1, maxServerId)(match?.[1] ?? '');
   const group = parseGroup(match?.[2] ?? '');

@@ -2,7 +2,7 @@ import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto
 import { open } from 'node:fs/promises';
 import fileId from '../../file-id/file-id.js';
 import { filePath } from '../store/layout.js';
-import type { FilePlace } from '../store/records.js';
+import type { FileLocation } from '../store/records.js';
 import type { Store } from '../store/store.js';
 
 /** Below this, in bytes, to send a file costs no more than to prove it. */
@@ -35,7 +35,7 @@ export type Range = readonly [offset: number, length: number];
 
 interface Challenge {
   claim: Claim;
-  place: FilePlace;
+  location: FileLocation;
   ranges: readonly Range[];
   /** In milliseconds of `performance.now()`. */
   expires: number;
@@ -44,7 +44,7 @@ interface Challenge {
 /** A proven content, ready to get one more name. */
 export interface Proven {
   claim: Claim;
-  place: FilePlace;
+  location: FileLocation;
   crc32: number;
 }
 
@@ -64,11 +64,11 @@ export class Challenges {
    */
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {
     if (claim.size < SMALLEST || this.isBarred(claim.sha256)) return undefined;
-    const place = await this.store.duplicates.large(claim);
-    if (!place || fileId.decodeName(place.name).size !== claim.size) return undefined;
+    const location = await this.store.duplicates.large(claim);
+    if (!location || fileId.decodeName(location.name).size !== claim.size) return undefined;
     const nonce = randomBytes(16).toString('hex');
     const ranges = rangesOf(claim.size);
-    this.challenges.set(nonce, { claim, place, ranges, expires: performance.now() + LIFETIME_MILLISECONDS });
+    this.challenges.set(nonce, { claim, location, ranges, expires: performance.now() + LIFETIME_MILLISECONDS });
     dropOldest(this.challenges, MOST_OPEN);
     return { nonce, ranges, expires: Date.now() + LIFETIME_MILLISECONDS };
   }
@@ -78,19 +78,19 @@ export class Challenges {
     const challenge = this.challenges.get(nonce);
     this.challenges.delete(nonce);
     if (!challenge || challenge.expires < performance.now()) return undefined;
-    const { claim, place, ranges } = challenge;
-    const wanted = await this.proofOf(nonce, place, ranges).catch(() => undefined); // deleted meanwhile
+    const { claim, location, ranges } = challenge;
+    const wanted = await this.proofOf(nonce, location, ranges).catch(() => undefined); // deleted meanwhile
     if (!wanted) return undefined;
-    const { crc32 } = fileId.decodeName(place.name);
-    if (proof.length === wanted.length && timingSafeEqual(proof, wanted)) return { claim, place, crc32: crc32 ?? 0 };
+    const { crc32 } = fileId.decodeName(location.name);
+    if (proof.length === wanted.length && timingSafeEqual(proof, wanted)) return { claim, location, crc32: crc32 ?? 0 };
     this.countWrong(claim.sha256);
     return false;
   }
 
-  private async proofOf(nonce: string, place: FilePlace, ranges: readonly Range[]): Promise<Buffer> {
-    const path = this.store.paths[place.storePath];
+  private async proofOf(nonce: string, location: FileLocation, ranges: readonly Range[]): Promise<Buffer> {
+    const path = this.store.paths[location.storePath];
     if (!path?.isOpen) throw new Error('the store path is away');
-    const file = await open(filePath(path.root, place.directory, place.name));
+    const file = await open(filePath(path.root, location.directory, location.name));
     try {
       const hash = createHash('sha256').update(nonce);
       for (const [offset, length] of ranges) {

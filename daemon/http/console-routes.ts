@@ -1,6 +1,6 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { FileId } from '../../file-id/file-id.js';
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import type { Hello } from '../cluster/hello.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
@@ -15,7 +15,7 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize:
   server.get('/console/api/cluster', hooks, async () => {
     const { serverId, group } = node.settings;
     const own = { id: serverId, group, state: 'up', reason: null, since: null, ...said(describeNode(node)) };
-    const others = node.cluster.members.map(({ peer: { id, group }, state, reason, since, hello }) => ({
+    const others = node.cluster.peers.map(({ settings: { id, group }, state, reason, since, hello }) => ({
       ...{ id, group, state, reason: reason === '' ? null : reason, since: new Date(since).toISOString() },
       ...said(hello),
     }));
@@ -29,7 +29,7 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize:
     const { cluster, settings, store } = node;
     const isOwn = id.group === cluster.ownGroup;
     const own = isOwn ? [{ id: settings.serverId, group: id.group, state: 'up', holds: store.holds(id) ?? null }] : [];
-    const others = await Promise.all(cluster.membersOf(id.group).map((member) => copyAt(member, text)));
+    const others = await Promise.all(cluster.peersOf(id.group).map((peer) => copyAt(peer, text)));
     return { id: text, deleted: isOwn && isDeleted(id, node), nodes: [...own, ...others] };
   });
 }
@@ -38,12 +38,17 @@ function isDeleted(id: FileId, { store }: Node): boolean {
   return id.kind !== 'trunk' && store.isDeleted(id);
 }
 
-async function copyAt({ peer, client, state }: Member, id: string) {
+async function copyAt({ settings, client, state }: Peer, id: string) {
   const told = await client
     .askJson('/holds', { query: { id }, timeout: ASK_MILLISECONDS })
     .catch(() => ({ holds: null })); // its state says that it cannot be asked
   const { holds } = told as { holds?: unknown };
-  return { id: peer.id, group: peer.group, state, holds: holds === 'record' || holds === 'disk' ? holds : null };
+  return {
+    id: settings.id,
+    group: settings.group,
+    state,
+    holds: holds === 'record' || holds === 'disk' ? holds : null,
+  };
 }
 
 /** What a node says of itself, as far as it is for people; null for one that was never heard of. */

@@ -1,6 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import fileId, { type FileId } from '../../file-id/file-id.js';
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
@@ -23,12 +23,12 @@ export async function deleteAnywhere(
 ): Promise<FastifyReply> {
   const { cluster } = node;
   if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node, conditions);
-  const members = cluster.membersOf(id.group);
-  if (members.length === 0) throw notFound();
+  const peers = cluster.peersOf(id.group);
+  if (peers.length === 0) throw notFound();
   return forwardDeletion(
     text,
     reply,
-    [...members].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
+    [...peers].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
     node.settings,
     conditions,
   );
@@ -110,7 +110,7 @@ async function deleteElsewhere(
   }
   // A foreign file that only another node has: that one deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) return forwardDeletion(text, reply, [foreign.member], settings, conditions);
+  if (foreign) return forwardDeletion(text, reply, [foreign.peer], settings, conditions);
   if (answers.length < cluster.group.length || replication.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }
@@ -118,7 +118,7 @@ async function deleteElsewhere(
 }
 
 interface Told {
-  member: Member;
+  peer: Peer;
   /** As `Store.holds`. */
   holds: unknown;
   /** Whether it should be there, and is to be fetched; a node of an earlier version does not say. */
@@ -129,11 +129,11 @@ interface Told {
 
 /** What the other nodes of the group know of a file; those that cannot be asked are left out. */
 async function askGroup(text: string, { cluster }: Node): Promise<Told[]> {
-  const answers = cluster.group.map(async (member) => {
+  const answers = cluster.group.map(async (peer) => {
     try {
       const options = { query: { id: text }, timeout: ASK_MILLISECONDS };
-      const { holds, lacks, deleted } = (await member.client.askJson('/holds', options)) as Record<string, unknown>;
-      return [{ member, holds, lacks: lacks === true, deleted: deleted === true }];
+      const { holds, lacks, deleted } = (await peer.client.askJson('/holds', options)) as Record<string, unknown>;
+      return [{ peer, holds, lacks: lacks === true, deleted: deleted === true }];
     } catch (error) {
       if (error instanceof PeerError) return [];
       throw error;

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Dispatcher } from 'undici';
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import { parseHello } from '../cluster/hello.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import type { Settings } from '../config/settings.js';
@@ -31,11 +31,11 @@ const ANSWERED_HEADERS = [
 export const ORIGIN_PARAMETER = 'origin';
 
 /** The first of these nodes that answers now and takes uploads: once a body is on its way, there is no turning back. */
-export async function firstToTake(members: readonly Member[]): Promise<Member | undefined> {
-  for (const member of members) {
+export async function firstToTake(peers: readonly Peer[]): Promise<Peer | undefined> {
+  for (const peer of peers) {
     try {
-      const { trouble } = parseHello(await member.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
-      if (trouble === null) return member;
+      const { trouble } = parseHello(await peer.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
+      if (trouble === null) return peer;
     } catch {
       // It went down since it was last heard: the next one.
     }
@@ -47,7 +47,7 @@ export async function firstToTake(members: readonly Member[]): Promise<Member | 
 export async function forwardUpload(
   request: FastifyRequest,
   reply: FastifyReply,
-  member: Member,
+  peer: Peer,
   base: string,
   path: '/upload' | '/tus',
 ): Promise<FastifyReply> {
@@ -57,12 +57,12 @@ export async function forwardUpload(
   if (name && !query.get('filename')) query.set('filename', name);
   query.set(ORIGIN_PARAMETER, base);
   const target = `${PEER_PREFIX}${path}?${query}`;
-  const headers: Record<string, string> = { authorization: member.client.authorization('POST', target) };
+  const headers: Record<string, string> = { authorization: peer.client.authorization('POST', target) };
   for (const name of PASSED_HEADERS) {
     const value = request.headers[name];
     if (typeof value === 'string') headers[name] = value;
   }
-  const answer = await member.client
+  const answer = await peer.client
     .raw(target, { method: 'POST', headers, body: request.raw, headersTimeout: ANSWER_MILLISECONDS })
     .catch((error: unknown) => {
       throw new Problem('unavailable', 'The node that was to take this upload does not answer; try again.', {
@@ -76,14 +76,14 @@ export async function forwardUpload(
 export async function forwardDeletion(
   id: string,
   reply: FastifyReply,
-  members: readonly Member[],
+  peers: readonly Peer[],
   { copyTimeout }: Pick<Settings, 'copyTimeout'>,
   conditions: Conditions,
 ): Promise<FastifyReply> {
   const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
   const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
   const failures: unknown[] = [];
-  for (const { client } of members) {
+  for (const { client } of peers) {
     try {
       const headers = { ...conditions, authorization: client.authorization('DELETE', target) };
       const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout });

@@ -42,7 +42,7 @@ export async function known(
     const proven = await challenges.answer(body.nonce, body.proof);
     if (proven === false) throw new Problem('wrong-proof', 'These are not the bytes of that file. Send the file.');
     const content = proven && { ...proven.claim, crc32: proven.crc32 };
-    const file = content && (await node.store.addName(content, proven.place));
+    const file = content && (await node.store.addName(content, proven.location));
     if (!file) throw new Problem('not-known', 'There is no such challenge, or not any more. Send the file.');
     return conclude(request, reply, [file], base, node);
   }

@@ -84,10 +84,10 @@ export function createMetrics(node: Node): Metrics {
         for (const peer of peers) this.set({ peer }, read(peer));
       },
     });
-  const all = cluster.members.map(({ peer }) => peer.id);
-  const group = cluster.group.map(({ peer }) => peer.id);
+  const all = cluster.peers.map(({ settings }) => settings.id);
+  const group = cluster.group.map(({ settings }) => settings.id);
   const backlogOf = (id: number) => replication.followers.find((follower) => follower.id === id)?.backlog;
-  perPeer('fidfs_peer_up', '1 while the peer answers.', (id) => (cluster.member(id)?.isUp ? 1 : 0), all);
+  perPeer('fidfs_peer_up', '1 while the peer answers.', (id) => (cluster.peer(id)?.isUp ? 1 : 0), all);
   for (const name of ['fidfs_replication_lag_entries', 'fidfs_backlog_operations']) {
     const help = `Entries of the peer's replication log that this node has not got.${formerly(name)}`;
     perPeer(name, help, (id) => backlogOf(id)?.entries ?? 0, group);

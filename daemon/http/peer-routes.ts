@@ -56,7 +56,7 @@ export function addPeerRoutes(
   const signed = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
     try {
       const sender = check.verify(request.method, request.url, request.headers.authorization);
-      if (!cluster.member(sender))
+      if (!cluster.peer(sender))
         throw new BadSignature(`Node ${sender} is not among the peers of node ${settings.serverId}.`);
       senders.set(request.raw, sender);
       done();

@@ -4,7 +4,7 @@ import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
 import { publicBase } from './public-address.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
-import { otherPlace } from './upload.js';
+import { otherGroupFor } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Uploads in pieces: where they begin, and where each goes on. */
@@ -19,7 +19,7 @@ export function addTusRoutes(
     server.post(url, { onRequest }, async (request, reply) => {
       assertNotEncoded(request.headers);
       const { group } = request.query as { group?: unknown };
-      const elsewhere = await otherPlace(node, group === undefined ? undefined : String(group));
+      const elsewhere = await otherGroupFor(node, group === undefined ? undefined : String(group));
       if (!elsewhere) return tus.answer(request, reply);
       return forwardUpload(request, reply, elsewhere, publicBase(request, node.settings), TUS_PATH);
     });

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId from '../../file-id/file-id.js';
-import type { Member } from '../cluster/cluster.js';
-import { choosePlace } from '../cluster/placement.js';
+import type { Peer } from '../cluster/cluster.js';
+import { chooseDestination } from '../cluster/placement.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
@@ -52,7 +52,7 @@ export async function upload(
   const parameters = readParameters(request);
   const base = (isPassedOn ? parameters.origin : undefined) ?? publicBase(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
-  const elsewhere = isPassedOn ? undefined : await otherPlace(node, parameters.group);
+  const elsewhere = isPassedOn ? undefined : await otherGroupFor(node, parameters.group);
   if (elsewhere) {
     await forwardUpload(request, reply, elsewhere, base, '/upload');
     return undefined;
@@ -107,7 +107,7 @@ export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index'
 }
 
 /** The node of another group that an upload goes to; undefined when it stays here. Rejects with a Problem when none takes it. */
-export async function otherPlace(node: Node, wanted: string | undefined): Promise<Member | undefined> {
+export async function otherGroupFor(node: Node, wanted: string | undefined): Promise<Peer | undefined> {
   const { cluster, index, store, replication } = node;
   // A node whose cluster is one group has no choice, but may be asked for it.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
@@ -118,12 +118,12 @@ export async function otherPlace(node: Node, wanted: string | undefined): Promis
   const own = { available, trouble: index.damage ?? store.trouble ?? replication.trouble };
   const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
   for (;;) {
-    const place = choosePlace(cluster, own, left);
-    if (!place) break;
-    if (place.group === cluster.ownGroup) return undefined;
-    const member = await firstToTake(place.members);
-    if (member) return member;
-    left.delete(place.group);
+    const destination = chooseDestination(cluster, own, left);
+    if (!destination) break;
+    if (destination.group === cluster.ownGroup) return undefined;
+    const peer = await firstToTake(destination.peers);
+    if (peer) return peer;
+    left.delete(destination.group);
   }
   if (wanted !== undefined && !cluster.groups.includes(wanted)) {
     throw new Problem('no-such-group', `There is no group ${wanted}.`);

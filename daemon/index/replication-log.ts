@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { FilePlace } from '../store/records.js';
+import type { FileLocation } from '../store/records.js';
 import { Epochs } from './epochs.js';
 
 /** One entry of the replication log. */
@@ -9,11 +9,11 @@ export interface LogEntry {
   /** When it was recorded, in seconds since 1970. */
   time: number;
   /** The file that came, where it lies; undefined when it is gone again, or when this is a deletion. */
-  added: (FilePlace & { sha256: Buffer }) | undefined;
+  added: (FileLocation & { sha256: Buffer }) | undefined;
   /** Whether that was one more name of a file that was here before. */
   linked: boolean;
   /** What was deleted; undefined for an upload. */
-  removed: (FilePlace & { foreign: boolean }) | undefined;
+  removed: (FileLocation & { foreign: boolean }) | undefined;
 }
 
 interface LogEntryRow {
@@ -29,7 +29,7 @@ interface LogEntryRow {
 
 /** What an entry says beside the key: what was deleted, or whether an upload was a link. */
 interface Appended {
-  removed?: FilePlace & { foreign: boolean };
+  removed?: FileLocation & { foreign: boolean };
   linked?: boolean | undefined;
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import { type DigestScope, differingParts } from '../index/digests.js';
 import type { Index } from '../index/index.js';
@@ -62,11 +62,11 @@ export class AntiEntropy {
    * deletions wait for their store path.
    * Rejects when that could not be done to its end.
    */
-  run(member: Member, signal: AbortSignal): Promise<boolean> {
+  run(peer: Peer, signal: AbortSignal): Promise<boolean> {
     const turn = this.turn.then(async () => {
       signal.throwIfAborted();
       try {
-        return await this.compare(member, signal);
+        return await this.compare(peer, signal);
       } finally {
         this.progress = undefined;
       }
@@ -76,28 +76,27 @@ export class AntiEntropy {
   }
 
   /** Takes over what a peer has deleted, and nothing else. Rejects when that could not be done to its end. */
-  async takeDeletions(member: Member, signal: AbortSignal): Promise<number> {
-    const { tombstones } = await this.differences(member, 'tombstones', signal);
-    return this.takeTombstones(member, tombstones, signal);
+  async takeDeletions(peer: Peer, signal: AbortSignal): Promise<number> {
+    const { tombstones } = await this.differences(peer, 'tombstones', signal);
+    return this.takeTombstones(peer, tombstones, signal);
   }
 
-  private async compare(member: Member, signal: AbortSignal): Promise<boolean> {
-    const { files, tombstones } = await this.differences(member, 'all', signal);
+  private async compare(peer: Peer, signal: AbortSignal): Promise<boolean> {
+    const { files, tombstones } = await this.differences(peer, 'all', signal);
     const found = { directories: 0, files: 0, bytes: 0, deletions: 0, pending: 0 };
-    found.deletions = await this.takeTombstones(member, tombstones, signal);
-    await this.takeDirectories(member, files, found, signal);
-    if (found.files + found.deletions > 0)
-      this.parts.info({ peer: member.peer.id, ...found }, 'took over what a peer had');
+    found.deletions = await this.takeTombstones(peer, tombstones, signal);
+    await this.takeDirectories(peer, files, found, signal);
+    if (found.files + found.deletions > 0) this.parts.info({ peer: peer.id, ...found }, 'took over what a peer had');
     return found.pending === 0 && this.parts.index.deferred.isEmpty;
   }
 
   /** The parts whose digests differ from the peer's, or that only the peer has. */
-  private async differences(member: Member, of: DigestScope, signal: AbortSignal) {
-    const digests = Math.min(DIGEST_VERSION, member.hello?.digests ?? 1);
+  private async differences(peer: Peer, of: DigestScope, signal: AbortSignal) {
+    const digests = Math.min(DIGEST_VERSION, peer.hello?.digests ?? 1);
     const ask = { query: { of, digests: String(digests) }, timeout: 300_000, limit: 2 ** 30, signal };
     const [mine, theirs] = await Promise.all([
       this.parts.index.digests({ scope: of, digests }),
-      member.client.ask('/inventory', ask),
+      peer.client.ask('/inventory', ask),
     ]);
     const split = theirs.length >= 4 ? 4 + theirs.readUInt32BE() : theirs.length;
     if (split > theirs.length) throw new Error('the digests are cut off');
@@ -107,20 +106,20 @@ export class AntiEntropy {
     };
   }
 
-  private async takeTombstones(member: Member, parts: number[], signal: AbortSignal): Promise<number> {
+  private async takeTombstones(peer: Peer, parts: number[], signal: AbortSignal): Promise<number> {
     let taken = 0;
     for (const part of parts) {
-      for await (const keys of this.tombstonesOf(member, part, signal)) taken += await this.takeInTurn(keys, signal);
+      for await (const keys of this.tombstonesOf(peer, part, signal)) taken += await this.takeInTurn(keys, signal);
     }
     return taken;
   }
 
   /** The keys of a part of a peer's deletions, a page at a time. */
-  private async *tombstonesOf(member: Member, part: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+  private async *tombstonesOf(peer: Peer, part: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     let after: Buffer = Buffer.alloc(0);
     for (;;) {
       const query = { part: String(part), after: after.toString('hex') };
-      const keys = await member.client.ask('/tombstones', { query, timeout: 300_000, signal });
+      const keys = await peer.client.ask('/tombstones', { query, timeout: 300_000, signal });
       yield keys;
       const last = keys.subarray(-KEY_LENGTH);
       // A node of an earlier version answers all of them to whatever it is asked.
@@ -157,12 +156,12 @@ export class AntiEntropy {
       if (index.isDeleted(key)) continue;
       // Where no file is known, only the key counts: wherever one lies by then, the batch finds it.
       const name = `${key.toString('base64url')}0000000`;
-      const place = index.find(key) ?? { storePath: anyPath, directory: 0, name };
+      const location = index.find(key) ?? { storePath: anyPath, directory: 0, name };
       const size = fileId.decodeName(name).size ?? 0;
-      if (copies.isAway(place.storePath)) {
-        const id = fileId.join(group, place.storePath, place.directory, place.name);
-        deferred.push({ id, foreign: false, storePath: place.storePath, peer: 0, sequence: 0 });
-      } else removed.push({ ...place, key, size, foreign: false, accepted: false });
+      if (copies.isAway(location.storePath)) {
+        const id = fileId.join(group, location.storePath, location.directory, location.name);
+        deferred.push({ id, foreign: false, storePath: location.storePath, peer: 0, sequence: 0 });
+      } else removed.push({ ...location, key, size, foreign: false, accepted: false });
     }
     const defer = () => {
       for (const one of deferred) index.deferred.add(one);
@@ -173,22 +172,17 @@ export class AntiEntropy {
   }
 
   /** Some directories at a time; while their files come, the names in the next ones are asked for. */
-  private async takeDirectories(
-    member: Member,
-    places: number[],
-    found: RoundResult,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const refill = new Refill(member, this.parts, found, signal);
+  private async takeDirectories(peer: Peer, places: number[], found: RoundResult, signal: AbortSignal): Promise<void> {
+    const refill = new Refill(peer, this.parts, found, signal);
     const namesFrom = (first: number) => {
-      const names = this.askNames(member, places.slice(first, first + DIRECTORIES_AT_ONCE), signal);
+      const names = this.askNames(peer, places.slice(first, first + DIRECTORIES_AT_ONCE), signal);
       names.catch(() => {}); // awaited when its turn comes
       return names;
     };
     let next = namesFrom(0);
     try {
       for (let done = 0; done < places.length; done += DIRECTORIES_AT_ONCE) {
-        this.progress = { peer: member.peer.id, directories: done, of: places.length, files: found.files };
+        this.progress = { peer: peer.id, directories: done, of: places.length, files: found.files };
         const files = await next;
         next = namesFrom(done + DIRECTORIES_AT_ONCE);
         found.directories += Math.min(DIRECTORIES_AT_ONCE, places.length - done);
@@ -199,10 +193,10 @@ export class AntiEntropy {
     }
   }
 
-  private async askNames(member: Member, places: number[], signal: AbortSignal): Promise<FileRecord[]> {
+  private async askNames(peer: Peer, places: number[], signal: AbortSignal): Promise<FileRecord[]> {
     if (places.length === 0) return [];
     const body = Buffer.from(JSON.stringify({ places }));
-    const told = await member.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
+    const told = await peer.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
     return namesSchema.parse(told).files.map((file) => toRecord(file, this.parts.group));
   }
 

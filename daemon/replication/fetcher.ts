@@ -2,7 +2,7 @@ import { rmSync, statSync, utimesSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
-import type { Cluster, Member } from '../cluster/cluster.js';
+import type { Cluster, Peer } from '../cluster/cluster.js';
 import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
 import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
@@ -109,10 +109,10 @@ export class Fetcher {
     // The next name of a content is a link to the first: it waits, and holds nothing else up.
     const contents = new Set([...this.active.values()].map(({ file }) => contentOf(file)));
     const isWanted = (file: MissingFile) => contents.size < contents.add(contentOf(file)).size;
-    const places = AT_ONCE - this.active.size;
-    if (places === 0) return [];
+    const free = AT_ONCE - this.active.size;
+    if (free === 0) return [];
     try {
-      const due = this.parts.index.missing.due(places, isWanted);
+      const due = this.parts.index.missing.due(free, isWanted);
       this.isBlind = false;
       return due;
     } catch (error) {
@@ -174,13 +174,13 @@ export class Fetcher {
   private async download(underWay: UnderWay, temporary: string): Promise<void> {
     const reasons: string[] = [];
     let hasAnswer = false;
-    for (const member of this.candidates(underWay.file)) {
+    for (const peer of this.candidates(underWay.file)) {
       try {
-        await this.downloadFrom(member, underWay, temporary);
+        await this.downloadFrom(peer, underWay, temporary);
         return;
       } catch (error) {
         if (this.ending.signal.aborted) throw error;
-        reasons.push(`node ${member.peer.id}: ${(error as Error).message}`);
+        reasons.push(`node ${peer.id}: ${(error as Error).message}`);
         hasAnswer ||= error instanceof NotToBeHad;
       }
     }
@@ -189,15 +189,15 @@ export class Fetcher {
   }
 
   /** Who answers first, then the one whose log told of the file, then its source. */
-  private candidates({ peer, name }: MissingFile): Member[] {
+  private candidates({ peer, name }: MissingFile): Peer[] {
     const { source } = fileId.decodeName(name);
-    const rank = ({ peer: { id }, reachable }: Member) =>
+    const rank = ({ id, reachable }: Peer) =>
       (reachable ? 0 : 4) + (id === peer ? 0 : 'serverId' in source && id === source.serverId ? 1 : 2);
-    const members = this.parts.cluster.group.filter(({ state }) => state !== 'wrong');
-    return members.sort((one, other) => rank(one) - rank(other));
+    const peers = this.parts.cluster.group.filter(({ state }) => state !== 'wrong');
+    return peers.sort((one, other) => rank(one) - rank(other));
   }
 
-  private async downloadFrom(member: Member, underWay: UnderWay, temporary: string): Promise<void> {
+  private async downloadFrom(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
     const { file } = underWay;
     const { group, serverId, peerSecret = '' } = this.parts.settings;
     const { size } = fileId.decodeName(file.name);
@@ -205,8 +205,8 @@ export class Fetcher {
     underWay.bytes = had;
     if (had < (size ?? 0) || size === 0) {
       const id = fileId.join(group, file.storePath, file.directory, file.name);
-      const mark = readMark(readMarkKey(peerSecret), id, serverId, member.peer.id);
-      const answer = await member.client.raw(`/${id}`, {
+      const mark = readMark(readMarkKey(peerSecret), id, serverId, peer.id);
+      const answer = await peer.client.raw(`/${id}`, {
         ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
         headers: { [READ_MARK_HEADER]: mark, ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
         signal: this.ending.signal,

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/replication-log.js';
@@ -80,14 +80,14 @@ export class Follower {
   private deletedUpTo = 0;
 
   constructor(
-    readonly member: Member,
+    readonly peer: Peer,
     private readonly parts: FollowerParts,
   ) {
     this.cursor = parts.index.replicationLog.cursor(this.id);
   }
 
   get id(): number {
-    return this.member.peer.id;
+    return this.peer.id;
   }
 
   /** Entries of the peer's log that are not here, and how old the first of them is. */
@@ -117,7 +117,7 @@ export class Follower {
     while (!this.ending.signal.aborted) {
       try {
         // Not before it is known that its settings (still) go with this node's.
-        if (!this.member.isUp) throw new Error(this.member.reason);
+        if (!this.peer.isUp) throw new Error(this.peer.reason);
         await this.step();
         if (this.isSaid) this.parts.info({ peer: this.id }, 'a peer is followed again');
         this.isSaid = false;
@@ -127,16 +127,16 @@ export class Follower {
         if (this.ending.signal.aborted) return;
         if (this.question.signal.aborted) continue; // to be asked anew, with better news
         const { message } = error as Error;
-        if (this.trouble === undefined && this.member.isUp)
+        if (this.trouble === undefined && this.peer.isUp)
           this.parts.info({ reason: message }, 'a peer cannot be followed now');
         this.trouble = message;
-        if (this.member.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
+        if (this.peer.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
           this.isSaid = true;
           const { id } = this;
           this.parts.warn(`node ${id} is up and cannot be followed, so this node is missing what is new there`, error);
         }
         // A node that is just coming back is asked soon.
-        pause = this.member.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
+        pause = this.peer.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
         await sleep(pause, undefined, { signal: this.ending.signal }).catch(() => {});
       } finally {
         if (this.question.signal.aborted) this.question = new AbortController();
@@ -170,7 +170,7 @@ export class Follower {
     const isTooLong = without.length > WITHOUT_LIMIT;
     const held = isTooLong ? { from: after, without: [] } : { from, without };
     const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
-    return this.member.client.ask('/log', {
+    return this.peer.client.ask('/log', {
       ...{ method: 'POST', body, timeout: WAIT_MILLISECONDS + 10_000, limit: PAGE_LIMIT },
       signal: this.question.signal,
     });
@@ -179,7 +179,7 @@ export class Follower {
   /** One side has lost its memory, or they have never met: what there is is compared, and then the log goes on from here. */
   private async compare({ incarnation: epoch, end }: LogPage): Promise<void> {
     const { index, antiEntropy, copies } = this.parts;
-    const isComplete = await antiEntropy.run(this.member, this.ending.signal);
+    const isComplete = await antiEntropy.run(this.peer, this.ending.signal);
     const cursor = { epoch, sequence: end, from: isComplete ? 0 : end };
     const alongside = () => {
       index.missing.forgetSequences(this.id);
@@ -196,7 +196,7 @@ export class Follower {
       await this.take(log, contents);
     } catch (error) {
       if (error instanceof StoreError && error.code === 'full' && log.end !== this.deletedUpTo) {
-        await this.parts.antiEntropy.takeDeletions(this.member, this.ending.signal);
+        await this.parts.antiEntropy.takeDeletions(this.peer, this.ending.signal);
         this.deletedUpTo = log.end;
       }
       throw error;

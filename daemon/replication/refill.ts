@@ -1,4 +1,4 @@
-import type { Member } from '../cluster/cluster.js';
+import type { Peer } from '../cluster/cluster.js';
 import type { Copy, FailedCopy } from '../store/copies.js';
 import type { FileRecord } from '../store/records.js';
 import type { AntiEntropyParts, RoundResult } from './anti-entropy.js';
@@ -14,7 +14,7 @@ export class Refill {
   private failure: unknown;
 
   constructor(
-    private readonly member: Member,
+    private readonly peer: Peer,
     private readonly parts: AntiEntropyParts,
     private readonly found: RoundResult,
     private readonly signal: AbortSignal,
@@ -29,7 +29,7 @@ export class Refill {
       // What the peer leaves out is gone there, but what would not have fitted is asked for again.
       const last = page.at(-1)?.name;
       const answered = last === undefined ? asked.length : asked.findIndex(({ name }) => name === last) + 1;
-      if (answered === 0) throw new Error(`node ${this.member.peer.id} sent ${last}, which it was not asked for`);
+      if (answered === 0) throw new Error(`node ${this.peer.id} sent ${last}, which it was not asked for`);
       left = left.slice(page.length === asked.length ? asked.length : answered);
       while (this.storing.size >= PAGES_AT_ONCE) await Promise.race(this.storing);
       this.throwFailure();
@@ -55,7 +55,7 @@ export class Refill {
     const { signal } = this;
     const body = Buffer.from(JSON.stringify({ keys: files.map(({ key }) => key.toString('hex')) }));
     const options = { method: 'POST', body, timeout: 60_000, limit: PAGE_LIMIT, signal } as const;
-    const page = await this.member.client.ask('/files', options);
+    const page = await this.peer.client.ask('/files', options);
     await this.parts.limit.take(page.length, signal);
     const { files: named, contents } = decodeFiles(page);
     return named.map((file) => ({

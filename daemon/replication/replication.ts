@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
-import type { Cluster, Member } from '../cluster/cluster.js';
+import type { Cluster, Peer } from '../cluster/cluster.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import { Copies } from '../store/copies.js';
@@ -71,7 +71,7 @@ export class Replication {
     const copies = new Copies(settings, store, index);
     this.acknowledgements = new Acknowledgements(
       index.replicationLog,
-      (id) => isGone(cluster.member(id)),
+      (id) => isGone(cluster.peer(id)),
       (id, after) => this.recover(id, after),
     );
     this.source = new Source(group, paths, index, this.acknowledgements);
@@ -95,7 +95,7 @@ export class Replication {
     const isAlone = cluster.group.length === 0;
     this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
     this.followers = cluster.group.map(
-      (member) => new Follower(member, { group, index, copies, fetcher, antiEntropy, removal, info, warn }),
+      (peer) => new Follower(peer, { group, index, copies, fetcher, antiEntropy, removal, info, warn }),
     );
   }
 
@@ -109,9 +109,9 @@ export class Replication {
     const signal = AbortSignal.any([this.ending.signal, AbortSignal.timeout(FIRST_DELETIONS_MILLISECONDS)]);
     await cluster.lookAtAll(FIRST_LOOK_MILLISECONDS);
     const up = cluster.group.filter(({ isUp }) => isUp);
-    const take = (member: Member) => this.antiEntropy.takeDeletions(member, signal);
+    const take = (peer: Peer) => this.antiEntropy.takeDeletions(peer, signal);
     const failed = (error: unknown) => warn('a peer could not be asked what was deleted; it is asked again', error);
-    await Promise.all(up.map((member) => take(member).catch(failed)));
+    await Promise.all(up.map((peer) => take(peer).catch(failed)));
   }
 
   start(): void {
@@ -143,10 +143,10 @@ export class Replication {
 
   /** Why this node has not what its peers have, for people; undefined when it has. */
   get lag(): string | undefined {
-    for (const { member, caughtUp, hasCompared, backlog, id } of this.followers) {
-      if (member.state === 'unknown') return `it has not asked node ${id} yet`;
+    for (const { peer, caughtUp, hasCompared, backlog, id } of this.followers) {
+      if (peer.state === 'unknown') return `it has not asked node ${id} yet`;
       // Of a peer that is not there, nothing can be had.
-      if (!member.isUp) continue;
+      if (!peer.isUp) continue;
       if (!caughtUp || !hasCompared) return `it has not yet had everything of node ${id} since its start`;
       if (backlog.seconds * 1000 > this.parts.settings.maxLag)
         return `it is ${Math.round(backlog.seconds)} s behind node ${id}`;
@@ -164,7 +164,7 @@ export class Replication {
   private canCopy(storePath: number): boolean {
     const { settings, cluster } = this.parts;
     const followers = this.acknowledgements.live.filter((id) => {
-      const { hello } = cluster.member(id) ?? {};
+      const { hello } = cluster.peer(id) ?? {};
       return !hello || (hello.well.includes(storePath) && !hello.full.includes(storePath));
     });
     return 1 + followers.length >= settings.copies;
@@ -208,7 +208,7 @@ export class Replication {
     const { settings, cluster } = this.parts;
     const { storePath } = removed;
     const numbers = sequencesOf([removed]);
-    const reachable = cluster.group.filter((member) => !isGone(member));
+    const reachable = cluster.group.filter((peer) => !isGone(peer));
     // Who has not got the disk now cannot write the deletion down.
     const able = reachable.filter(({ hello }) => hello?.well.includes(storePath) !== false).length;
     await Promise.all([
@@ -260,7 +260,7 @@ export class Replication {
 
   /** Ends a recovery when everything has been compared with every peer that is there, and with those that are ahead. */
   private endRecovery(): void {
-    const isOpen = ({ id, member, hasCompared }: Follower) => !hasCompared && (!isGone(member) || this.ahead.has(id));
+    const isOpen = ({ id, peer, hasCompared }: Follower) => !hasCompared && (!isGone(peer) || this.ahead.has(id));
     if (this.ahead.size === 0 || this.followers.some(isOpen)) return;
     this.parts.index.replicationLog.beginEpoch({ continues: false });
     this.ahead.clear();
@@ -280,7 +280,7 @@ export class Replication {
     const { signal } = this.ending;
     while (!signal.aborted) {
       const { urgent } = this;
-      if (follower.member.isUp && (await this.compare(follower.member)) && this.urgent === urgent) {
+      if (follower.peer.isUp && (await this.compare(follower.peer)) && this.urgent === urgent) {
         follower.hasCompared = true;
         follower.isRoundDue = false;
         this.endRecovery();
@@ -292,9 +292,9 @@ export class Replication {
     }
   }
 
-  private async compare(member: Member): Promise<boolean> {
+  private async compare(peer: Peer): Promise<boolean> {
     try {
-      await this.antiEntropy.run(member, this.ending.signal);
+      await this.antiEntropy.run(peer, this.ending.signal);
       return true;
     } catch (error) {
       if (!this.ending.signal.aborted)
@@ -324,8 +324,8 @@ export class Replication {
   }
 }
 
-function isGone(member: Member | undefined): boolean {
-  return member?.state === 'down' || member?.state === 'wrong';
+function isGone(peer: Peer | undefined): boolean {
+  return peer?.state === 'down' || peer?.state === 'wrong';
 }
 
 function sequencesOf(files: readonly { sequence?: number | undefined }[]): number[] {

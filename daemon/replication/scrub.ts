@@ -178,12 +178,12 @@ export class Scrub {
     const size = fileId.decodeName(record.name).size ?? 0;
     await limit?.take(size + FILE_COST, this.ending.signal);
     this.ending.signal.throwIfAborted();
-    const location = filePath(path.root, record.directory, record.name);
+    const fullPath = filePath(path.root, record.directory, record.name);
     progress.bytes += size;
-    if ((await problemOf(location, record, reader)) === undefined) return;
+    if ((await problemOf(fullPath, record, reader)) === undefined) return;
     // A copy gets its name when its batch is durable, a moment after its record.
     await store.writer.commit({});
-    const problem = await problemOf(location, record, new ContentReader());
+    const problem = await problemOf(fullPath, record, new ContentReader());
     if (problem === undefined || !index.find(record.key)) return;
     for (const name of this.namesOf(record, path)) {
       progress.bad++;
@@ -228,16 +228,16 @@ export class Scrub {
     const path = store.paths[file.storePath];
     const key = fileId.keyOf(file.name);
     if (!path) return;
-    const location = filePath(path.root, file.directory, file.name);
+    const fullPath = filePath(path.root, file.directory, file.name);
     try {
-      const ours = file.ours && statSync(location).mtimeMs === FILE_TIME * 1000;
+      const ours = file.ours && statSync(fullPath).mtimeMs === FILE_TIME * 1000;
       if (ours && index.isDeleted(key)) {
         path.discard(file.directory, file.name);
         return;
       }
-      const { size } = statSync(location);
+      const { size } = statSync(fullPath);
       await limit?.take(size + FILE_COST, this.ending.signal);
-      const content = await readContent(location, { sha256: true });
+      const content = await readContent(fullPath, { sha256: true });
       const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
       if (problem !== undefined) {
         alarms.raise('damage', file.name, `${problem}; the file has no record here and is left as it is`);

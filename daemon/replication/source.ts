@@ -4,7 +4,7 @@ import type { Index } from '../index/index.js';
 import type { LogEntry } from '../index/replication-log.js';
 import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
-import type { FilePlace } from '../store/records.js';
+import type { FileLocation } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
 import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
@@ -94,7 +94,7 @@ export class Source {
     return encodePage({ incarnation: epoch, end: published, gap, upTo, nextTime, entries }, page.contents);
   }
 
-  private idOf({ storePath, directory, name }: FilePlace): string {
+  private idOf({ storePath, directory, name }: FileLocation): string {
     return fileId.join(this.group, storePath, directory, name);
   }
 }
@@ -114,16 +114,16 @@ class PageBuilder {
   }
 
   /** A file without its bytes: of a link, followers have them already. */
-  name({ storePath, directory, name }: FilePlace, sha256: Buffer): PageFile {
+  name({ storePath, directory, name }: FileLocation, sha256: Buffer): PageFile {
     return { id: fileId.join(this.group, storePath, directory, name), sha256: sha256.toString('hex') };
   }
 
   /** Adds a file; undefined when it is not there (any more). */
-  enclose(place: FilePlace, sha256: Buffer): PageFile | undefined {
-    const { storePath, directory, name } = place;
+  enclose(location: FileLocation, sha256: Buffer): PageFile | undefined {
+    const { storePath, directory, name } = location;
     const path = this.paths[storePath];
     if (!path?.isOpen) return undefined;
-    const file = this.name(place, sha256);
+    const file = this.name(location, sha256);
     const { size } = fileId.decodeName(name);
     if (size === null || size > ENCLOSED_FILE) return file;
     const content = readSmallFile(filePath(path.root, directory, name), size);

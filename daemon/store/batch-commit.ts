@@ -1,10 +1,10 @@
 import type { Ballast } from './ballast.js';
 import type { BatchSync, SyncFailures } from './batch-sync.js';
-import { type PendingChange, toPlace } from './change.js';
+import { type PendingChange, toLocation } from './change.js';
 import type { Checkpoints, Frontier } from './checkpoints.js';
 import { isFull, StoreError, storeError } from './errors.js';
 import type { FileSystem } from './file-system.js';
-import type { FilePlace, Records, RemovedFile } from './records.js';
+import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** What all batches of a writer work with. */
@@ -37,7 +37,7 @@ export interface BatchParts {
  */
 export class BatchCommit {
   /** What the sync covers of the batch before. */
-  private unlinked: FilePlace[] = [];
+  private unlinked: FileLocation[] = [];
 
   /** @param changes those that have not failed so far */
   constructor(
@@ -59,7 +59,7 @@ export class BatchCommit {
       this.answer();
     } catch (error) {
       // Something unforeseen: whoever has not been answered yet is told, and the next batch goes its own way.
-      for (const place of this.unlinked) this.parts.checkpoints.leave(place);
+      for (const location of this.unlinked) this.parts.checkpoints.leave(location);
       for (const change of this.changes) this.takeBack(change, error);
     }
   }
@@ -114,13 +114,13 @@ export class BatchCommit {
   private locate(): void {
     const isTold = ({ accepted, foreign }: RemovedFile) => !accepted && !foreign;
     if (!this.changes.some(({ removed }) => removed.some(isTold))) return;
-    const coming = new Map<string, FilePlace>();
+    const coming = new Map<string, FileLocation>();
     for (const { added } of this.changes) for (const file of added) coming.set(file.key.toString('hex'), file);
     const placeOf = ({ key }: RemovedFile) => coming.get(key.toString('hex')) ?? this.parts.records.find(key);
     this.attemptEach((change) => {
       change.removed = change.removed.map((file) => {
-        const place = isTold(file) ? placeOf(file) : undefined;
-        return place ? { ...file, ...toPlace(place) } : file;
+        const location = isTold(file) ? placeOf(file) : undefined;
+        return location ? { ...file, ...toLocation(location) } : file;
       });
     });
   }
@@ -137,8 +137,8 @@ export class BatchCommit {
 
   /** Counts this batch on the store paths that it changes, after the checkpoint that names those before it. */
   private count(): void {
-    const places = [...this.changes.flatMap(({ added, removed }) => [...added, ...removed]), ...this.unlinked];
-    for (const path of new Set(places.map((place) => this.pathOf(place)))) {
+    const locations = [...this.changes.flatMap(({ added, removed }) => [...added, ...removed]), ...this.unlinked];
+    for (const path of new Set(locations.map((location) => this.pathOf(location)))) {
       try {
         path.batches.advance();
       } catch (error) {
@@ -229,7 +229,8 @@ export class BatchCommit {
       unlinked: this.unlinked,
     });
     totals.syncSeconds += (performance.now() - started) / 1000;
-    for (const place of this.unlinked) if (failures.has(this.pathOf(place).fileSystem)) checkpoints.leave(place);
+    for (const location of this.unlinked)
+      if (failures.has(this.pathOf(location).fileSystem)) checkpoints.leave(location);
     this.unlinked = [];
     for (const change of this.changes) {
       const failure = this.failureOf(change, failures);
@@ -269,7 +270,7 @@ export class BatchCommit {
     }
   }
 
-  private remove(file: FilePlace): void {
+  private remove(file: FileLocation): void {
     try {
       this.parts.checkpoints.remove(file);
     } catch (error) {
@@ -316,8 +317,8 @@ export class BatchCommit {
     change.reject(failure);
   }
 
-  private pathOf(place: FilePlace): StorePath {
-    return this.parts.paths[place.storePath] as StorePath;
+  private pathOf(location: FileLocation): StorePath {
+    return this.parts.paths[location.storePath] as StorePath;
   }
 }
 

@@ -4,7 +4,7 @@ import { canSyncFileSystems } from './calls.js';
 import { storeError } from './errors.js';
 import type { FileSystem, SyncMode } from './file-system.js';
 import { filePath } from './layout.js';
-import type { FilePlace, Records, RemovedFile, StoredFile } from './records.js';
+import type { FileLocation, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** What a batch did to the disks. */
@@ -12,7 +12,7 @@ export interface Touched {
   added: StoredFile[];
   removed: readonly RemovedFile[];
   /** Files that the batch before removed. */
-  unlinked: readonly FilePlace[];
+  unlinked: readonly FileLocation[];
 }
 
 /** What failed, by file system. */
@@ -52,11 +52,11 @@ export class BatchSync {
     const failures: SyncFailures = new Map();
     for (const path of this.paths) {
       if (!path.isOpen) continue;
-      const here = <File extends FilePlace>(files: readonly File[]) =>
+      const here = <File extends FileLocation>(files: readonly File[]) =>
         files.filter((file) => file.storePath === path.number);
-      const place = (file: FilePlace) => filePath(path.root, file.directory, file.name);
-      const written = here(added).map((file) => file.temporary ?? place(file));
-      const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)].map(place);
+      const location = (file: FileLocation) => filePath(path.root, file.directory, file.name);
+      const written = here(added).map((file) => file.temporary ?? location(file));
+      const lost = [...here(removed).filter((one) => one.foreign), ...here(unlinked)].map(location);
       const fresh = path.takeFreshDirectories();
       const names = new Set([...fresh, ...written]);
       for (const name of written) names.add(dirname(name));

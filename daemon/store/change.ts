@@ -1,4 +1,4 @@
-import type { FilePlace, RemovedFile, StoredFile } from './records.js';
+import type { FileLocation, RemovedFile, StoredFile } from './records.js';
 
 /** Files that come and go together: all of them, or none. */
 export interface FileChange {
@@ -25,11 +25,11 @@ export interface PendingChange extends FileChange {
 }
 
 /** Where the files lie that changes delete. Foreign ones are not among them: those are gone before anything is recorded. */
-export function deletionsOf(changes: readonly PendingChange[]): FilePlace[] {
+export function deletionsOf(changes: readonly PendingChange[]): FileLocation[] {
   const deleted = changes.flatMap(({ removed }) => removed.filter((file) => !file.foreign));
-  return deleted.map(toPlace);
+  return deleted.map(toLocation);
 }
 
-export function toPlace({ storePath, directory, name }: FilePlace): FilePlace {
+export function toLocation({ storePath, directory, name }: FileLocation): FileLocation {
   return { storePath, directory, name };
 }

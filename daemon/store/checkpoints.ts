@@ -1,5 +1,5 @@
-import { deletionsOf, type PendingChange, toPlace } from './change.js';
-import type { Checkpoint, FilePlace, Records, StoredFile } from './records.js';
+import { deletionsOf, type PendingChange, toLocation } from './change.js';
+import type { Checkpoint, FileLocation, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** Where the next file will go. */
@@ -13,9 +13,9 @@ export class Checkpoints {
   /** Tombstones there were before the batch that was synced last. */
   private tombstones: number[];
   /** Unlinked; the next sync covers that. */
-  private unsynced: FilePlace[] = [];
-  /** To be removed still, by place. */
-  private readonly leftovers = new Map<string, FilePlace>();
+  private unsynced: FileLocation[] = [];
+  /** Still to be removed, by location. */
+  private readonly leftovers = new Map<string, FileLocation>();
   /** What the last run left on paths that are missing now. Undefined when all are here. */
   private readonly unseen: Pick<Checkpoint, 'deletions' | 'copies'> | undefined;
 
@@ -25,7 +25,7 @@ export class Checkpoints {
     private readonly frontier: () => Frontier,
   ) {
     this.tombstones = this.tombstoneCounts();
-    const isUnseen = ({ storePath }: FilePlace) => !paths[storePath]?.isOpen;
+    const isUnseen = ({ storePath }: FileLocation) => !paths[storePath]?.isOpen;
     const { deletions, copies } = records.checkpoint;
     if (paths.some((path) => !path.isOpen))
       this.unseen = { deletions: deletions.filter(isUnseen), copies: copies.filter(isUnseen) };
@@ -55,13 +55,13 @@ export class Checkpoints {
   with(changes: readonly PendingChange[], { second, directory }: Frontier): Checkpoint {
     const deletions = [...this.leftovers.values(), ...this.unsynced, ...deletionsOf(changes)];
     const isCopy = (file: StoredFile) => file.temporary !== undefined;
-    const copies = changes.flatMap(({ added }) => added.filter(isCopy).map(toPlace));
+    const copies = changes.flatMap(({ added }) => added.filter(isCopy).map(toLocation));
     const batches = this.batchCounts();
     return this.complete({ second, directory, tombstones: this.tombstones, deletions, copies, batches });
   }
 
   /** The changes with so many tombstones before them are recorded. Returns the unlinks that the next sync covers. */
-  advance(tombstones: number[]): FilePlace[] {
+  advance(tombstones: number[]): FileLocation[] {
     this.tombstones = tombstones;
     const covered = this.unsynced;
     this.unsynced = [];
@@ -87,13 +87,13 @@ export class Checkpoints {
   }
 
   /** Removes a file. Throws when that could not be done, or the disk has gone with it; then it is a leftover. */
-  remove(file: FilePlace): void {
+  remove(file: FileLocation): void {
     const path = this.paths[file.storePath] as StorePath;
     try {
       path.discard(file.directory, file.name);
       // Nothing is there to be removed where the disk itself has gone.
       path.assertThere();
-      this.unsynced.push(toPlace(file));
+      this.unsynced.push(toLocation(file));
     } catch (error) {
       this.leave(file);
       throw error;
@@ -101,8 +101,8 @@ export class Checkpoints {
   }
 
   /** A file is still to be removed: that is tried again, and every checkpoint names it until it is done. */
-  leave(file: FilePlace): void {
-    this.leftovers.set(keyOf(file), toPlace(file));
+  leave(file: FileLocation): void {
+    this.leftovers.set(keyOf(file), toLocation(file));
   }
 
   /** Tries again to remove what is left. Returns whether any of it is gone now; the next sync makes that durable. */
@@ -120,6 +120,6 @@ export class Checkpoints {
   }
 }
 
-function keyOf({ storePath, directory, name }: FilePlace): string {
+function keyOf({ storePath, directory, name }: FileLocation): string {
   return `${storePath}/${directory}/${name}`;
 }

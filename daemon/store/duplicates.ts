@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { differenceFromName, readContent } from './inspect.js';
 import { filePath } from './layout.js';
-import type { FilePlace, Records } from './records.js';
+import type { FileLocation, Records } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** Contents of which it is remembered where they were written last. */
@@ -25,7 +25,7 @@ export class Duplicates {
    * Where a content was written last, by SHA-256: what is in the batch under way the records do not know yet, and where one
    * inode has all the names that it may have, this is the next one.
    */
-  private readonly written = new Map<string, FilePlace>();
+  private readonly written = new Map<string, FileLocation>();
 
   constructor(
     private readonly paths: readonly StorePath[],
@@ -33,7 +33,7 @@ export class Duplicates {
   ) {}
 
   /** A content has a file of its own now. */
-  wrote(sha256: Buffer, { storePath, directory, name }: FilePlace): void {
+  wrote(sha256: Buffer, { storePath, directory, name }: FileLocation): void {
     const key = sha256.toString('latin1');
     this.written.delete(key);
     this.written.set(key, { storePath, directory, name });
@@ -45,28 +45,28 @@ export class Duplicates {
   }
 
   /** The file that `wrote` told of last. */
-  last(sha256: Buffer): FilePlace | undefined {
+  last(sha256: Buffer): FileLocation | undefined {
     return this.written.get(sha256.toString('latin1'));
   }
 
   /** Files with these bytes, each read and found right. Reads in the caller's turn: for small ones. */
-  *small(sought: Sought): Generator<FilePlace> {
-    for (const place of this.candidates(sought)) {
-      if (this.hasBytes(place, sought)) yield place;
+  *small(sought: Sought): Generator<FileLocation> {
+    for (const location of this.candidates(sought)) {
+      if (this.hasBytes(location, sought)) yield location;
     }
   }
 
   /** A file with this content, read and found right; undefined when there is none. */
-  async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<FilePlace | undefined> {
-    for (const place of this.candidates(sought)) {
-      const content = await readContent(this.pathOf(place)).catch(() => undefined); // as in hasBytes
+  async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<FileLocation | undefined> {
+    for (const location of this.candidates(sought)) {
+      const content = await readContent(this.pathOf(location)).catch(() => undefined); // as in hasBytes
       // Its record says what it was; size and CRC32 show whether it still is, in half the time of a SHA-256.
-      if (content && differenceFromName(place.name, content) === undefined) return place;
+      if (content && differenceFromName(location.name, content) === undefined) return location;
     }
     return undefined;
   }
 
-  private candidates({ sha256, storePath: wanted }: Pick<Sought, 'sha256' | 'storePath'>): FilePlace[] {
+  private candidates({ sha256, storePath: wanted }: Pick<Sought, 'sha256' | 'storePath'>): FileLocation[] {
     const last = this.last(sha256);
     const recorded = this.records.findByContent(sha256);
     return [...(last ? [last] : []), ...recorded].filter(({ storePath }) => {
@@ -75,10 +75,10 @@ export class Duplicates {
     });
   }
 
-  private hasBytes(place: FilePlace, { sha256, size, content }: Sought): boolean {
+  private hasBytes(location: FileLocation, { sha256, size, content }: Sought): boolean {
     let found: Buffer;
     try {
-      found = readFileSync(this.pathOf(place));
+      found = readFileSync(this.pathOf(location));
     } catch {
       return false; // gone meanwhile, or unreadable: the scrub's business
     }
@@ -93,7 +93,7 @@ export class Duplicates {
     });
   }
 
-  private pathOf({ storePath, directory, name }: FilePlace): string {
+  private pathOf({ storePath, directory, name }: FileLocation): string {
     return filePath((this.paths[storePath] as StorePath).root, directory, name);
   }
 }

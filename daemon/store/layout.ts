@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
-import type { FilePlace } from './records.js';
+import type { FileLocation } from './records.js';
 
 /*
  * What a store path holds:
@@ -47,12 +47,12 @@ export function temporaryFile(root: string, name: string): string {
 }
 
 /** What the temporary file of a copy is called: it says which name the file is to get, so that a start can give it. */
-export function copyTemporary({ directory, name }: Omit<FilePlace, 'storePath'>): string {
+export function copyTemporary({ directory, name }: Omit<FileLocation, 'storePath'>): string {
   return `copy-${fileId.directories(directory).replace('/', '')}-${name}`;
 }
 
 /** Which name a temporary file is to get; undefined when it is none of a copy. */
-export function placeOfCopy(temporary: string): Omit<FilePlace, 'storePath'> | undefined {
+export function placeOfCopy(temporary: string): Omit<FileLocation, 'storePath'> | undefined {
   const [, directory, name] = /^copy-([0-9A-F]{4})-(.+)$/.exec(temporary) ?? [];
   return directory && name ? { directory: Number.parseInt(directory, 16), name } : undefined;
 }

@@ -4,7 +4,7 @@
  */
 
 /** Where a file lies on this node. */
-export interface FilePlace {
+export interface FileLocation {
   storePath: number;
   /** 0 to 65535. */
   directory: number;
@@ -20,7 +20,7 @@ interface Accepted {
 }
 
 /** A file with an ID of ours. */
-export interface StoredFile extends FilePlace, Accepted {
+export interface StoredFile extends FileLocation, Accepted {
   /** The whole ID: group1/M00/… */
   id: string;
   /** The ID's 20 bytes. */
@@ -38,7 +38,7 @@ export interface StoredFile extends FilePlace, Accepted {
 }
 
 /** A file to delete. A foreign one (not minted by this cluster) has no record and leaves no tombstone. */
-export interface RemovedFile extends FilePlace, Accepted {
+export interface RemovedFile extends FileLocation, Accepted {
   key: Buffer;
   size: number;
   foreign: boolean;
@@ -53,8 +53,8 @@ export interface Checkpoint {
   second: number;
   directory: number;
   tombstones: number[];
-  deletions: FilePlace[];
-  copies: FilePlace[];
+  deletions: FileLocation[];
+  copies: FileLocation[];
   /** How many batches had changed each store path, as far as that is durable. */
   batches: number[];
 }
@@ -69,7 +69,7 @@ export interface Batch {
 }
 
 /** A record of one file. */
-export interface FileRecord extends FilePlace {
+export interface FileRecord extends FileLocation {
   key: Buffer;
   sha256: Buffer;
 }

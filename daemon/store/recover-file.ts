@@ -2,7 +2,7 @@ import { statSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { differenceFromName, readContent } from './inspect.js';
 import { FILE_TIME, filePath } from './layout.js';
-import type { FilePlace, FileRecord, Records, StoredFile } from './records.js';
+import type { FileLocation, FileRecord, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** What a start after a crash found and did. */
@@ -31,7 +31,12 @@ export interface Search {
 }
 
 /** Looks at a file that may have no record: deleted, torn, or to be recorded. */
-export async function recoverFile(path: StorePath, file: FilePlace, records: Records, search: Search): Promise<void> {
+export async function recoverFile(
+  path: StorePath,
+  file: FileLocation,
+  records: Records,
+  search: Search,
+): Promise<void> {
   const { group, serverId, report, checked } = search;
   const key = fileId.keyOf(file.name);
   const id = fileId.join(group, path.number, file.directory, file.name);
@@ -40,8 +45,8 @@ export async function recoverFile(path: StorePath, file: FilePlace, records: Rec
     report.deleted++;
     return;
   }
-  const location = filePath(path.root, file.directory, file.name);
-  const content = await readContent(location, { sha256: true });
+  const fullPath = filePath(path.root, file.directory, file.name);
+  const content = await readContent(fullPath, { sha256: true });
   const { size, crc32, created, source } = fileId.decodeName(file.name);
   const accepted = 'serverId' in source && source.serverId === serverId;
   const record = records.find(key);
@@ -51,13 +56,13 @@ export async function recoverFile(path: StorePath, file: FilePlace, records: Rec
     return;
   }
   checked.add(file.name);
-  path.calls.utimesSync(location, FILE_TIME, FILE_TIME);
+  path.calls.utimesSync(fullPath, FILE_TIME, FILE_TIME);
   if (record) return;
   const stored: StoredFile = {
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
     ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted },
   };
-  stored.linked = statSync(location).nlink > 1 && records.findByContent(stored.sha256).length > 0;
+  stored.linked = statSync(fullPath).nlink > 1 && records.findByContent(stored.sha256).length > 0;
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
 }

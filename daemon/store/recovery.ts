@@ -3,7 +3,7 @@ import fileId from '../../file-id/file-id.js';
 import { type Content, differenceFrom, readContent } from './inspect.js';
 import { placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
 import { isOfTheSameMoment, reconcile } from './reconcile.js';
-import type { FilePlace, Records } from './records.js';
+import type { FileLocation, Records } from './records.js';
 import { type RecoveryReport, recoverFile, type Search, toStored } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
@@ -52,7 +52,7 @@ export async function recover(
 /** Which temporary files are not to be removed. */
 interface Wishes {
   /** Whether a file, which may be torn, is what the copy was to be. */
-  isCopy(file: FilePlace & { content: Content }): boolean;
+  isCopy(file: FileLocation & { content: Content }): boolean;
   /** Whether an upload may go on. */
   isResumable(id: string): boolean;
 }
@@ -67,19 +67,20 @@ export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }:
   for (const temporary of readdirSync(temporaryDirectory(path.root))) {
     const upload = uploadOfTemporary(temporary);
     if (upload !== undefined && isResumable(upload)) continue;
-    const location = temporaryFile(path.root, temporary);
-    const place = placeOfCopy(temporary);
-    if (place) {
-      const content = await readContent(location, { sha256: true });
-      if (isCopy({ ...place, storePath: path.number, content })) path.replace(location, place.directory, place.name);
+    const fullPath = temporaryFile(path.root, temporary);
+    const location = placeOfCopy(temporary);
+    if (location) {
+      const content = await readContent(fullPath, { sha256: true });
+      if (isCopy({ ...location, storePath: path.number, content }))
+        path.replace(fullPath, location.directory, location.name);
     }
-    path.calls.removeSync(location);
+    path.calls.removeSync(fullPath);
     swept++;
   }
   return swept;
 }
 
-function isRecorded({ storePath, directory, name, content }: FilePlace & { content: Content }, records: Records) {
+function isRecorded({ storePath, directory, name, content }: FileLocation & { content: Content }, records: Records) {
   const record = records.find(fileId.keyOf(name));
   return (
     record?.name === name &&
@@ -92,12 +93,12 @@ function isRecorded({ storePath, directory, name, content }: FilePlace & { conte
 /** Finishes every deletion that got as far as its tombstone or its record. */
 function repeatDeletions(path: StorePath, records: Records): number {
   const { tombstones: settled, deletions } = records.checkpoint;
-  const places = deletions.filter((place) => place.storePath === path.number);
-  const lost = new Set(places.map((place) => fileId.keyOf(place.name).toString('latin1')));
+  const locations = deletions.filter((location) => location.storePath === path.number);
+  const lost = new Set(locations.map((location) => fileId.keyOf(location.name).toString('latin1')));
   for (const key of path.tombstones.read(settled[path.number] ?? 0)) {
     lost.delete(key.toString('latin1'));
     const record = records.find(key);
-    if (record) places.push(record);
+    if (record) locations.push(record);
     const removed = {
       ...(record ?? { storePath: path.number, directory: 0, name: '' }),
       key,
@@ -108,7 +109,7 @@ function repeatDeletions(path: StorePath, records: Records): number {
     records.record({ added: [], removed: [{ ...removed, size }], checkpoint: records.checkpoint });
   }
   if (lost.size > 0) path.tombstones.append([...lost].map((key) => Buffer.from(key, 'latin1')));
-  const left = places.filter((place) => path.sizeOf(place.directory, place.name) !== undefined);
+  const left = locations.filter((location) => path.sizeOf(location.directory, location.name) !== undefined);
   for (const { directory, name } of left) path.discard(directory, name);
   return left.length;
 }
@@ -151,7 +152,7 @@ function forgetMissingFiles(
   records: Records,
   { serverId, report, checked }: Omit<Search, 'group'>,
 ): void {
-  const isMissing = ({ storePath, directory, name }: FilePlace) => {
+  const isMissing = ({ storePath, directory, name }: FileLocation) => {
     const path = open.find((one) => one.number === storePath);
     return path && !checked.has(name) && path.sizeOf(directory, name) === undefined;
   };

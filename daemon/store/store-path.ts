@@ -10,10 +10,10 @@ import {
   temporaryDirectory,
   temporaryFile,
 } from './layout.js';
-import type { FilePlace } from './records.js';
+import type { FileLocation } from './records.js';
 import { writeAllSync } from './write-all.js';
 
-/** One disk or directory of this node, and the only place that changes what is on it. */
+/** One disk or directory of this node, and the only module that changes what is on it. */
 export class StorePath extends Disk {
   /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
   private freshDirectories: string[] = [];
@@ -79,7 +79,7 @@ export class StorePath extends Disk {
   }
 
   /** One more name for a file of this path. False when it may have no more of them, or is gone. */
-  link(existing: FilePlace, directory: number, name: string): boolean {
+  link(existing: FileLocation, directory: number, name: string): boolean {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
     const source = this.pathOf(existing);
@@ -87,7 +87,7 @@ export class StorePath extends Disk {
   }
 
   /** A temporary name for the content of another file of this path. Undefined when it may have none, or is gone. */
-  linkTemporary(name: string, existing: FilePlace): string | undefined {
+  linkTemporary(name: string, existing: FileLocation): string | undefined {
     const path = temporaryFile(this.root, name);
     const source = this.pathOf(existing);
     const link = () => this.calls.linkSync(source, path);
@@ -112,7 +112,7 @@ export class StorePath extends Disk {
     }
   }
 
-  private pathOf({ directory, name }: FilePlace): string {
+  private pathOf({ directory, name }: FileLocation): string {
     return filePath(this.root, directory, name);
   }
 

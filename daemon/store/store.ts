@@ -8,7 +8,7 @@ import { isNotFound } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { fileDirectory, storePathLabel } from './layout.js';
-import type { FilePlace, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
+import type { FileLocation, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
@@ -24,8 +24,8 @@ type Content = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension'>;
 
 /** What was known of a large file's content before its batch: the file written last, and one that was read and found right. */
 interface LargeDuplicate {
-  last: FilePlace | undefined;
-  place: FilePlace | undefined;
+  last: FileLocation | undefined;
+  location: FileLocation | undefined;
 }
 
 /** How a store says what is wrong without being the answer to anyone. */
@@ -140,7 +140,7 @@ export class Store {
   }
 
   /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
-  async addName(content: Content, duplicate: FilePlace): Promise<StoredFile | undefined> {
+  async addName(content: Content, duplicate: FileLocation): Promise<StoredFile | undefined> {
     const write = () => {
       const stored = this.linkTo(content, duplicate);
       return stored ? [stored] : [];
@@ -155,12 +155,12 @@ export class Store {
    * @param held whether a peer has a record of the file, or it is missing here; then it is deleted here even where it never came to be
    */
   remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
-    const place = `${id.storePath}/${id.directory}/${id.name}`;
+    const location = `${id.storePath}/${id.directory}/${id.name}`;
     // Of two clients who delete the same file, the second learns that it is gone, once it is.
-    const earlier = this.removing.get(place);
+    const earlier = this.removing.get(location);
     if (earlier) return earlier.then(() => undefined);
-    const removal = this.removeOnce(id, held).finally(() => this.removing.delete(place));
-    this.removing.set(place, removal);
+    const removal = this.removeOnce(id, held).finally(() => this.removing.delete(location));
+    this.removing.set(location, removal);
     return removal;
   }
 
@@ -205,7 +205,7 @@ export class Store {
   }
 
   /** Takes a whole file that is on the disk, but has no record, into the records. */
-  async record(file: FilePlace & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
+  async record(file: FileLocation & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
     const { storePath, directory, name } = file;
     const { source, created } = fileId.decodeName(name);
     // What this node itself accepted is news to its peers.
@@ -286,7 +286,7 @@ export class Store {
   /** A file with the content of one that is on the disk already. */
   private async largeDuplicate({ content, sha256 }: ReceivedFile): Promise<LargeDuplicate | undefined> {
     if (!this.settings.deduplicate || !('storePath' in content)) return undefined;
-    return { last: this.duplicates.last(sha256), place: await this.duplicates.large({ sha256 }) };
+    return { last: this.duplicates.last(sha256), location: await this.duplicates.large({ sha256 }) };
   }
 
   /** Mints an ID for a content that is here already: one more name of the file that has it. */
@@ -302,17 +302,17 @@ export class Store {
     return undefined;
   }
 
-  private linkTo(content: Content, duplicate: FilePlace): StoredFile | undefined {
+  private linkTo(content: Content, duplicate: FileLocation): StoredFile | undefined {
     const path = this.paths[duplicate.storePath];
     if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.isFull) return undefined;
     const stored = this.mint(content, path);
     return path.link(duplicate, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
   }
 
-  private largeDuplicates(sha256: Buffer, large: LargeDuplicate | undefined): FilePlace[] {
+  private largeDuplicates(sha256: Buffer, large: LargeDuplicate | undefined): FileLocation[] {
     const last = this.duplicates.last(sha256);
     // Written since the look at the disk, by this process, and so what arrived.
-    return [last === large?.last ? undefined : last, large?.place].filter((place) => place !== undefined);
+    return [last === large?.last ? undefined : last, large?.location].filter((location) => location !== undefined);
   }
 
   private mint(file: Content, path: StorePath): StoredFile {
@@ -365,8 +365,8 @@ export class Store {
   }
 }
 
-/** Whether a record is that of the file with this ID: the same name may be asked for in another place. */
-function isOf(record: FilePlace | undefined, { storePath, directory, name }: FileId): boolean {
+/** Whether a record is that of the file with this ID: the same name may be asked for at another location. */
+function isOf(record: FileLocation | undefined, { storePath, directory, name }: FileId): boolean {
   return record?.name === name && record.directory === directory && record.storePath === storePath;
 }
 

@@ -2,11 +2,11 @@ import { type Dirent, readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
-import type { FilePlace } from './records.js';
+import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** A regular file whose name is well formed. */
-export interface FoundFile extends FilePlace {
+export interface FoundFile extends FileLocation {
   /** Whether one of the given nodes minted it; if not it is foreign, and nobody but its owner may move it. */
   ours: boolean;
 }

@@ -11,7 +11,7 @@ import { StoreError } from '../../daemon/store/errors.js';
 import type { SyncMode } from '../../daemon/store/file-system.js';
 import type { ReceivedFile } from '../../daemon/store/incoming-file.js';
 import { filePath } from '../../daemon/store/layout.js';
-import type { Batch, FilePlace } from '../../daemon/store/records.js';
+import type { Batch, FileLocation } from '../../daemon/store/records.js';
 import { recover } from '../../daemon/store/recovery.js';
 import { NoSuchUpload, ResumableUploads } from '../../daemon/store/resumable.js';
 import { Store } from '../../daemon/store/store.js';
@@ -234,7 +234,7 @@ async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
   return outcome;
 }
 
-function bytesOf({ paths }: Rooms, { storePath, directory, name }: FilePlace): Buffer | undefined {
+function bytesOf({ paths }: Rooms, { storePath, directory, name }: FileLocation): Buffer | undefined {
   const place = filePath(paths[storePath]?.root as string, directory, name);
   return existsSync(place) ? readFileSync(place) : undefined;
 }

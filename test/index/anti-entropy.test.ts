@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Member } from '../../daemon/cluster/cluster.js';
+import { Peer } from '../../daemon/cluster/cluster.js';
 import { PeerClient } from '../../daemon/cluster/peer-client.js';
 import { Index } from '../../daemon/index/index.js';
 import { AntiEntropy, type AntiEntropyParts } from '../../daemon/replication/anti-entropy.js';
@@ -67,7 +67,7 @@ function comparer(t: Test, directory: string) {
 }
 
 /** A peer that answers with what an index has. Pages are its own as far as it knows them. */
-async function peer(t: Test, id: number, index: Index, { pages = true, onPage = (_after: string) => {} } = {}) {
+async function startPeer(t: Test, id: number, index: Index, { pages = true, onPage = (_after: string) => {} } = {}) {
   const asked: { after: string; answered: number }[] = [];
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://peer');
@@ -92,7 +92,7 @@ async function peer(t: Test, id: number, index: Index, { pages = true, onPage = 
     await client.close();
     server.close();
   });
-  return { member: new Member({ id, group: 'group1', url }, client), asked };
+  return { peer: new Peer({ id, group: 'group1', url }, client), asked };
 }
 
 const never = new AbortController().signal;
@@ -109,8 +109,8 @@ t.test('deletions of a peer', async (t) => {
   // Seen to fail (500 are lacking) with the first page taken for all.
   await t.test('are taken over page by page, all of them', async (t) => {
     const { index, antiEntropy, path } = comparer(t, join(directory, 'paged'));
-    const { member, asked } = await peer(t, 1, theirs);
-    t.equal(await antiEntropy.takeDeletions(member, never), deleted.length);
+    const { peer, asked } = await startPeer(t, 1, theirs);
+    t.equal(await antiEntropy.takeDeletions(peer, never), deleted.length);
     t.strictSame(asked, [
       { after: '', answered: PAGE_TOMBSTONES },
       { after: last, answered: 500 },
@@ -124,8 +124,8 @@ t.test('deletions of a peer', async (t) => {
 
   await t.test('that answers all of them at once, as earlier versions do, are taken over so', async (t) => {
     const { antiEntropy } = comparer(t, join(directory, 'whole'));
-    const { member, asked } = await peer(t, 1, theirs, { pages: false });
-    t.equal(await antiEntropy.takeDeletions(member, never), deleted.length);
+    const { peer, asked } = await startPeer(t, 1, theirs, { pages: false });
+    t.equal(await antiEntropy.takeDeletions(peer, never), deleted.length);
     t.strictSame(asked, [{ after: '', answered: deleted.length }]);
   });
 
@@ -133,16 +133,16 @@ t.test('deletions of a peer', async (t) => {
   await t.test('of an earlier version that has just as many as a page has', async (t) => {
     const { antiEntropy } = comparer(t, join(directory, 'exact'));
     const exact = indexWith(t, join(directory, 'exact/theirs.db'), deleted.slice(0, PAGE_TOMBSTONES));
-    const { member, asked } = await peer(t, 1, exact, { pages: false });
-    t.equal(await antiEntropy.takeDeletions(member, never), PAGE_TOMBSTONES);
+    const { peer, asked } = await startPeer(t, 1, exact, { pages: false });
+    t.equal(await antiEntropy.takeDeletions(peer, never), PAGE_TOMBSTONES);
     t.equal(asked.length, 2);
   });
 
   // Seen to fail (twice as many) without the turns.
   await t.test('that another peer has deleted, too, are taken over once', async (t) => {
     const { antiEntropy, path } = comparer(t, join(directory, 'both'));
-    const peers = await Promise.all([1, 2].map((id) => peer(t, id, theirs)));
-    const taken = await Promise.all(peers.map(({ member }) => antiEntropy.takeDeletions(member, never)));
+    const peers = await Promise.all([1, 2].map((id) => startPeer(t, id, theirs)));
+    const taken = await Promise.all(peers.map(({ peer }) => antiEntropy.takeDeletions(peer, never)));
     t.equal((taken[0] as number) + (taken[1] as number), deleted.length);
     t.equal(path.tombstones.count, deleted.length);
   });
@@ -151,15 +151,15 @@ t.test('deletions of a peer', async (t) => {
   await t.test('are taken over no longer than there is time for it', async (t) => {
     const { antiEntropy, path } = comparer(t, join(directory, 'ended'));
     const ending = new AbortController();
-    const { member } = await peer(t, 1, theirs, { pages: false });
-    const { ask } = member.client;
+    const { peer } = await startPeer(t, 1, theirs, { pages: false });
+    const { ask } = peer.client;
     // When all has been answered, and nothing is taken yet.
-    member.client.ask = async (...question) => {
-      const answer = await ask.apply(member.client, question);
+    peer.client.ask = async (...question) => {
+      const answer = await ask.apply(peer.client, question);
       if (question[0] === '/tombstones') setImmediate(() => ending.abort());
       return answer;
     };
-    await t.rejects(antiEntropy.takeDeletions(member, ending.signal), { name: 'AbortError' });
+    await t.rejects(antiEntropy.takeDeletions(peer, ending.signal), { name: 'AbortError' });
     t.ok(path.tombstones.count < deleted.length, `${path.tombstones.count} were taken`);
   });
 });

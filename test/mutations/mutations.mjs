@@ -25,8 +25,8 @@ export const mutations = [
   {
     name: 'the unlinks that a failed sync left are recorded',
     file: commit,
-    from: 'checkpoints.leave(place);\n    this.unlinked = [];',
-    to: 'void place;\n    this.unlinked = [];',
+    from: 'checkpoints.leave(location);\n    this.unlinked = [];',
+    to: 'void location;\n    this.unlinked = [];',
     tests: [batches],
   },
   {

@@ -178,7 +178,7 @@ export const replicationMutations = [
   {
     name: 'a gap is filled by anti-entropy',
     file: follower,
-    from: 'const isComplete = await antiEntropy.run(this.member, this.ending.signal);',
+    from: 'const isComplete = await antiEntropy.run(this.peer, this.ending.signal);',
     to: 'const isComplete = true; void antiEntropy;',
     tests: ['cluster/gap'],
   },
@@ -220,7 +220,7 @@ export const replicationMutations = [
   {
     name: 'anti-entropy takes deletions',
     file: antiEntropy,
-    from: 'found.deletions = await this.takeTombstones(member, tombstones, signal);',
+    from: 'found.deletions = await this.takeTombstones(peer, tombstones, signal);',
     to: 'void tombstones;',
     tests: rollback,
   },
@@ -339,7 +339,7 @@ export const replicationMutations = [
   {
     name: 'deletions are taken over where copies do not fit',
     file: follower,
-    from: 'await this.parts.antiEntropy.takeDeletions(this.member, this.ending.signal);',
+    from: 'await this.parts.antiEntropy.takeDeletions(this.peer, this.ending.signal);',
     to: '',
     tests: ['cluster/full-disk'],
   },
