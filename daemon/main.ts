@@ -147,7 +147,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   return { drain: () => server.drain(), stop, keyMade: made, notReady: notReady(node) };
 }
 
-/** The rooms that have to do with other nodes. */
+/** The modules that have to do with other nodes. */
 function createNode(settings: Settings, store: Store, index: Index, log: Logger, warn: Warn): Node {
   const alarms = new Alarms(log, settings.alertUrl, settings);
   const cluster = new Cluster(

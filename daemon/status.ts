@@ -10,7 +10,7 @@ import type { Requests } from './requests.js';
 import type { Store } from './store/store.js';
 import { version } from './version.js';
 
-/** The rooms of a running node. */
+/** The modules of a running node. */
 export interface Node {
   settings: Settings;
   store: Store;
@@ -22,26 +22,26 @@ export interface Node {
 }
 
 /** Why this node takes no uploads now, for people; undefined when it does. */
-export function uploadTrouble({
+export function uploadsUnavailable({
   index,
   store,
   cluster,
   replication,
 }: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
-  return index.damage ?? cluster.trouble ?? replication.trouble ?? store.trouble;
+  return index.damage ?? cluster.unavailable ?? replication.unavailable ?? store.unavailable;
 }
 
 /** Why this node is not ready, for people: it takes no uploads, or has not what its peers have. Undefined when it is. */
 export function notReady(node: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
-  return uploadTrouble(node) ?? node.replication.lag;
+  return uploadsUnavailable(node) ?? node.replication.lag;
 }
 
 /** The same for anybody who asks: without the directories of the node and the addresses of its peers. */
 export function notReadyInPublic(node: Node): string | undefined {
   const { store, settings } = node;
-  const trouble = notReady(node);
-  if (trouble === undefined) return undefined;
-  const text = settings.peers.reduce((left, { url }) => left.replaceAll(` (${url})`, ''), store.withoutRoots(trouble));
+  const reason = notReady(node);
+  if (reason === undefined) return undefined;
+  const text = settings.peers.reduce((left, { url }) => left.replaceAll(` (${url})`, ''), store.withoutRoots(reason));
   return text
     .replaceAll(`: ${settings.data}`, '')
     .replaceAll(settings.data, 'the data directory')
@@ -70,7 +70,7 @@ export function describeNode(node: Node): Hello {
     group: settings.group,
     storePaths: store.paths.length,
     ...store.usable,
-    trouble: uploadTrouble(node) ?? null,
+    trouble: uploadsUnavailable(node) ?? null,
     incarnation: index.replicationLog.epoch,
     end: index.replicationLog.published,
     digests: DIGEST_VERSION,
@@ -79,7 +79,7 @@ export function describeNode(node: Node): Hello {
     uploadedBytes: store.accepted.bytes,
     downloads: requests.downloads ?? null,
     capacity: sum(store.paths.map(({ space }) => space.capacity)),
-    available: sum(store.paths.map(({ space, trouble }) => (trouble === undefined ? space.available : 0))),
+    available: sum(store.paths.map(({ space, unavailable }) => (unavailable === undefined ? space.available : 0))),
     backlog: unlessDamaged(index, () => replication.followers.map(({ backlog }) => backlog), []),
     missing: missing.all,
     setAside: missing.aside,
@@ -103,11 +103,11 @@ export function describeAll(node: Node) {
     /** How far the round of anti-entropy under way is. */
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
-    storePaths: store.paths.map(({ number, root, space, trouble }) => ({
+    storePaths: store.paths.map(({ number, root, space, unavailable }) => ({
       number,
       root,
       ...space,
-      trouble: trouble ?? null,
+      trouble: unavailable ?? null,
     })),
     peers: cluster.peers.map(({ settings: peer, state, reason, since, hello }) => ({
       ...peer,

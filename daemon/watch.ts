@@ -17,15 +17,15 @@ export function watchPromises({
   let fewSince: number | undefined;
   const timer = setInterval(() => {
     if (index.damage !== undefined) alarms.raise('index', 'index.db', `uploads are refused: ${index.damage}`);
-    for (const { root, trouble, isFull } of store.paths) {
-      const wrong = trouble ?? (isFull ? 'it is full down to its reserve' : undefined);
+    for (const { root, unavailable, isFull } of store.paths) {
+      const wrong = unavailable ?? (isFull ? 'it is full down to its reserve' : undefined);
       if (wrong === undefined) alarms.clear('disk', root);
       else alarms.raise('disk', root, `the store path takes no files: ${wrong}`);
     }
     for (const kind of ['damage', 'set-aside'] as const) {
       for (const name of alarms.subjects(kind)) if (isSettled(index, name)) alarms.clear(kind, name);
     }
-    const few = replication.trouble;
+    const few = replication.unavailable;
     if (few === undefined) fewSince = undefined;
     else fewSince ??= performance.now();
     const subject = settings.group;

@@ -224,11 +224,11 @@ export class Client {
     const problem = parseProblem(text);
     if (!problem) return text.slice(0, 200); // an answer that is not from fidfs
     const { type, title, detail } = problem;
-    if (type.endsWith(':no-key') || type.endsWith(':wrong-key')) return `${title}: ${this.keyTrouble()}; ${GIVE_KEY}`;
+    if (type.endsWith(':no-key') || type.endsWith(':wrong-key')) return `${title}: ${this.keyError()}; ${GIVE_KEY}`;
     return detail.startsWith(title) ? detail : `${title}: ${detail}`;
   }
 
-  private keyTrouble(): string {
+  private keyError(): string {
     const { key, data } = this.settings;
     const file = join(data, 'key');
     if (process.env.FIDFS_KEY) return 'FIDFS_KEY is not the key of this node';

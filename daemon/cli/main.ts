@@ -16,7 +16,7 @@ import { rebuild } from './rebuild.js';
 import { scrub } from './scrub.js';
 import { service } from './service.js';
 import { start } from './start.js';
-import { formatStatus, troublesOf } from './status.js';
+import { findingsOf, formatStatus } from './status.js';
 import { deleteAll, getAll, type Options, uploadAll } from './transfer.js';
 import { verify } from './verify.js';
 
@@ -105,10 +105,10 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
 command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidfs status --json']).action(
   async (options: Options) => {
     const status = await new Client(loadSettings(options.config), undefined).status();
-    const troubles = troublesOf(status);
-    if (troubles.length > 0) process.exitCode = 1;
+    const findings = findingsOf(status);
+    if (findings.length > 0) process.exitCode = 1;
     if (options.json) printJson(status);
-    else print(formatStatus(status, troubles));
+    else print(formatStatus(status, findings));
   },
 );
 

@@ -20,16 +20,16 @@ const WORST_FIRST = [
   ],
 ] as const;
 
-interface Trouble {
+interface Finding {
   kind: (typeof WORST_FIRST)[number];
   /** For people. */
   text: string;
 }
 
 /** Everything that is not well, for people, each thing once, the worst first; none when all is. */
-export function troublesOf(status: Status): string[] {
+export function findingsOf(status: Status): string[] {
   const { notReady, storePaths, peers, alarms, setAside, underCopied, missing, group } = status;
-  const own = troublesIn(alarms, notReady);
+  const own = findingsIn(alarms, notReady);
   for (const { root, trouble } of storePaths) {
     if (trouble === null || notReady?.includes(`${root}: `)) continue;
     own.push({ kind: 'disk', text: `${root}: the store path takes no files: ${trouble}` });
@@ -51,10 +51,10 @@ export function troublesOf(status: Status): string[] {
   const all = distinct(own);
   for (const { id, state, hello } of peers) {
     if (hello === null || state !== 'up') continue;
-    const theirs = distinct(troublesIn(hello.alarms, hello.trouble));
+    const theirs = distinct(findingsIn(hello.alarms, hello.trouble));
     all.push(...theirs.map(({ kind, text }) => ({ kind, text: `node ${id}: ${text}` })));
   }
-  const rank = ({ kind }: Trouble) => WORST_FIRST.indexOf(kind);
+  const rank = ({ kind }: Finding) => WORST_FIRST.indexOf(kind);
   return all.sort((one, other) => rank(one) - rank(other)).map(({ text }) => text);
 }
 
@@ -69,31 +69,31 @@ function setAsideWords(number: number): string {
 }
 
 /** What the alarms of a node say, and why it takes no uploads. */
-function troublesIn(alarms: string[], notReady: string | null): Trouble[] {
+function findingsIn(alarms: string[], notReady: string | null): Finding[] {
   // That no store path takes files says of each of them why, by its directory.
   const isSaid = (alarm: string) => {
     const root = /^disk: (.+?: )/.exec(alarm)?.[1];
     return root !== undefined && notReady?.includes(root) === true;
   };
-  const troubles = alarms.filter((alarm) => !isSaid(alarm)).map(alarmOf);
-  return notReady === null ? troubles : [...troubles, { kind: 'not-ready', text: notReady }];
+  const findings = alarms.filter((alarm) => !isSaid(alarm)).map(alarmOf);
+  return notReady === null ? findings : [...findings, { kind: 'not-ready', text: notReady }];
 }
 
 /** An alarm's text begins with its kind; one of a newer node may be of a kind that is not known here. */
-function alarmOf(text: string): Trouble {
+function alarmOf(text: string): Finding {
   return { kind: WORST_FIRST.find((one) => text.startsWith(`${one}: `)) ?? 'damage', text };
 }
 
 /** Leaves out what another one says, too, and with more words. */
-function distinct(troubles: Trouble[]): Trouble[] {
-  return troubles.filter(
+function distinct(findings: Finding[]): Finding[] {
+  return findings.filter(
     ({ text }, place) =>
-      !troubles.some((other, its) => other.text.includes(text) && (other.text !== text || its < place)),
+      !findings.some((other, its) => other.text.includes(text) && (other.text !== text || its < place)),
   );
 }
 
 /** The status as tables, and one line that says whether all is well. */
-export function formatStatus(status: Status, troubles: string[]): string {
+export function formatStatus(status: Status, findings: string[]): string {
   const { group, serverId, version, files, bytes, saved, storePaths, peers, comparison } = status;
   const shared = saved > 0 ? `, of which deduplication saves ${formatBytes(saved)}` : '';
   const head = `${group}, server ${serverId}, fidfs ${version}: ${counted(files, 'file')}, ${formatBytes(bytes)}${shared}\n`;
@@ -112,7 +112,7 @@ export function formatStatus(status: Status, troubles: string[]): string {
       `comparing with node ${peer}: ${directories} of ${counted(of, 'directory that differs', 'directories that differ')}, ${counted(fetched, 'file')} fetched\n`,
     );
   }
-  parts.push(troubles.length === 0 ? 'All is well.\n' : `In trouble:\n${troubles.map((one) => `  ${one}\n`).join('')}`);
+  parts.push(findings.length === 0 ? 'All is well.\n' : `In trouble:\n${findings.map((one) => `  ${one}\n`).join('')}`);
   return parts.join('');
 }
 

@@ -94,7 +94,7 @@ export class Cluster {
   }
 
   /** Why this node can work with none of its peers, for people; undefined when it can, or when none answers. */
-  get trouble(): string | undefined {
+  get unavailable(): string | undefined {
     const wrong = this.group.find(({ state }) => state === 'wrong');
     return wrong && !this.group.some(({ isUp }) => isUp) ? wrong.reason : undefined;
   }

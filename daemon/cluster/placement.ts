@@ -15,7 +15,7 @@ export interface Destination {
  */
 export function chooseDestination(
   cluster: Cluster,
-  own: { available: number; trouble: string | undefined },
+  own: { available: number; unavailable: string | undefined },
   groups: ReadonlySet<string>,
 ): Destination | undefined {
   const destinations = cluster.groups.flatMap((group): Destination[] => {
@@ -26,7 +26,7 @@ export function chooseDestination(
       peers.sort(() => Math.random() - 0.5);
       return peers.length > 0 ? [{ group, available: Math.min(...theirs), peers }] : [];
     }
-    return own.trouble === undefined ? [{ group, available: Math.min(own.available, ...theirs), peers: [] }] : [];
+    return own.unavailable === undefined ? [{ group, available: Math.min(own.available, ...theirs), peers: [] }] : [];
   });
   let point = Math.random() * destinations.reduce((sum, { available }) => sum + available, 0);
   for (const destination of destinations) {

@@ -59,7 +59,7 @@ export function createMetrics(node: Node): Metrics {
     (path) => path.space.reserved,
   );
   pathGauge('fidfs_store_path_up', '1 while the store path takes files.', (path) =>
-    path.trouble === undefined ? 1 : 0,
+    path.unavailable === undefined ? 1 : 0,
   );
   gauge('fidfs_missing_files', 'Files that should be here and are not.', () => index.missing.totals.all);
   gauge(

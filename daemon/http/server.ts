@@ -154,9 +154,9 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
-    const trouble = notReadyInPublic(node);
-    if (trouble !== undefined) {
-      throw new Problem('unavailable', sentence(`This node is not ready: ${trouble}`));
+    const reason = notReadyInPublic(node);
+    if (reason !== undefined) {
+      throw new Problem('unavailable', sentence(`This node is not ready: ${reason}`));
     }
     return reply.type('application/json').send(Buffer.from('{"status":"ready"}\n'));
   });

@@ -102,8 +102,8 @@ export async function waitForCopies(files: StoredFile[], replication: Node['repl
 export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index' | 'replication'>): void {
   if (index.damage !== undefined)
     throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
-  if (replication.trouble === undefined) return;
-  throw new Problem('unavailable', `Too few nodes are up now: ${replication.trouble}. Try again in a few seconds.`);
+  if (replication.unavailable === undefined) return;
+  throw new Problem('unavailable', `Too few nodes are up now: ${replication.unavailable}. Try again in a few seconds.`);
 }
 
 /** The node of another group that an upload goes to; undefined when it stays here. Rejects with a Problem when none takes it. */
@@ -112,10 +112,10 @@ export async function otherGroupFor(node: Node, wanted: string | undefined): Pro
   // A node whose cluster is one group has no choice, but may be asked for it.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
   const available = store.paths.reduce(
-    (sum, { space, trouble }) => sum + (trouble === undefined ? space.available : 0),
+    (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
     0,
   );
-  const own = { available, trouble: index.damage ?? store.trouble ?? replication.trouble };
+  const own = { available, unavailable: index.damage ?? store.unavailable ?? replication.unavailable };
   const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
   for (;;) {
     const destination = chooseDestination(cluster, own, left);

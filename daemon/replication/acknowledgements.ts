@@ -46,7 +46,7 @@ interface Heard {
 }
 
 interface Waiter {
-  numbers: readonly number[];
+  sequences: readonly number[];
   followers: number;
   /** When its copies last came nearer (`performance.now()`), and how long that may be ago; in milliseconds. */
   progress: number;
@@ -142,7 +142,7 @@ export class Acknowledgements {
 
   /** How many of those are uploads and deletions that are not answered yet. */
   private underWay(copies: number): number {
-    const awaited = new Set([...this.waiters].flatMap(({ numbers }) => [...numbers]));
+    const awaited = new Set([...this.waiters].flatMap(({ sequences }) => [...sequences]));
     return [...awaited].filter((entry) => this.countFor(entry) < copies - 1).length;
   }
 
@@ -159,16 +159,16 @@ export class Acknowledgements {
    * Resolves with true when so many followers hold all these entries; with false when that has come no nearer for
    * `patience` milliseconds.
    */
-  waitFor(numbers: readonly number[], followers: number, patience: number): Promise<boolean> {
-    if (this.areAcknowledged(numbers, followers)) return Promise.resolve(true);
+  waitFor(sequences: readonly number[], followers: number, patience: number): Promise<boolean> {
+    if (this.areAcknowledged(sequences, followers)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (enough: boolean) => {
         this.forget(waiter);
         resolve(enough);
       };
-      const waiter: Waiter = { numbers, followers, patience, progress: performance.now(), settle };
+      const waiter: Waiter = { sequences, followers, patience, progress: performance.now(), settle };
       this.waiters.add(waiter);
-      for (const entry of numbers) this.awaited.set(entry, (this.awaited.get(entry) ?? new Set()).add(waiter));
+      for (const entry of sequences) this.awaited.set(entry, (this.awaited.get(entry) ?? new Set()).add(waiter));
       // One timer for all of them, while there are any.
       this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
     });
@@ -191,23 +191,23 @@ export class Acknowledgements {
    * When what somebody waits for last came nearer: a follower that has not come so far yet may have come further, and one that
    * is missing it may have come further with what it fetches first.
    */
-  private progressOf({ numbers, progress }: Waiter): number {
-    const last = numbers.at(-1) ?? 0;
+  private progressOf({ sequences, progress }: Waiter): number {
+    const last = sequences.at(-1) ?? 0;
     const followers = [...this.followers.values()];
     const behind = followers.filter(({ after }) => after < last);
     const incomplete = followers.filter(({ from, after, without }) =>
-      numbers.some((entry) => entry <= from || entry > after || without.has(entry)),
+      sequences.some((entry) => entry <= from || entry > after || without.has(entry)),
     );
     return Math.max(progress, ...behind.map(({ advanced }) => advanced), ...incomplete.map(({ fetched }) => fetched));
   }
 
-  private areAcknowledged(numbers: readonly number[], followers: number): boolean {
-    return numbers.every((entry) => this.countFor(entry) >= followers);
+  private areAcknowledged(sequences: readonly number[], followers: number): boolean {
+    return sequences.every((entry) => this.countFor(entry) >= followers);
   }
 
   private forget(waiter: Waiter): void {
     this.waiters.delete(waiter);
-    for (const entry of waiter.numbers) {
+    for (const entry of waiter.sequences) {
       const others = this.awaited.get(entry);
       others?.delete(waiter);
       if (others?.size === 0) this.awaited.delete(entry);
@@ -224,7 +224,7 @@ export class Acknowledgements {
     }
     for (const waiter of touched) {
       waiter.progress = now;
-      if (this.areAcknowledged(waiter.numbers, waiter.followers)) waiter.settle(true);
+      if (this.areAcknowledged(waiter.sequences, waiter.followers)) waiter.settle(true);
     }
   }
 

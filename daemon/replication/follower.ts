@@ -25,7 +25,7 @@ const LONGEST_PAUSE_MILLISECONDS = 5000;
 /** An entry of a log that says what was deleted. */
 type Deletion = Extract<LogPage['entries'][number], { removed: string }>;
 
-/** The rooms and helpers that all followers of a node share. */
+/** The modules that all followers of a node share. */
 export interface FollowerParts {
   group: string;
   index: Index;
@@ -73,7 +73,7 @@ export class Follower {
   /** How far behind it is: entries, and the second in which the first of those was made. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Why it does not follow now, for people. */
-  trouble: string | undefined;
+  unavailable: string | undefined;
   /** Whether it was said that this lasts, although the peer is up. */
   private isSaid = false;
   /** The end of the peer's log up to which its deletions were taken over while nothing else fits on the disk. */
@@ -121,15 +121,15 @@ export class Follower {
         await this.step();
         if (this.isSaid) this.parts.info({ peer: this.id }, 'a peer is followed again');
         this.isSaid = false;
-        this.trouble = undefined;
+        this.unavailable = undefined;
         pause = 0;
       } catch (error) {
         if (this.ending.signal.aborted) return;
         if (this.question.signal.aborted) continue; // to be asked anew, with better news
         const { message } = error as Error;
-        if (this.trouble === undefined && this.peer.isUp)
+        if (this.unavailable === undefined && this.peer.isUp)
           this.parts.info({ reason: message }, 'a peer cannot be followed now');
-        this.trouble = message;
+        this.unavailable = message;
         if (this.peer.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
           this.isSaid = true;
           const { id } = this;

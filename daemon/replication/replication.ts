@@ -133,7 +133,7 @@ export class Replication {
   }
 
   /** Why uploads cannot get their copies now, for people; undefined when they can. */
-  get trouble(): string | undefined {
+  get unavailable(): string | undefined {
     const { copies } = this.parts.settings;
     const nodes = 1 + this.acknowledgements.live.length;
     return nodes < copies

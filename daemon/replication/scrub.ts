@@ -174,7 +174,7 @@ export class Scrub {
     const path = store.paths[record.storePath];
     progress.files++;
     // A disk that is not there has lost nothing yet.
-    if (!path?.isOpen || path.trouble !== undefined) return;
+    if (!path?.isOpen || path.unavailable !== undefined) return;
     const size = fileId.decodeName(record.name).size ?? 0;
     await limit?.take(size + FILE_COST, this.ending.signal);
     this.ending.signal.throwIfAborted();
@@ -210,7 +210,7 @@ export class Scrub {
     const before = [...this.badUnknown];
     this.badUnknown.clear();
     for (const path of store.paths) {
-      if (!path.isOpen || path.trouble !== undefined) continue;
+      if (!path.isOpen || path.unavailable !== undefined) continue;
       for (const directory of directoriesOf(path)) {
         this.ending.signal.throwIfAborted();
         await sleep(0); // uploads come first

@@ -55,7 +55,7 @@ export class Ballast {
         closeSync(descriptor);
       }
     } catch {
-      // Full after all, or the disk is in trouble, which others notice and say: tried again with the next look at the disk.
+      // Full after all, or the disk fails, which is noticed and reported elsewhere: tried again at the next look at the disk.
     }
   }
 
@@ -66,7 +66,7 @@ export class Ballast {
     try {
       truncateSync(this.file, size);
     } catch {
-      return false; // the disk is in worse trouble than being full, and what is tried on it says so
+      return false; // the disk fails, which each call on it reports
     }
     this.size = size;
     return true;

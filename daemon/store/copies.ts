@@ -97,7 +97,7 @@ export class Copies {
   /** Whether a store path takes no deletions now: what is on it cannot be deleted. */
   isAway(storePath: number): boolean {
     const path = this.paths[storePath];
-    return !path?.isOpen || path.trouble !== undefined;
+    return !path?.isOpen || path.unavailable !== undefined;
   }
 
   /** A temporary link to a file of this node with the same content; undefined when there is none on that store path. */

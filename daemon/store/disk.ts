@@ -58,8 +58,8 @@ interface OpenDisk {
 export class Disk {
   private opened: OpenDisk | undefined;
   private unlock: (() => void) | undefined;
-  /** Why no new files go here now; undefined when they do. */
-  private unavailable: string | undefined;
+  /** Why the disk could not be opened or used at the last try; undefined when it could. */
+  private accessError: string | undefined;
   private capacity = 0;
   /** Bytes that are free, and the size of the blocks that files are made of. */
   private free = 0;
@@ -110,12 +110,12 @@ export class Disk {
         batches: BatchCounter.open(batchesFile(this.root), this.calls),
         device: statSync(this.root).dev,
       };
-      this.unavailable = undefined;
+      this.accessError = undefined;
       this.refresh();
       return proven;
     } catch (error) {
       this.unlock?.();
-      this.unavailable = (error as Error).message;
+      this.accessError = (error as Error).message;
       throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
     }
   }
@@ -147,7 +147,7 @@ export class Disk {
 
   private whenOpen(): OpenDisk {
     if (this.opened) return this.opened;
-    throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.unavailable}`);
+    throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.accessError}`);
   }
 
   /** Bytes in all, bytes that uploads under way are still to take, and bytes that new files may take besides. */
@@ -191,9 +191,9 @@ export class Disk {
   }
 
   /** Why no new files go here now, for people; undefined when they do. */
-  get trouble(): string | undefined {
+  get unavailable(): string | undefined {
     const failure = this.opened?.fileSystem.failure;
-    return failure ? `a sync failed: ${failure.message}` : this.unavailable;
+    return failure ? `a sync failed: ${failure.message}` : this.accessError;
   }
 
   /** Looks at the disk again: free space, and whether a path that was gone is back. Called every second. */
@@ -207,13 +207,13 @@ export class Disk {
       this.blockSize = bsize;
       // Some file systems have no table of them, and say 0 of 0.
       this.hasNoInodes = files > 0 && ffree === 0;
-      if (this.unavailable !== undefined) {
+      if (this.accessError !== undefined) {
         this.probe();
-        this.unavailable = undefined;
+        this.accessError = undefined;
       }
       this.opened.ballast.fill();
     } catch (error) {
-      this.unavailable = (error as Error).message;
+      this.accessError = (error as Error).message;
     }
   }
 
@@ -223,8 +223,8 @@ export class Disk {
     try {
       this.recognise();
     } catch (error) {
-      this.unavailable = (error as Error).message;
-      throw new StoreError('unavailable', `the store path ${this.root} is gone: ${this.unavailable}`, { cause: error });
+      this.accessError = (error as Error).message;
+      throw new StoreError('unavailable', `the store path ${this.root} is gone: ${this.accessError}`, { cause: error });
     }
   }
 
@@ -258,7 +258,7 @@ export class Disk {
   /** A write failed: no more of them here until `refresh` has seen the disk well. */
   protected blame(operation: string, path: string, error: unknown): StoreError {
     if (isFull(error)) this.free = 0;
-    else if (DISK_GONE.has(errorCode(error))) this.unavailable = (error as Error).message;
+    else if (DISK_GONE.has(errorCode(error))) this.accessError = (error as Error).message;
     return storeError(operation, path, error);
   }
 }

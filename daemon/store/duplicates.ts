@@ -71,7 +71,7 @@ export class Duplicates {
     const recorded = this.records.findByContent(sha256);
     return [...(last ? [last] : []), ...recorded].filter(({ storePath }) => {
       const path = this.paths[storePath];
-      return path?.isOpen === true && path.trouble === undefined && (wanted ?? storePath) === storePath;
+      return path?.isOpen === true && path.unavailable === undefined && (wanted ?? storePath) === storePath;
     });
   }
 

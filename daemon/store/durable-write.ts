@@ -72,7 +72,7 @@ export class DurableWriter {
       const { bavail, bsize } = statfsSync(records.directory);
       this.full = bavail * bsize < RECORDS_ROOM;
     } catch {
-      // The disk is in worse trouble than being full, which what is tried on it says.
+      // The disk fails, which each call on it reports.
     }
   }
 
@@ -82,7 +82,7 @@ export class DurableWriter {
   }
 
   /** Why nothing at all can be made durable; undefined when it can. */
-  get trouble(): string | undefined {
+  get unavailable(): string | undefined {
     const { failure } = this.parts.recordsFileSystem;
     return failure && `a sync of the data directory failed: ${failure.message}`;
   }

@@ -171,7 +171,7 @@ export class IncomingFile {
   }
 
   private moveToDisk(): void {
-    if (this.room.storePath.trouble !== undefined) this.moveToAnotherDisk();
+    if (this.room.storePath.unavailable !== undefined) this.moveToAnotherDisk();
     const { storePath } = this.room;
     const digest = new RunningDigest();
     this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, digest };

@@ -17,16 +17,16 @@ export function roomiest(paths: readonly StorePath[], size: number, mayTake: May
   const freed = look(paths, size, mayTake);
   if (freed) return freed;
   const notHere = ({ number }: StorePath) => (mayTake(number) ? 'full' : 'too few other nodes can take copies there');
-  const troubles = paths.map((path) => `${path.root}: ${path.trouble ?? notHere(path)}`).join('; ');
-  if (paths.every((path) => path.trouble !== undefined || !mayTake(path.number))) {
-    throw new StoreError('unavailable', `no store path takes files: ${troubles}`);
+  const reasons = paths.map((path) => `${path.root}: ${path.unavailable ?? notHere(path)}`).join('; ');
+  if (paths.every((path) => path.unavailable !== undefined || !mayTake(path.number))) {
+    throw new StoreError('unavailable', `no store path takes files: ${reasons}`);
   }
-  throw new StoreError('full', `no store path has room for ${counted(size, 'byte')} above its reserve: ${troubles}`);
+  throw new StoreError('full', `no store path has room for ${counted(size, 'byte')} above its reserve: ${reasons}`);
 }
 
 /** Whether all paths together can take what none can alone. */
 export function fitsSpread(paths: readonly StorePath[], size: number, mayTake: MayTake): boolean {
-  const usable = paths.filter((path) => path.trouble === undefined && mayTake(path.number));
+  const usable = paths.filter((path) => path.unavailable === undefined && mayTake(path.number));
   return size <= usable.reduce((sum, { space }) => sum + space.available, 0);
 }
 
@@ -35,7 +35,7 @@ function look(paths: readonly StorePath[], size: number, mayTake: MayTake): Stor
   for (const path of paths) {
     const { available } = path.space;
     if (
-      path.trouble === undefined &&
+      path.unavailable === undefined &&
       available >= size &&
       available > 0 &&
       available > (best?.space.available ?? 0) &&
@@ -48,5 +48,5 @@ function look(paths: readonly StorePath[], size: number, mayTake: MayTake): Stor
 }
 
 function refresh(paths: readonly StorePath[]): void {
-  for (const path of paths) if (path.trouble === undefined) path.refresh();
+  for (const path of paths) if (path.unavailable === undefined) path.refresh();
 }

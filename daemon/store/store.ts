@@ -72,15 +72,15 @@ export class Store {
 
   /** The numbers of the store paths on which files, copies and deletions can be made durable; of those, which are full. */
   get usable(): { well: number[]; full: number[] } {
-    const { trouble, isFull } = this.writer;
-    const well = trouble === undefined ? this.paths.filter((path) => path.trouble === undefined) : [];
+    const { unavailable, isFull } = this.writer;
+    const well = unavailable === undefined ? this.paths.filter((path) => path.unavailable === undefined) : [];
     const full = well.filter((path) => isFull || path.isFull);
     return { well: well.map(({ number }) => number), full: full.map(({ number }) => number) };
   }
 
   /** Why no upload can be taken now, for people; undefined when they can. */
-  get trouble(): string | undefined {
-    if (this.writer.trouble) return this.writer.trouble;
+  get unavailable(): string | undefined {
+    if (this.writer.unavailable) return this.writer.unavailable;
     if (this.writer.isFull) return `the disk of the data directory is full: ${this.records.directory}`;
     try {
       this.choosePath(0);
@@ -103,7 +103,7 @@ export class Store {
    */
   receive(announced: number | undefined, whole?: Reservation): IncomingFile {
     const reserve = (bytes: number) =>
-      whole && whole.storePath.trouble === undefined
+      whole && whole.storePath.unavailable === undefined
         ? new Reservation(whole.storePath, bytes, whole)
         : this.reserve(bytes);
     return new IncomingFile(reserve, announced, this.settings.sync !== 'off');
@@ -304,7 +304,7 @@ export class Store {
 
   private linkTo(content: Content, duplicate: FileLocation): StoredFile | undefined {
     const path = this.paths[duplicate.storePath];
-    if (!path?.isOpen || path.trouble !== undefined || !this.mayTake(path.number) || path.isFull) return undefined;
+    if (!path?.isOpen || path.unavailable !== undefined || !this.mayTake(path.number) || path.isFull) return undefined;
     const stored = this.mint(content, path);
     return path.link(duplicate, stored.directory, stored.name) ? { ...stored, linked: true } : undefined;
   }
@@ -337,7 +337,7 @@ export class Store {
       } catch (error) {
         failure = error;
         // A path that is well after a failure (an odd error of this one file) would fail again.
-        if (onDisk || (path.trouble === undefined && !path.isFull)) throw error;
+        if (onDisk || (path.unavailable === undefined && !path.isFull)) throw error;
         continue;
       }
       file.room?.release();
@@ -350,7 +350,7 @@ export class Store {
   /** Where a file has room, or, where that is of no use, somewhere else. */
   private pathFor({ room, size }: ReceivedFile, isFirst: boolean): StorePath {
     const path = room?.storePath;
-    if (isFirst && path && path.trouble === undefined && this.mayTake(path.number)) return path;
+    if (isFirst && path && path.unavailable === undefined && this.mayTake(path.number)) return path;
     room?.release();
     return this.choosePath(size);
   }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { troublesOf } from '../../daemon/cli/status.js';
+import { findingsOf } from '../../daemon/cli/status.js';
 import type { Status } from '../../daemon/status.js';
 import fileId from '../../file-id/file-id.js';
 import { TestNode } from '../helpers/node.js';
@@ -153,7 +153,7 @@ t.test('the fidfs command', async (t) => {
       { ...peer, state: 'down' as const, reason: 'node 2: ECONNREFUSED', hello: null },
       { ...peer, id: 3, state: 'up' as const, reason: null, hello },
     ];
-    t.strictSame(troublesOf({ ...well, notReady: few, alarms, setAside: 1, underCopied: 5, peers }), [
+    t.strictSame(findingsOf({ ...well, notReady: few, alarms, setAside: 1, underCopied: 5, peers }), [
       'index: index.db: bad',
       'node 3: damage: y: rotten',
       'node 3: full',
@@ -162,14 +162,14 @@ t.test('the fidfs command', async (t) => {
       '5 uploads and deletions have fewer copies than promised',
       'node 2: ECONNREFUSED',
     ]);
-    t.strictSame(troublesOf({ ...well, setAside: 2, alarms: [] }), ['2 files could not be fetched and are set aside']);
+    t.strictSame(findingsOf({ ...well, setAside: 2, alarms: [] }), ['2 files could not be fetched and are set aside']);
     // Of two store paths, one is missing: the alarm comes a moment later, and takes the place of what the path says.
     const trouble = 'fidfs-store-path is missing; is the disk mounted?';
     const said = `/disk2: the store path takes no files: ${trouble}`;
     const root = { number: 1, root: '/disk2', capacity: 1, reserved: 0, available: 0, trouble };
     const storePaths = [...well.storePaths, root];
-    t.strictSame(troublesOf({ ...well, storePaths }), [said]);
-    t.strictSame(troublesOf({ ...well, storePaths, alarms: [`disk: ${said}`] }), [`disk: ${said}`]);
+    t.strictSame(findingsOf({ ...well, storePaths }), [said]);
+    t.strictSame(findingsOf({ ...well, storePaths, alarms: [`disk: ${said}`] }), [`disk: ${said}`]);
   });
 
   await t.test('without a node, without the key or with another server it says what to do', async (t) => {

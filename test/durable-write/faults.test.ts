@@ -48,7 +48,7 @@ class FaultyIndex extends Index {
   }
 }
 
-interface Rooms {
+interface Modules {
   index: Index;
   paths: StorePath[];
   store: Store;
@@ -57,7 +57,7 @@ interface Rooms {
 }
 
 /** A start: what a crash left is put right. */
-async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promise<Rooms> {
+async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promise<Modules> {
   const calls: Calls = disk?.calls ?? { ...realCalls, syncfs: async () => {}, fsync: async () => {} };
   const index = new FaultyIndex(join(directory, 'index.db'), disk);
   const paths = [0, 1].map((number) => new StorePath(number, join(directory, `path${number}`), { bytes: 0 }, calls));
@@ -74,7 +74,7 @@ async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promi
 }
 
 /** Ends it as a kill does: no checkpoint. */
-async function kill({ index, store }: Rooms): Promise<void> {
+async function kill({ index, store }: Modules): Promise<void> {
   await index.close();
   await store.close().catch(() => {}); // ends the timer; the index is closed
 }
@@ -102,7 +102,7 @@ function copyOf(bytes: Buffer, from: Copy['content']): Copy {
   return { key, name, storePath: 0, directory: 7, sha256: Buffer.from(hash('sha256', bytes), 'hex'), content: from };
 }
 
-async function upload({ store }: Rooms, ...contents: Buffer[]): Promise<string[]> {
+async function upload({ store }: Modules, ...contents: Buffer[]): Promise<string[]> {
   const received: ReceivedFile[] = [];
   const files = contents.map((bytes) => store.receive(bytes.length));
   try {
@@ -133,13 +133,13 @@ const foreign = { storePath: 0, directory: 3, name: 'wKgAZ2XQAAAAAAAAAAAD6HTj-0E
 
 /** What all runs begin with: three files, and a foreign one. */
 async function prepare(directory: string): Promise<string[]> {
-  const rooms = await open(directory, 'batch');
-  const ids = await upload(rooms, content.old, content.twin, content.small);
-  const place = filePath(rooms.paths[0]?.root as string, foreign.directory, foreign.name);
+  const modules = await open(directory, 'batch');
+  const ids = await upload(modules, content.old, content.twin, content.small);
+  const place = filePath(modules.paths[0]?.root as string, foreign.directory, foreign.name);
   mkdirSync(dirname(place), { recursive: true });
   writeFileSync(place, 'foreign');
-  await rooms.store.close();
-  await rooms.index.close();
+  await modules.store.close();
+  await modules.index.close();
   return ids;
 }
 
@@ -160,8 +160,8 @@ interface Outcome {
 const cursor = { epoch: 'theirs', sequence: 9, from: 0 };
 
 /** One of everything that the durable write does. Whatever fails is refused; it must not hold up the rest. */
-async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
-  const { store, copies, index, paths, resumable } = rooms;
+async function work(modules: Modules, ids: readonly string[]): Promise<Outcome> {
+  const { store, copies, index, paths, resumable } = modules;
   const [old, twin, kept] = ids as [string, string, string];
   const outcome: Outcome = {
     ...{ kept: new Map([[kept, content.small]]), deleted: new Set(), unsure: new Set(), copies: [], cursor: 0 },
@@ -176,7 +176,7 @@ async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
   };
   const uploads = (...contents: Buffer[]) =>
     attempt(async () => {
-      const made = await upload(rooms, ...contents);
+      const made = await upload(modules, ...contents);
       for (const [number, id] of made.entries()) outcome.kept.set(id, contents[number] as Buffer);
     });
   const deletion = async (id: string) => {
@@ -234,38 +234,39 @@ async function work(rooms: Rooms, ids: readonly string[]): Promise<Outcome> {
   return outcome;
 }
 
-function bytesOf({ paths }: Rooms, { storePath, directory, name }: FileLocation): Buffer | undefined {
+function bytesOf({ paths }: Modules, { storePath, directory, name }: FileLocation): Buffer | undefined {
   const place = filePath(paths[storePath]?.root as string, directory, name);
   return existsSync(place) ? readFileSync(place) : undefined;
 }
 
 /** What is wrong with what a peer was, or would be, told that this node holds. */
-function* checkCopies(rooms: Rooms, copies: readonly Copy[]): Generator<string> {
+function* checkCopies(modules: Modules, copies: readonly Copy[]): Generator<string> {
   for (const copy of copies) {
-    const isHere = rooms.index.find(copy.key) !== undefined;
-    const isRight = bytesOf(rooms, copy)?.length === fileId.decodeName(copy.name).size;
-    if (isHere ? !isRight : rooms.index.missing.find(copy.key) === undefined) yield `the copy ${copy.name} is not here`;
+    const isHere = modules.index.find(copy.key) !== undefined;
+    const isRight = bytesOf(modules, copy)?.length === fileId.decodeName(copy.name).size;
+    if (isHere ? !isRight : modules.index.missing.find(copy.key) === undefined)
+      yield `the copy ${copy.name} is not here`;
   }
 }
 
 /** What is wrong after a restart. */
-async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncGenerator<string> {
-  const { index, paths, resumable, store } = rooms;
+async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): AsyncGenerator<string> {
+  const { index, paths, resumable, store } = modules;
   for (const [id, bytes] of outcome.kept) {
     const file = fileId.decode(id);
     if (!index.find(fileId.keyOf(file.name))) yield `the record of ${id} is lost`;
-    if (!bytesOf(rooms, file)?.equals(bytes)) yield `the file of ${id} is lost`;
+    if (!bytesOf(modules, file)?.equals(bytes)) yield `the file of ${id} is lost`;
   }
   for (const id of outcome.deleted) {
     if (index.find(fileId.keyOf(fileId.decode(id).name))) yield `${id} has a record again`;
-    if (bytesOf(rooms, fileId.decode(id))) yield `${id} is back`;
+    if (bytesOf(modules, fileId.decode(id))) yield `${id} is back`;
   }
-  if (index.replicationLog.cursor(PEER)) yield* checkCopies(rooms, outcome.copies);
+  if (index.replicationLog.cursor(PEER)) yield* checkCopies(modules, outcome.copies);
   // Nothing half done: every record has its file, every file its record, and nothing else is there.
   const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file]);
   for (const record of index.all()) {
     const { storePath, directory, name, sha256 } = record;
-    const bytes = bytesOf(rooms, record);
+    const bytes = bytesOf(modules, record);
     if (!bytes || !Buffer.from(hash('sha256', bytes), 'hex').equals(sha256))
       yield `${name} has a record and no right file`;
     const isCopy = record.key.readUInt32LE(0) === PEER;
@@ -288,7 +289,7 @@ async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncG
   }
   // What peers are told was deleted is not here.
   for (const { removed } of index.replicationLog.read(0, 1000)) {
-    if (removed?.foreign && bytesOf(rooms, removed)) yield 'peers are told to delete a foreign file that is here';
+    if (removed?.foreign && bytesOf(modules, removed)) yield 'peers are told to delete a foreign file that is here';
   }
   // Of an upload in pieces, everything is here that its client was told is.
   if (outcome.upload && outcome.upload.file === null) {
@@ -301,7 +302,7 @@ async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncG
         void (await sink.write(rest));
       if (upload.file === null) upload = await resumable.append(id, { receive, isWhole: false });
       if (upload.file === null) yield `upload ${id} does not end`;
-      else if (!bytesOf(rooms, fileId.decode(upload.file))?.equals(content.pieces))
+      else if (!bytesOf(modules, fileId.decode(upload.file))?.equals(content.pieces))
         yield `upload ${id} has other bytes`;
     } catch (error) {
       if (!(error instanceof NoSuchUpload) || offset > 0) yield `upload ${id}: ${error}`;
@@ -310,7 +311,7 @@ async function* check(rooms: Rooms, outcome: Outcome, isStrict: boolean): AsyncG
   // Who was refused a deletion may ask again.
   for (const id of outcome.unsure) {
     await store.remove(fileId.decode(id));
-    if (bytesOf(rooms, fileId.decode(id))) yield `${id} cannot be deleted`;
+    if (bytesOf(modules, fileId.decode(id))) yield `${id} cannot be deleted`;
   }
 }
 
@@ -324,25 +325,25 @@ async function run(
 ): Promise<{ calls: number; wrong: string[] }> {
   cpSync(template, directory, { recursive: true });
   const disk = new FaultyDisk({ ...fault, at: Number.POSITIVE_INFINITY });
-  const rooms = await open(directory, mode, disk);
+  const modules = await open(directory, mode, disk);
   const began = disk.count;
   Reflect.set(disk, 'fault', { ...fault, at: fault.at + began });
-  const outcome = await work(rooms, ids);
+  const outcome = await work(modules, ids);
   const calls = disk.count - began;
   const wrong: string[] = [];
-  if (outcome.cursor > 0) wrong.push(...checkCopies(rooms, outcome.copies));
+  if (outcome.cursor > 0) wrong.push(...checkCopies(modules, outcome.copies));
   // The disk is well again: the process goes on, unless a sync failed.
   disk.heal();
-  for (const path of rooms.paths) path.refresh();
-  rooms.store.writer.removeLeftovers();
-  const [after] = await upload(rooms, content.after).catch((error: unknown) => {
+  for (const path of modules.paths) path.refresh();
+  modules.store.writer.removeLeftovers();
+  const [after] = await upload(modules, content.after).catch((error: unknown) => {
     const isStopped = disk.failed.some((name) => name.includes('sync') && name !== 'fdatasync');
     if (!isStopped || !(error instanceof StoreError) || error.code !== 'unavailable')
       wrong.push(`it does not go on: ${error}`);
     return [];
   });
   if (after !== undefined) outcome.kept.set(after, content.after);
-  await kill(rooms);
+  await kill(modules);
   const again = await open(directory, mode);
   for await (const problem of check(again, outcome, !fault.isLasting)) wrong.push(`after a restart: ${problem}`);
   await again.store.close();

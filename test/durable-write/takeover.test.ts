@@ -15,7 +15,7 @@ import fileId from '../../file-id/file-id.js';
 
 const SERVER_ID = 1;
 
-/** The rooms that take copies over, on a real disk and a real index, without a network. */
+/** The modules that take copies over, on a real disk and a real index, without a network. */
 function openStore(t: Test, mode: SyncMode = 'batch') {
   const directory = t.testdir({ data: {}, path: {} });
   const index = new Index(join(directory, 'data/index.db'));

@@ -87,8 +87,8 @@ export const replicationMutations = [
   {
     name: 'all entries of a request are waited for',
     file: acknowledgements,
-    from: 'return numbers.every((entry)',
-    to: 'return numbers.some((entry)',
+    from: 'return sequences.every((entry)',
+    to: 'return sequences.some((entry)',
     tests: said,
   },
   {

@@ -96,7 +96,7 @@ t.test('with "deduplicate": false every upload is a file of its own', async (t) 
   t.equal(await savedOn(node), 0);
 });
 
-// Seen to fail (never another path) without the look at trouble in linkTo() and Duplicates.
+// Seen to fail (never another path) without the look at unavailable in linkTo() and Duplicates.
 t.test('another store path gets a file of its own', async (t) => {
   const directory = t.testdir({});
   const paths = ['first', 'second'].map((name) => join(directory, name));
