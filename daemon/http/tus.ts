@@ -9,10 +9,10 @@ import {
   NoSuchUpload,
   NotKept,
   RESUMABLE_LIFETIME_MILLISECONDS,
-  type ResumableUpload,
   ResumableUploads,
   UploadDamaged,
 } from '../store/resumable.js';
+import type { ResumableUpload } from '../store/resumable-records.js';
 import { counted } from '../words.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';

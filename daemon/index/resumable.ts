@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import type { ResumableRecords, ResumableUpload } from '../store/resumable.js';
+import type { ResumableRecords, ResumableUpload } from '../store/resumable-records.js';
 
 /** Uploads that come in pieces. What is said here is durable with the next sync. */
 export class Resumable implements ResumableRecords {

@@ -3,17 +3,13 @@ import fileId from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import { type DigestScope, differingParts } from '../index/digests.js';
-import type { Index } from '../index/index.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
-import type { Copies } from '../store/copies.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
-import type { Fetcher } from './fetcher.js';
-import { isSmall, toRecord } from './follower.js';
 import { PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
-import type { RateLimit } from './rate-limit.js';
-import { Refill } from './refill.js';
+import { isSmall, toRecord } from './peer-file.js';
+import { Refill, type RefillParts, type RoundResult } from './refill.js';
 
 /** Directories whose names are asked for at once. */
 const DIRECTORIES_AT_ONCE = 32;
@@ -23,24 +19,9 @@ const namesSchema = z.object({
   files: z.array(z.object({ id: z.string().max(101), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
 });
 
-export interface AntiEntropyParts {
-  group: string;
-  index: Index;
+export interface AntiEntropyParts extends RefillParts {
   paths: readonly StorePath[];
-  copies: Copies;
-  fetcher: Fetcher;
-  limit: RateLimit;
   info(progress: object, message: string): void;
-}
-
-/** What one round of anti-entropy with a peer did. */
-export interface RoundResult {
-  directories: number;
-  files: number;
-  bytes: number;
-  deletions: number;
-  /** Files that are still to be fetched: large ones, and those that were wrong. */
-  pending: number;
 }
 
 /**

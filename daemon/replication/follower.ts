@@ -1,6 +1,4 @@
-import { hash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
@@ -8,11 +6,11 @@ import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/replication-log.js';
 import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import { StoreError } from '../store/errors.js';
-import { differenceFrom } from '../store/inspect.js';
 import type { FileRecord } from '../store/records.js';
 import type { AntiEntropy } from './anti-entropy.js';
 import type { Fetcher } from './fetcher.js';
-import { decodeLog, ENCLOSED_FILE, type LogPage, PAGE_LIMIT, type PageFile } from './page.js';
+import { decodeLog, type LogPage, PAGE_LIMIT } from './page.js';
+import { differenceOf, isSmall, toRecord } from './peer-file.js';
 import type { Removal } from './removal.js';
 
 /** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
@@ -35,24 +33,6 @@ export interface FollowerParts {
   removal: Removal;
   info(context: object, message: string): void;
   warn(message: string, error: unknown): void;
-}
-
-/** A file of a peer, as a page names it. Throws when it cannot be one of this group. */
-export function toRecord({ id, sha256 }: PageFile, group: string): FileRecord {
-  const { group: named, kind, name, storePath, directory } = fileId.decode(id);
-  if (named !== group || kind !== 'normal') throw new Error(`${id} is not a file of this group`);
-  return { key: fileId.keyOf(name), name, storePath, directory, sha256: Buffer.from(sha256, 'hex') };
-}
-
-/** Whether a file travels with the page that names it. */
-export function isSmall({ name }: Pick<FileRecord, 'name'>): boolean {
-  return (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
-}
-
-/** Why enclosed bytes are not those of their file; undefined when they are. */
-export function differenceOf(record: FileRecord, content: Buffer): string | undefined {
-  const sha256 = Buffer.from(hash('sha256', content, 'hex'), 'hex');
-  return differenceFrom(record, { size: content.length, crc32: crc32(content), sha256 });
 }
 
 /**

@@ -1,12 +1,32 @@
 import type { Peer } from '../cluster/cluster.js';
-import type { Copy, FailedCopy } from '../store/copies.js';
+import type { Index } from '../index/index.js';
+import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import type { FileRecord } from '../store/records.js';
-import type { AntiEntropyParts, RoundResult } from './anti-entropy.js';
-import { differenceOf, toRecord } from './follower.js';
+import type { Fetcher } from './fetcher.js';
 import { decodeFiles, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
+import { differenceOf, toRecord } from './peer-file.js';
+import type { RateLimit } from './rate-limit.js';
 
 /** Pages that are being made durable while the next one comes: the sync of one is the time to write another. */
 const PAGES_AT_ONCE = 3;
+
+/** What one round of anti-entropy with a peer did. */
+export interface RoundResult {
+  directories: number;
+  files: number;
+  bytes: number;
+  deletions: number;
+  /** Files that are still to be fetched: large ones, and those that were wrong. */
+  pending: number;
+}
+
+export interface RefillParts {
+  group: string;
+  index: Index;
+  copies: Copies;
+  fetcher: Fetcher;
+  limit: RateLimit;
+}
 
 /** Fetches many small files of one peer, by the page. */
 export class Refill {
@@ -15,7 +35,7 @@ export class Refill {
 
   constructor(
     private readonly peer: Peer,
-    private readonly parts: AntiEntropyParts,
+    private readonly parts: RefillParts,
     private readonly found: RoundResult,
     private readonly signal: AbortSignal,
   ) {}

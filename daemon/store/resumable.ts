@@ -4,6 +4,7 @@ import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-fi
 import { readPrefix } from './inspect.js';
 import { FILE_TIME, resumableTemporary, temporaryFile } from './layout.js';
 import { Reservation } from './reservation.js';
+import type { ResumableRecords, ResumableUpload } from './resumable-records.js';
 import type { RunningDigest } from './running-digest.js';
 import type { Store } from './store.js';
 import type { StorePath } from './store-path.js';
@@ -18,36 +19,6 @@ const DIGESTS = 4096;
 const NOTE_SIZE = 16 * 2 ** 20;
 /** Expired uploads that are removed in one batch. */
 const SWEPT_AT_ONCE = 500;
-
-/** An upload that comes in pieces, as it is written down. */
-export interface ResumableUpload {
-  id: string;
-  /** Bytes that it is to have. */
-  size: number;
-  /** Bytes that are on stable storage, and their CRC32. */
-  offset: number;
-  crc32: number;
-  /** The number of the store path that its temporary file is on. */
-  storePath: number;
-  /** For the ID's name; may be empty. */
-  extension: string;
-  /** What the client says of it, for the client. */
-  metadata: string;
-  /** When there was news of it, in milliseconds since 1970. */
-  touched: number;
-  /** The ID of the file that it has become; null before. */
-  file: string | null;
-}
-
-/** Where uploads in pieces are written down; the index implements it. */
-export interface ResumableRecords {
-  find(id: string): ResumableUpload | undefined;
-  /** Adds it, or replaces what was written down of it. */
-  save(upload: ResumableUpload): void;
-  remove(id: string): void;
-  /** Those without news since a time in milliseconds, the oldest first. */
-  untouchedSince(time: number, limit: number): ResumableUpload[];
-}
 
 /** There is no such upload, or not any more. */
 export class NoSuchUpload extends Error {

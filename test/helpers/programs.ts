@@ -5,9 +5,9 @@ import type { Test } from 'tap';
 import type { Ended } from './node.js';
 
 /** Runs a program to its end. */
-export function run(program: string, words: string[], env: Record<string, string> = {}): Promise<Ended> {
+export function run(program: string, words: string[], env: Record<string, string> = {}, cwd?: string): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { ...process.env, ...env }, maxBuffer: 2 ** 26 };
+    const options = { env: { ...process.env, ...env }, maxBuffer: 2 ** 26, cwd };
     execFile(program, words, options, (error, stdout, stderr) => {
       resolve({ status: error ? Number(error.code) : 0, stdout, stderr });
     });

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { Index } from '../../daemon/index/index.js';
 import type { ReceivedFile } from '../../daemon/store/incoming-file.js';
-import { type ResumableRecords, ResumableUploads } from '../../daemon/store/resumable.js';
+import { ResumableUploads } from '../../daemon/store/resumable.js';
+import type { ResumableRecords } from '../../daemon/store/resumable-records.js';
 import { Store } from '../../daemon/store/store.js';
 import { StorePath } from '../../daemon/store/store-path.js';
 

@@ -7,11 +7,11 @@ import { CopyButton } from '../../ui/copy-button';
 import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
 import { items } from '../../upload/queue';
-import type { Information } from '.';
 import { Copies } from './copies';
 import { Deletion } from './deletion';
 import { Facts } from './facts';
 import { pathOf } from './id';
+import type { Information } from './information';
 import { PresenceWords, usePresence } from './presence';
 
 /** All that is to be said of a file whose ID is one. */

@@ -1,7 +1,7 @@
 import type { ComponentChildren, JSX } from 'preact';
 import { count, dateTime, exactSize } from '../../format';
 import { texts } from '../../i18n';
-import type { Information } from '.';
+import type { Information } from './information';
 
 /** The table of what an ID says. */
 export function Facts({ information }: { information: Information }): JSX.Element {

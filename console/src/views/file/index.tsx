@@ -8,18 +8,7 @@ import { fileRoute } from '../../route';
 import { FailureNotice } from '../../ui/failure';
 import { Details } from './details';
 import { idIn, isPathSafe, pathOf } from './id';
-
-/** What an ID says, as `/info/<id>` answers. */
-export interface Information {
-  id: string;
-  group: string;
-  storePath: number;
-  kind: 'normal' | 'appender' | 'slave' | 'trunk';
-  source: { serverId: number } | { ip: string };
-  created: string;
-  size: number | null;
-  crc32: string | null;
-}
+import type { Information } from './information';
 
 /** Looks at one file. It begins anew with each ID. */
 export function FileView({ id }: { id: string }): JSX.Element {

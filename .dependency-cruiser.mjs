@@ -1,0 +1,58 @@
+/*
+ * The layers of the sources, checked by test/layers.test.ts: http → replication, cluster → index, store → file-id. Imports of
+ * types count. By hand: npx depcruise daemon file-id njs nginx console/src
+ */
+const CONFIG_AND_WORDS = '^daemon/(config/|words\\.ts|version\\.ts|log\\.ts)';
+
+/** Nothing in `from` imports anything of the project outside of `to`. */
+function only(name, from, to, comment) {
+  return {
+    name,
+    comment,
+    severity: 'error',
+    from: { path: from },
+    to: { path: '^(daemon|file-id|njs|nginx|console)/', pathNot: [from, CONFIG_AND_WORDS, '^file-id/', ...to] },
+  };
+}
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    { name: 'no-circles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'no-orphans',
+      severity: 'error',
+      from: { orphan: true, pathNot: '-worker\\.ts$|main\\.ts$|\\.d\\.ts$' },
+      to: {},
+    },
+    only('file-id-is-pure', '^file-id/', [], 'The codec is compiled for njs, too.'),
+    only('store', '^daemon/store/', [], 'Files on disks; records only through store/records.ts.'),
+    only(
+      'index',
+      '^daemon/index/',
+      ['^daemon/store/(records|resumable-records|errors)\\.ts'],
+      'SQLite; never the contents of files.',
+    ),
+    only('cluster', '^daemon/cluster/', [], 'Which nodes there are, and requests to them.'),
+    only('replication', '^daemon/replication/', ['^daemon/(store|index|cluster)/', '^daemon/alarm\\.ts'], ''),
+    only(
+      'http',
+      '^daemon/http/',
+      ['^daemon/(store|index|cluster|replication)/', '^daemon/(alarm|status|requests|access)\\.ts'],
+      '',
+    ),
+    {
+      name: 'store-without-sqlite',
+      severity: 'error',
+      from: { pathNot: '^daemon/index/|^daemon/cli/verify' },
+      to: { path: 'better-sqlite3' },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '^(test|bench|dist)/' },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    enhancedResolveOptions: { extensions: ['.ts', '.tsx', '.js', '.mjs'] },
+  },
+};

@@ -1,0 +1,11 @@
+/** What an ID says, as `/info/<id>` answers. */
+export interface Information {
+  id: string;
+  group: string;
+  storePath: number;
+  kind: 'normal' | 'appender' | 'slave' | 'trunk';
+  source: { serverId: number } | { ip: string };
+  created: string;
+  size: number | null;
+  crc32: string | null;
+}
