@@ -1,9 +1,9 @@
-/** A media range, as long as it is the type, its group or everything; the weight behind it. */
+/** A media range (a type, all types of a group, or all types) and its weight. */
 const RANGE = /^\s*([^\s;]+)\s*(?:;.*?\bq\s*=\s*"?([\d.]+))?/i;
 
 /**
- * Whether a client prefers `text/plain` to JSON (RFC 9110, 12.5.1): gives it the greater weight. The order says nothing; where
- * both weigh as much, JSON is the answer.
+ * Whether an Accept header gives `text/plain` a greater weight than JSON (RFC 9110, 12.5.1). The order of the ranges has no
+ * meaning; with equal weights the answer is JSON.
  */
 export function prefersText(accept: string | undefined): boolean {
   if (accept === undefined || !/text\//i.test(accept)) return false;

@@ -10,10 +10,10 @@ import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.
 import { TUS_PATH } from './tus.js';
 
 /*
- * How errors are answered, whatever route they come from.
+ * The error answers of all routes.
  */
 
-/** An ID from an address; undefined when it is none. */
+/** Decodes an ID; undefined if the text is not one. */
 export function decodeId(text: string): FileId | undefined {
   try {
     return fileId.decode(text);
@@ -44,7 +44,7 @@ function toProblem(error: unknown): Problem {
   return new Problem('internal', 'Something went wrong here; the log says what, under this request.', { cause: error });
 }
 
-/** Answers with the problem that an error is, and logs it. */
+/** Maps an error to a problem document, answers with it and logs it. Answers nothing for ClientGone. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
   const context = { requestId: request.id, method: request.method, url: request.url.slice(0, 200) };
   if (error instanceof ClientGone) {
@@ -59,18 +59,18 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   } else log.info({ ...context, status: problem.status }, problem.message);
   if (problem.status >= 500 && request.method === 'HEAD' && request.url.startsWith(`${TUS_PATH}/`)) {
     reply.header('retry-after', RETRY_AFTER);
-    // After any other error its client takes the upload for lost, and begins anew.
+    // On any other error status a tus client discards the upload and begins a new one.
     sendProblem(reply, new Problem('upload-busy', problem.message));
     return;
   }
   if (problem.problem === 'unsupported-encoding') reply.header('accept-encoding', 'identity');
   if (problem.status === 503) reply.header('retry-after', RETRY_AFTER);
-  // The rest of the body will not be read: the connection is of no more use.
+  // The rest of the body is not read, so the connection cannot be reused.
   if (problem.problem === 'body-timeout') reply.header('connection', 'close');
   sendProblem(reply, problem);
 }
 
-/** A request that Node cannot parse: it has no route, and its connection is of no more use. */
+/** Answers a request that Node cannot parse. It has no route, and its connection cannot be reused. */
 export function answerUnreadable(error: Error, socket: Socket): void {
   if (!socket.writable) {
     socket.destroy(error);
@@ -85,7 +85,7 @@ export function answerUnreadable(error: Error, socket: Socket): void {
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head}\r\n\r\n${body}`);
 }
 
-/** Buffers, because fastify adds a charset to the type of text, and JSON has none. */
+/** Sends a Buffer, because fastify adds a charset to the content type of a string, and JSON has none. */
 function sendProblem(reply: FastifyReply, { problem, message, status }: Problem): void {
   reply
     .code(status)
@@ -93,7 +93,7 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
     .send(Buffer.from(`${JSON.stringify(problemDocument(problem, message))}\n`));
 }
 
-/** What an address takes; undefined when it is none. */
+/** The methods of an address; undefined if it has no route. */
 function methodsOf(path: string): string | undefined {
   if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
   if (path.startsWith('/upload/')) return 'PUT';

@@ -5,10 +5,10 @@ import type { Settings } from '../config/settings.js';
 import { isFromOtherSite } from './cross-site.js';
 import { Problem } from './problems.js';
 
-/** A hook with a callback: an async one costs each upload a few microseconds more. */
+/** A hook with a callback: an async hook costs each upload a few microseconds more. */
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;
 
-/** A hook that lets a request pass when it carries the key. */
+/** Creates a hook that refuses requests without the right key (`no-key`, `wrong-key`). */
 export function authorization(key: string): Hook {
   const isKey = keyCheck(key);
   return ({ headers }, reply, done) => {
@@ -17,14 +17,17 @@ export function authorization(key: string): Hook {
       done();
       return;
     }
-    // RFC 6750, 3.1: the error code is for those who sent a token.
+    // RFC 6750, 3.1: the error code is only for requests with a token.
     const code = given === undefined ? '' : ', error="invalid_token"';
     reply.header('www-authenticate', `Bearer realm="fidfs"${code}`);
     done(given === undefined ? noKey(headers) : wrongKey());
   };
 }
 
-/** The same where uploads need no key: all pass but what a browser sends for a page of another site. */
+/**
+ * Creates the hook for `"uploads": "open"`: refuses only keyless requests that a browser sends for a page of another site
+ * (`cross-site`).
+ */
 export function openAuthorization(key: string, { publicUrl, listen }: Pick<Settings, 'publicUrl' | 'listen'>): Hook {
   const isKey = keyCheck(key);
   return ({ headers }, _reply, done) => {
@@ -50,7 +53,7 @@ function wrongKey(): Problem {
   return new Problem('wrong-key', 'This is not the key of this node; "fidfs key", run there, prints the right one.');
 }
 
-/** Takes the same time wherever the two differ. That the length shows is no secret: it tells nothing of the key. */
+/** Compares in constant time. A wrong length returns early; the length of the key is not secret. */
 function keyCheck(key: string): (given: string) => boolean {
   const wanted = Buffer.from(key);
   return (text) => {

@@ -2,20 +2,20 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Problem } from './problems.js';
 
-/** A body must bring so many bytes in this time, or the client is told that it stopped. */
+/** A body that brings fewer bytes than the minimum rate in this window is refused with `body-timeout`. */
 const WINDOW_SECONDS = 30;
 const LEAST_BYTES_PER_SECOND = 1024;
 
-/** The rest of a refused body is waited for when it is no longer than this, in bytes and in time. */
+/** Limits, in bytes and in milliseconds, up to which the rest of a refused body is read before the answer. */
 const SHORT_REST = 16 * 2 ** 20;
 const REST_MILLISECONDS = 5000;
 
-/** The client went away before its body was complete; nobody is left to answer. */
+/** The client closed the connection before its body was complete; no answer can be sent. */
 export class ClientGone extends Error {
   override name = 'ClientGone';
 }
 
-/** A whole body that is to be short. Rejects with a Problem when it is longer than `limit` bytes. */
+/** Reads a whole body into memory. Rejects with a Problem (`too-large`) if it is longer than `limit` bytes. */
 export async function readSmallBody(body: AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let length = 0;
@@ -27,28 +27,28 @@ export async function readSmallBody(body: AsyncIterable<Buffer>, limit: number):
   return Buffer.concat(chunks);
 }
 
-/** Where bytes go. A promise means: no more until it has resolved. */
+/** Receives the bytes of a body. If `write` returns a promise, it may be called again only after that resolves. */
 export interface ByteSink {
   write(chunk: Buffer): Promise<void> | undefined;
 }
 
 interface SpeedWatch {
   bytes: number;
-  /** What had come at the last look; undefined before the first. */
+  /** Bytes received at the last check; undefined before the first check and after a pause. */
   before: number | undefined;
   tooSlow(): void;
 }
 
 const watches = new Set<SpeedWatch>();
-/** What ends each body that is coming. */
-const coming = new Set<(error: unknown) => void>();
+/** The function that fails each body being received. */
+const receiving = new Set<(error: unknown) => void>();
 
-/** Ends all bodies that are coming now: their requests fail with this. */
+/** Fails all bodies that are being received with this problem. */
 export function refuseBodies(problem: Problem): void {
-  for (const fail of [...coming]) fail(problem);
+  for (const fail of [...receiving]) fail(problem);
 }
 
-/** One timer for all bodies: a look now and then costs an upload nothing. */
+/** One timer for all bodies, so that each upload needs none of its own. */
 setInterval(() => {
   for (const watch of watches) {
     const least = WINDOW_SECONDS * LEAST_BYTES_PER_SECOND;
@@ -58,8 +58,10 @@ setInterval(() => {
 }, WINDOW_SECONDS * 1000).unref();
 
 /**
- * Reads a stream to its end into a sink, no faster than the sink takes it.
- * Rejects with a Problem (too large, too slow), with ClientGone, or with what the sink threw.
+ * Reads a stream to its end into a sink, with backpressure from the sink. `limit` is in bytes, `limitDetail` the detail of
+ * the `too-large` problem.
+ * Rejects with a Problem (`too-large`, `body-timeout`, or that of `refuseBodies`), with ClientGone, or with the error of the
+ * sink.
  */
 export function readBody(stream: Readable, sink: ByteSink, limit: number, limitDetail: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -71,7 +73,7 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
       if (settled) return false;
       settled = true;
       watches.delete(watch);
-      coming.delete(fail);
+      receiving.delete(fail);
       return true;
     };
     const fail = (error: unknown) => {
@@ -90,7 +92,7 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
         const pressure = sink.write(chunk);
         if (!pressure) return;
         stream.pause();
-        watches.delete(watch); // a slow disk is not a slow client
+        watches.delete(watch); // time spent waiting for the disk does not count against the client
         pressure.then(() => {
           if (settled) return;
           watch.before = undefined;
@@ -101,10 +103,11 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
         fail(error);
       }
     };
-    coming.add(fail);
+    receiving.add(fail);
     stream.on('data', onData);
     stream.on('end', () => settle() && resolve());
-    // Every stream closes in the end; an error made each time (and its stack) would cost as much as a hash.
+    // Every stream emits `close`: the error is created only if needed, because creating it with its stack costs as much as
+    // hashing a small body.
     const gone = (cause?: Error) => {
       if (!settled) fail(new ClientGone('the client went away before its body was whole', { cause }));
     };
@@ -116,8 +119,9 @@ export function readBody(stream: Readable, sink: ByteSink, limit: number, limitD
 const SLOW_DETAIL = `Fewer than ${LEAST_BYTES_PER_SECOND} bytes a second came for ${WINDOW_SECONDS} seconds; send the file again.`;
 
 /**
- * Resolves when the rest of a refused body has come, if it is short: a client that has sent all of it goes on with its
- * connection, which nginx, answered earlier, would close behind the next request. A long one is refused at once.
+ * Discards the rest of a refused body if it is short, and resolves when it has been read, or at a limit. nginx closes a
+ * connection that is answered before its body was sent; after a complete body the client can reuse it. Returns immediately
+ * for a long body.
  */
 export function restOfBody(request: IncomingMessage): Promise<void> {
   const announced = Number(request.headers['content-length'] ?? 0);

@@ -5,32 +5,32 @@ import { filePath } from '../store/layout.js';
 import type { FileLocation } from '../store/records.js';
 import type { Store } from '../store/store.js';
 
-/** Below this, in bytes, to send a file costs no more than to prove it. */
+/** Bytes below which sending the file costs no more than proving possession of it. */
 const SMALLEST = 64 * 1024;
-/** One range in each of so many equal parts of the file: who does not have a whole part never passes. */
+/** Number of equal parts of the file with one range each: a client that lacks a whole part always fails. */
 const RANGES = 32;
 const RANGE_BYTES = 4096;
 const LIFETIME_MILLISECONDS = 60_000;
-/** Open challenges; a new one ends the oldest. */
+/** Maximum number of open challenges; beyond it the oldest is dropped. */
 const MOST_OPEN = 10_000;
-/** After so many wrong answers a content is to be sent, for so long. */
+/** After this many wrong answers a content has to be sent, for this time after the last of them. */
 const MOST_WRONG = 5;
 const WRONG_MILLISECONDS = 3_600_000;
 
-/** What is asked of the store. */
+/** The part of the store that challenges use. */
 interface Files {
   duplicates: Pick<Store['duplicates'], 'large'>;
   paths: readonly Pick<Store['paths'][number], 'isOpen' | 'root'>[];
 }
 
-/** What a client says it has. */
+/** The content that a client claims to have. `size` is in bytes. */
 export interface Claim {
   sha256: Buffer;
   size: number;
   extension: string;
 }
 
-/** Bytes of the file that a client is to hash: where they begin, and how many they are. */
+/** A range of the file that the client must hash; both in bytes. */
 export type Range = readonly [offset: number, length: number];
 
 interface Challenge {
@@ -41,7 +41,7 @@ interface Challenge {
   expires: number;
 }
 
-/** A proven content, ready to get one more name. */
+/** A content whose possession the client has proven, and its file in the store. */
 export interface Proven {
   claim: Claim;
   location: FileLocation;
@@ -49,8 +49,8 @@ export interface Proven {
 }
 
 /**
- * Lets clients prove that they hold the bytes of a file that is here: a hash alone is no ticket to somebody's file. Each
- * challenge asks for other bytes, is good for a minute, and for one answer.
+ * Challenges by which a client proves possession of the bytes of a stored file; knowing the hash alone is not enough. Each
+ * challenge asks for random ranges, is valid for one minute and can be answered once.
  */
 export class Challenges {
   private readonly challenges = new Map<string, Challenge>();
@@ -59,8 +59,8 @@ export class Challenges {
   constructor(private readonly store: Files) {}
 
   /**
-   * `expires` is for people, in milliseconds since 1970. Undefined when the content is not here (its file is read for that), or is to be sent
-   * all the same.
+   * Creates a challenge; `expires` is in milliseconds since 1970. Undefined if the content is not stored here (verified by
+   * reading its file), is too small, or has had too many wrong answers.
    */
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {
     if (claim.size < SMALLEST || this.isBarred(claim.sha256)) return undefined;
@@ -73,13 +73,16 @@ export class Challenges {
     return { nonce, ranges, expires: Date.now() + LIFETIME_MILLISECONDS };
   }
 
-  /** Undefined when there is no such challenge (any more), or its file has gone; false when the proof is wrong. */
+  /**
+   * Checks an answer and removes its challenge. Undefined if the challenge does not exist, has expired or its file was
+   * deleted; false if the proof is wrong.
+   */
   async answer(nonce: string, proof: Buffer): Promise<Proven | false | undefined> {
     const challenge = this.challenges.get(nonce);
     this.challenges.delete(nonce);
     if (!challenge || challenge.expires < performance.now()) return undefined;
     const { claim, location, ranges } = challenge;
-    const wanted = await this.proofOf(nonce, location, ranges).catch(() => undefined); // deleted meanwhile
+    const wanted = await this.proofOf(nonce, location, ranges).catch(() => undefined); // deleted in the meantime
     if (!wanted) return undefined;
     const { crc32 } = fileId.decodeName(location.name);
     if (proof.length === wanted.length && timingSafeEqual(proof, wanted)) return { claim, location, crc32: crc32 ?? 0 };
@@ -89,7 +92,7 @@ export class Challenges {
 
   private async proofOf(nonce: string, location: FileLocation, ranges: readonly Range[]): Promise<Buffer> {
     const path = this.store.paths[location.storePath];
-    if (!path?.isOpen) throw new Error('the store path is away');
+    if (!path?.isOpen) throw new Error('the store path is not open');
     const file = await open(filePath(path.root, location.directory, location.name));
     try {
       const hash = createHash('sha256').update(nonce);

@@ -8,16 +8,16 @@ import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
 
-/** What the web page asks about the cluster and about where a file is. */
+/** Adds the routes of the web console: the state of the cluster, and the copies of a file on each node. */
 export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize: onRequestHookHandler): void {
   const hooks = { onRequest: authorize };
 
   server.get('/console/api/cluster', hooks, async () => {
     const { serverId, group } = node.settings;
-    const own = { id: serverId, group, state: 'up', reason: null, since: null, ...said(describeNode(node)) };
+    const own = { id: serverId, group, state: 'up', reason: null, since: null, ...helloFields(describeNode(node)) };
     const others = node.cluster.peers.map(({ settings: { id, group }, state, reason, since, hello }) => ({
       ...{ id, group, state, reason: reason === '' ? null : reason, since: new Date(since).toISOString() },
-      ...said(hello),
+      ...helloFields(hello),
     }));
     return { self: serverId, time: new Date().toISOString(), nodes: [own, ...others] };
   });
@@ -39,10 +39,10 @@ function isDeleted(id: FileId, { store }: Node): boolean {
 }
 
 async function copyAt({ settings, client, state }: Peer, id: string) {
-  const told = await client
+  const answer = await client
     .askJson('/holds', { query: { id }, timeout: ASK_MILLISECONDS })
-    .catch(() => ({ holds: null })); // its state says that it cannot be asked
-  const { holds } = told as { holds?: unknown };
+    .catch(() => ({ holds: null })); // an unreachable peer has no copy to report; its `state` says so
+  const { holds } = answer as { holds?: unknown };
   return {
     id: settings.id,
     group: settings.group,
@@ -51,8 +51,8 @@ async function copyAt({ settings, client, state }: Peer, id: string) {
   };
 }
 
-/** What a node says of itself, as far as it is for people; null for one that was never heard of. */
-function said(hello: Hello | undefined) {
+/** The fields of a node's hello that the console shows; null or empty if there has been no hello yet. */
+function helloFields(hello: Hello | undefined) {
   return {
     version: hello?.version ?? null,
     trouble: hello?.trouble ?? null,

@@ -11,8 +11,8 @@ import { Problem } from './problems.js';
 const ASK_MILLISECONDS = 3000;
 
 /**
- * Deletes a file of any group. Answers 204 when the deletion is durable on as many nodes as `copies`, 202 when on fewer.
- * Rejects with a Problem.
+ * Deletes a file of any group. Answers 204 if the deletion is durable on at least `copies` nodes, 202 if on fewer. Rejects
+ * with a Problem.
  */
 export async function deleteAnywhere(
   id: FileId,
@@ -34,7 +34,10 @@ export async function deleteAnywhere(
   );
 }
 
-/** Deletes a file of this node's group. What is not here may be on a node that has not been followed yet. */
+/**
+ * Deletes a file of this node's group. If this node has no record of the file, asks the other nodes of the group: it may not
+ * have been replicated here yet. Rejects with a Problem or a StoreError.
+ */
 export async function deleteHere(
   id: FileId,
   text: string,
@@ -45,14 +48,14 @@ export async function deleteHere(
   const { store, replication } = node;
   const isMissingHere = store.isMissing(id);
   if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
-  // A file that can be had from nobody any more is deleted as others are.
+  // Also deletes a file that is recorded as missing, which no node may have any more.
   const removed = await store.remove(id, isMissingHere);
   if (removed) return confirm(text, reply, await replication.spread(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
   return deleteElsewhere(id, text, reply, node, conditions);
 }
 
-/** The same, for a client: where the disk of this node takes no deletions now, another node does it. */
+/** As `deleteHere`; if this node's store cannot record deletions now, passes the request on to another node of the group. */
 async function deleteHereOrByPeer(
   id: FileId,
   text: string,
@@ -69,7 +72,7 @@ async function deleteHereOrByPeer(
   }
 }
 
-/** Answers a deletion that is durable on so many nodes. */
+/** Answers a deletion that is durable on `copies` nodes. */
 function confirm(id: string, reply: FastifyReply, copies: number, { settings }: Node): FastifyReply {
   if (copies >= settings.copies) return reply.code(204).send();
   const body = `${JSON.stringify({ id, copies, wanted: settings.copies })}\n`;
@@ -77,14 +80,14 @@ function confirm(id: string, reply: FastifyReply, copies: number, { settings }: 
 }
 
 /**
- * A file that is deleted already: not found. A client that was told 202 learns from the same request what has become of
- * that, from any node and as often as it likes: 202 for as long as too few nodes know of the deletion.
+ * Answers for a file that is already deleted: 404 if its deletion is durable on enough nodes, otherwise 202 again. So a
+ * client that received 202 can repeat the request to any node until the deletion is replicated.
  */
 async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
   const { copies } = node.settings;
   if (copies === 1) throw notFound();
   await node.replication.spreading(fileId.keyOf(id.name));
-  // This node may have it from a peer, and on its way to the disk.
+  // The deletion may have come from a peer and not be durable here yet.
   await node.store.writer.commit({});
   const answers = await askGroup(text, node);
   const known = 1 + answers.filter(({ deleted }) => deleted).length;
@@ -92,7 +95,10 @@ async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: 
   return confirm(text, reply, known, node);
 }
 
-/** Finds a peer that has the file. Where it has a record of it, the file is deleted here, for all nodes. */
+/**
+ * Looks for the file on the other nodes of the group. If one has a record of it, writes the tombstone here, from where it is
+ * replicated.
+ */
 async function deleteElsewhere(
   id: FileId,
   text: string,
@@ -108,7 +114,7 @@ async function deleteElsewhere(
     if (removed) return confirm(text, reply, await replication.spread(removed), node);
     throw notFound();
   }
-  // A foreign file that only another node has: that one deletes it.
+  // A foreign file is not replicated: the node that has it deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
   if (foreign) return forwardDeletion(text, reply, [foreign.peer], settings, conditions);
   if (answers.length < cluster.group.length || replication.lag !== undefined) {
@@ -117,18 +123,18 @@ async function deleteElsewhere(
   throw notFound();
 }
 
-interface Told {
+interface PeerAnswer {
   peer: Peer;
   /** As `Store.holds`. */
   holds: unknown;
-  /** Whether it should be there, and is to be fetched; a node of an earlier version does not say. */
+  /** Whether the node records the file as missing and fetches it; nodes of earlier versions do not send this. */
   lacks: boolean;
-  /** Whether its deletion is durable there. */
+  /** Whether the deletion is durable on that node. */
   deleted: boolean;
 }
 
-/** What the other nodes of the group know of a file; those that cannot be asked are left out. */
-async function askGroup(text: string, { cluster }: Node): Promise<Told[]> {
+/** Asks the other nodes of the group for a file; leaves out those that cannot be reached. */
+async function askGroup(text: string, { cluster }: Node): Promise<PeerAnswer[]> {
   const answers = cluster.group.map(async (peer) => {
     try {
       const options = { query: { id: text }, timeout: ASK_MILLISECONDS };

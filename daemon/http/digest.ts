@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import fileId from '../../file-id/file-id.js';
 import { Problem } from './problems.js';
 
-/** What the client says the body is. */
+/** The digests that the client sent of the body. */
 export interface ExpectedContent {
   crc32?: string;
   sha256?: Buffer[];
 }
 
-/** The sha-256 of a `Repr-Digest` or `Content-Digest` field (RFC 9530); other algorithms are passed over. */
+/** The sha-256 of a `Repr-Digest` or `Content-Digest` field (RFC 9530); undefined if it has none. Ignores other algorithms. */
 function parseDigest(name: string, field: string): Buffer | undefined {
   const digests = field.split(',').map((member) => member.trim());
   const sha256 = digests.find((member) => /^sha-256=/.test(member));
@@ -18,7 +18,7 @@ function parseDigest(name: string, field: string): Buffer | undefined {
   return Buffer.from(base64, 'base64');
 }
 
-/** Reads the digests of a request; throws a Problem when one is malformed. */
+/** Reads the digests of a request; `crc32` is the query parameter. Throws a Problem (`bad-digest`) if one is malformed. */
 export function expectedContent(headers: IncomingHttpHeaders, crc32: string | undefined): ExpectedContent {
   const expected: ExpectedContent = {};
   if (crc32 !== undefined) {
@@ -34,7 +34,7 @@ export function expectedContent(headers: IncomingHttpHeaders, crc32: string | un
   return expected;
 }
 
-/** Throws a Problem unless the content is what the client said. */
+/** Throws a Problem (`digest-mismatch`) if the content differs from an expected digest. */
 export function checkContent(expected: ExpectedContent, content: { crc32: number; sha256: Buffer }): void {
   const crc32 = fileId.hex32(content.crc32);
   if (expected.crc32 !== undefined && expected.crc32 !== crc32) {

@@ -1,6 +1,6 @@
 /**
- * A file name in encoded-words (RFC 2047), as libraries for mail write it. Only the ASCII characters come out right, of which
- * an extension is made; no charset is decoded.
+ * Decodes a file name in encoded-words (RFC 2047), as mail libraries write it. Does not decode charsets: only ASCII
+ * characters, which are all that an extension can have, come out right.
  */
 export function decodeWords(name: string): string {
   if (!name.includes('=?')) return name;

@@ -5,14 +5,14 @@ import { decodeWords } from './encoded-words.js';
 import { USUAL_EXTENSIONS } from './media-types.js';
 import { Problem } from './problems.js';
 
-/** All media types that have an extension; audio/mpeg is mp3 to everybody. */
+/** All registered media types with an extension. The registry has other extensions for audio/mpeg first. */
 const mediaTypes = new Mime(standardTypes, otherTypes).define({ 'audio/mpeg': ['mp3'] }, true);
 
 const EXTENSION = /^[A-Za-z0-9]{1,6}$/;
-/** Types that clients send when they know nothing. */
+/** Types that clients send for files of unknown type. */
 const SAYS_NOTHING = new Set(['application/octet-stream', 'application/x-www-form-urlencoded', 'multipart/form-data']);
 
-/** The extensions that an ID can have, by their media type. */
+/** The extensions that fit into an ID, by their media type. */
 export function extensionsByType(): Map<string, string[]> {
   const byType = new Map<string, string[]>();
   const extensions = [standardTypes, otherTypes].flatMap((types) => Object.values(types).flat());
@@ -27,16 +27,16 @@ function fits(extension: string): boolean {
   return EXTENSION.test(extension) || extension.toLowerCase() === 'tar.gz';
 }
 
-/** The extension of a `?ext=` parameter; throws a Problem when it does not fit into an ID. */
+/** The extension of an `?ext=` parameter. Throws a Problem (`bad-extension`) if it does not fit into an ID. */
 export function extensionFromParameter(extension: string): string {
   if (extension === '' || fits(extension)) return extension;
   throw new Problem('bad-extension', 'ext must be up to 6 of A-Z a-z 0-9, without a dot (or tar.gz), such as ext=jpg.');
 }
 
-/** The extension of a client's file name, whatever path it wrote; empty when there is none that fits. */
+/** The extension of a client's file name, which may have a path of any system; empty if it has none that fits. */
 function extensionFromFileName(fileName: string): string {
   const name = decodeWords(fileName);
-  // What clients that take the name from a URL leave behind it.
+  // Removes the query or fragment of a name that was taken from a URL.
   return extensionAtEnd(name.replace(/\?[\w.%~-]+=.*$/s, '')) || extensionAtEnd(name.replace(/[?#].*$/s, ''));
 }
 
@@ -58,7 +58,7 @@ function extensionFromMediaType(mediaType: string): string {
   return fits(extension) ? extension : '';
 }
 
-/** The extension for a file, from its name, else from its media type, else none. */
+/** The extension of a file: from its name, otherwise from its media type, otherwise empty. */
 export function extensionOf(fileName: string | undefined, mediaType: string | undefined): string {
   return extensionFromFileName(fileName ?? '') || extensionFromMediaType(mediaType ?? '');
 }

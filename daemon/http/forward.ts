@@ -8,42 +8,48 @@ import { nameInAddress } from './address.js';
 import type { Conditions } from './preconditions.js';
 import { Problem } from './problems.js';
 
-/** An upload is answered after its copies were made. In milliseconds. */
+/** An upload is answered after replication. In milliseconds. */
 const ANSWER_MILLISECONDS = 300_000;
 
-/** A deletion is answered when its copies were made, or were not made in time, and so much later at the most. */
+/** Milliseconds beyond `copyTimeout` within which a deletion is answered. */
 const DELETION_MILLISECONDS = 10_000;
 
 const HELLO_MILLISECONDS = 1000;
 
-/** What of an upload's head the node that takes it has to know. */
+/** Request headers of an upload that are forwarded. */
 const PASSED_HEADERS = [
   ...['content-type', 'content-length', 'repr-digest', 'content-digest', 'accept'],
   ...['tus-resumable', 'upload-length', 'upload-metadata', 'upload-checksum', 'upload-concat', 'upload-defer-length'],
 ];
-/** What of its answer the client has to know. */
+/** Answer headers that are forwarded to the client. */
 const ANSWERED_HEADERS = [
   ...['content-type', 'location', 'retry-after'],
   ...['tus-resumable', 'tus-version', 'upload-offset', 'upload-expires', 'fidfs-id', 'fidfs-url'],
 ];
 
-/** Where in the query of a passed-on upload stands what its public addresses begin with. */
+/** Query parameter of a forwarded upload: the base of its public addresses. */
 export const ORIGIN_PARAMETER = 'origin';
 
-/** The first of these nodes that answers now and takes uploads: once a body is on its way, there is no turning back. */
+/**
+ * The first of these nodes that answers a hello and accepts uploads. Asked before forwarding, because a body can be sent to
+ * one node only.
+ */
 export async function firstToTake(peers: readonly Peer[]): Promise<Peer | undefined> {
   for (const peer of peers) {
     try {
       const { trouble } = parseHello(await peer.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
       if (trouble === null) return peer;
     } catch {
-      // It went down since it was last heard: the next one.
+      // It has gone down since its last hello: try the next one.
     }
   }
   return undefined;
 }
 
-/** Passes an upload, or the beginning of one in pieces, on to a node of another group, as its body comes. */
+/**
+ * Forwards an upload, or the creation of a resumable one, to a node of another group; streams the body. Rejects with a
+ * Problem (`unavailable`) if the node does not answer.
+ */
 export async function forwardUpload(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -72,7 +78,10 @@ export async function forwardUpload(
   return pass(answer, reply);
 }
 
-/** Passes a deletion on to a node of the file's group: the first that answers. */
+/**
+ * Forwards a deletion to the nodes of the file's group in turn, until one answers without a 5xx status. Rejects with a
+ * Problem (`unavailable`) if none does.
+ */
 export async function forwardDeletion(
   id: string,
   reply: FastifyReply,

@@ -8,7 +8,7 @@ import { Problem } from './problems.js';
 import { publicBase } from './public-address.js';
 import { assertUploadsAreTaken, conclude, type Upload } from './upload.js';
 
-/** The longest body, in bytes. */
+/** Maximum length of the body, in bytes. */
 const BODY_LIMIT = 4096;
 const WORDS =
   'Send {"sha256":"<64 hex digits>","size":<bytes>,"ext":"jpg"}, then {"nonce":"…","proof":"<64 hex digits>"}.';
@@ -26,8 +26,8 @@ const proofSchema = z.strictObject({ nonce: z.string().regex(/^[0-9a-f]{32}$/), 
 const bodySchema = z.union([claimSchema, proofSchema]);
 
 /**
- * `POST /upload/known`: a client that proves that it holds a file which is here gets an ID for it without sending it.
- * Answers a claim with a challenge, and a right proof as an upload, whose files it returns.
+ * `POST /upload/known`: gives a client an ID for a file that is already stored, if it proves possession of the bytes. Answers
+ * a claim with a challenge, and a right proof as an upload, which it returns. Rejects with a Problem.
  */
 export async function known(
   request: FastifyRequest,

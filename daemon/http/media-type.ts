@@ -2,7 +2,7 @@ import { Problem } from './problems.js';
 
 const INSTEAD = 'Send files as multipart/form-data (HTML: enctype; JavaScript: FormData; curl: -F file=@photo.jpg)';
 
-/** What clients send when they meant to send a file, by their media type; and what to do instead. */
+/** Media types that are refused without a name or an extension, and the detail of the problem. */
 const OTHER_BODIES: [type: RegExp, detail: string][] = [
   [
     /^application\/x-www-form-urlencoded\s*(?:;|$)/i,
@@ -14,13 +14,14 @@ const OTHER_BODIES: [type: RegExp, detail: string][] = [
   ],
 ];
 
-/** An envelope of several parts, of which none would be stored as what it is. */
+/** Other multipart types are envelopes of several parts; their content is not a file. */
 const OTHER_MULTIPART =
   'Of multipart bodies only multipart/form-data is taken: send each file as a part of one, or by itself.';
 
 /**
- * Throws a Problem for a body that is no file by its media type, unless the client says what kind of file it is: some
- * (curl --data-binary, PHP, Python's urllib, Java) call every body a form. Nothing makes a file of another multipart body.
+ * Throws a Problem (`unsupported-media-type`) for a body whose media type is that of a form or of JSON, unless the client
+ * names the file or its extension: some clients (curl --data-binary, PHP, Python's urllib, Java) send every body as a form.
+ * Throws for all multipart types but multipart/form-data.
  */
 export function assertIsFile(mediaType: string | undefined, isNamed: boolean): void {
   if (mediaType === undefined) return;

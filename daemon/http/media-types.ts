@@ -1,5 +1,5 @@
 /*
- * Media types that clients send and no registry has, and those whose first extension in the registries is not the usual one.
+ * Media types that clients send but no registry has, and types whose first registered extension is not the usual one.
  */
 const TYPES: Record<string, string> = {
   jpg: 'image/jpg image/pjpeg image/x-jpeg image/x-jpg image/x-citrix-jpeg',
@@ -65,7 +65,7 @@ const TYPES: Record<string, string> = {
   crt: 'application/x-x509-ca-cert',
 };
 
-/** The extension of such a media type, in lower case. */
+/** The extensions of these media types, by the type in lower case. */
 export const USUAL_EXTENSIONS: ReadonlyMap<string, string> = new Map(
   Object.entries(TYPES).flatMap(([extension, types]) => types.split(' ').map((type) => [type, extension] as const)),
 );

@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import { type Node, notReady } from '../status.js';
 import type { Store } from '../store/store.js';
 
-/** Former names of metrics, with what they are called now; both are told for one version. */
+/** Former names of metrics and their current names; both are exported for one version. */
 const FORMER_NAMES: Readonly<Record<string, string>> = {
   fidfs_under_copied_operations: 'fidfs_under_replicated_entries',
   fidfs_backlog_operations: 'fidfs_replication_lag_entries',
@@ -14,7 +14,7 @@ function formerly(name: string): string {
   return current === undefined ? '' : ` Deprecated: ${current}.`;
 }
 
-/** The daemon's metrics, in Prometheus's names and base units. */
+/** The daemon's metrics, with Prometheus naming and base units. */
 export interface Metrics {
   uploads: Counter<'result'>;
   uploadedBytes: Counter;
@@ -23,7 +23,7 @@ export interface Metrics {
   registry: Registry;
 }
 
-/** Makes the registry; what can be read from elsewhere is read when it is asked for. */
+/** Creates the metrics. Gauges and totals that exist elsewhere are read when the metrics are scraped. */
 export function createMetrics(node: Node): Metrics {
   const { store, index, cluster, replication, alarms, settings } = node;
   const registry = new Registry();

@@ -17,16 +17,16 @@ import { Problem } from './problems.js';
 import type { RequestsUnderWay } from './requests-under-way.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
-/** The longest body of a question, in bytes; uploads have no such limit. */
+/** Maximum length of a JSON body, in bytes; does not apply to uploads. */
 const BODY_LIMIT = 2 ** 20;
 
 const keysSchema = z.object({ keys: z.array(z.string().regex(/^[0-9a-f]{40}$/)).max(1024) });
-/** Nodes of earlier versions do not say what they want. */
+/** The defaults are for nodes of earlier versions, which send no parameters. */
 const digestsSchema = z.object({
   of: z.enum(['all', 'tombstones']).default('all'),
   digests: z.coerce.number().int().min(1).max(DIGEST_VERSION).default(1),
 });
-/** Nodes of earlier versions do not say after which key, and want all. */
+/** Without `after`, as from nodes of earlier versions, all tombstones of the part are returned. */
 const tombstonesSchema = z.object({
   part: z.coerce
     .number()
@@ -43,7 +43,7 @@ const placesSchema = z.object({ places: z.array(z.number().int().min(0).max(0xff
 
 const senders = new WeakMap<IncomingMessage, number>();
 
-/** What peers ask of each other, each request signed. */
+/** Adds the routes for peers. Each request must be signed by one (`not-a-peer`). */
 export function addPeerRoutes(
   server: FastifyInstance,
   node: Node,
@@ -67,9 +67,9 @@ export function addPeerRoutes(
   const hooks = { onRequest: signed };
 
   server.get(`${PEER_PREFIX}/hello`, hooks, async () => {
-    const told = describeNode(node);
-    // So that no upload of another group is sent here any more.
-    return underWay.isStopping ? { ...told, trouble: told.trouble ?? 'it is stopping' } : told;
+    const hello = describeNode(node);
+    // So that the nodes of other groups forward no more uploads to this one.
+    return underWay.isStopping ? { ...hello, trouble: hello.trouble ?? 'it is stopping' } : hello;
   });
 
   server.post(`${PEER_PREFIX}/log`, hooks, async (request, reply) => {
@@ -110,7 +110,7 @@ export function addPeerRoutes(
   server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => {
     const id = idOf(request);
     const deleted = id.kind !== 'trunk' && store.isDeleted(id);
-    // Whoever asks counts on it: what is recorded is durable with the next sync.
+    // The peer counts this answer as a durable deletion; the commit makes recorded deletions durable.
     if (deleted) await store.writer.commit({});
     return { holds: store.holds(id) ?? null, lacks: store.isMissing(id), deleted };
   });
@@ -146,7 +146,7 @@ function parse<T>(schema: z.ZodType<T>, value: unknown): T {
   throw new Problem('bad-request', 'The request is not one that peers make; do they run the same version?');
 }
 
-/** A whole body, which the signed query has the digest of. */
+/** Reads a JSON body, whose SHA-256 is in the signed query. Rejects with a Problem. */
 async function readJson(request: FastifyRequest): Promise<unknown> {
   const body = await readSmallBody(request.raw, BODY_LIMIT);
   const { digest } = request.query as { digest?: unknown };
@@ -156,7 +156,7 @@ async function readJson(request: FastifyRequest): Promise<unknown> {
   try {
     return JSON.parse(body.toString());
   } catch {
-    throw new Problem('bad-request', 'The body is not JSON.'); // the parser's words would quote it
+    throw new Problem('bad-request', 'The body is not JSON.'); // the parser's message would quote the body
   }
 }
 

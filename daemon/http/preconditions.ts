@@ -7,10 +7,10 @@ import { Problem } from './problems.js';
 
 const NAMES = ['if-match', 'if-none-match', 'if-unmodified-since'] as const;
 
-/** What a client says that a file must be, as headers. */
+/** Preconditions of a deletion, by the names of their headers. */
 export type Conditions = Partial<Record<(typeof NAMES)[number], string>>;
 
-/** The conditions of a request. */
+/** Picks the preconditions from a request's headers. */
 export function conditionsOf(headers: IncomingHttpHeaders): Conditions {
   const conditions: Conditions = {};
   for (const name of NAMES) {
@@ -20,7 +20,10 @@ export function conditionsOf(headers: IncomingHttpHeaders): Conditions {
   return conditions;
 }
 
-/** Throws a Problem when a file is not as the client says (RFC 9110, 13.2.2), by the ETag and the date that nginx gives it. */
+/**
+ * Throws a Problem (`precondition-failed`) if a precondition is false (RFC 9110, 13.2.2), by the ETag and the date that nginx
+ * sends for the file.
+ */
 export function assertConditions(conditions: Conditions, id: FileId, store: Pick<Store, 'paths'>): void {
   const match = conditions['if-match'];
   const noneMatch = conditions['if-none-match'];
@@ -30,14 +33,17 @@ export function assertConditions(conditions: Conditions, id: FileId, store: Pick
   const named = (tags: string): readonly string[] => tags.match(/(?:W\/)?"[^"]*"/g) ?? [];
   const holds =
     (match === undefined || match.trim() === '*' || named(match).includes(tag)) &&
-    // A date counts only without If-Match; one that cannot be read says nothing.
+    // If-Unmodified-Since is ignored beside If-Match, and if its date is invalid.
     (match !== undefined || since === undefined || !(Date.parse(since) < id.created * 1000)) &&
     (noneMatch === undefined ||
       !(noneMatch.trim() === '*' || named(noneMatch).some((one) => one.replace(/^W\//, '') === tag)));
   if (!holds) throw new Problem('precondition-failed', 'The file is not the one that the condition names.');
 }
 
-/** The ETag that nginx makes of a file's time and size; those of a file that is elsewhere are in its ID. */
+/**
+ * The ETag that nginx makes of a file's time and size; for a file that is not on this node, from the fixed file time and the
+ * size in its ID.
+ */
 function entityTag(id: FileId, { paths }: Pick<Store, 'paths'>): string {
   const path = paths[id.storePath];
   const found = path && statSync(filePath(path.root, id.directory, id.name), { throwIfNoEntry: false });

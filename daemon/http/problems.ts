@@ -1,6 +1,6 @@
 /*
- * The catalogue of every error that a client can get, mirrored in docs/problems.md. Details say what was wrong and
- * what to do; never a path, never a stack.
+ * The catalogue of every error that a client can get; docs/problems.md has the same. Details say what was wrong and what to
+ * do; they contain no paths and no stacks.
  */
 export const CATALOGUE = {
   'bad-request': [400, 'Malformed request'],
@@ -44,7 +44,7 @@ export type ProblemName = keyof typeof CATALOGUE;
 
 export const PROBLEM_TYPE = 'application/problem+json';
 
-/** Seconds after which a client should try again. */
+/** The value of `Retry-After`, in seconds. */
 export const RETRY_AFTER = '5';
 
 /** The problem document (RFC 9457) of an error. */
@@ -53,7 +53,7 @@ export function problemDocument(name: ProblemName, detail: string) {
   return { type: `urn:fidfs:problem:${name}`, title, status, detail };
 }
 
-/** An error that the client is told as it is. */
+/** An error whose message is sent to the client. */
 export class Problem extends Error {
   override name = 'Problem';
   readonly status: number;

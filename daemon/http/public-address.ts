@@ -3,11 +3,14 @@ import { formatAddress, type Settings } from '../config/settings.js';
 import { Problem } from './problems.js';
 
 /*
- * The addresses under which clients find what is here. Each begins with a base, which has no slash at its end: `publicUrl`
- * (`https://example.com/files`), or what the request says of itself.
+ * The public addresses of files and uploads. Each begins with a base, which has no trailing slash: `publicUrl`
+ * (`https://example.com/files`), or scheme and host of the request.
  */
 
-/** The base of what this request is told. Throws a Problem when its own Host would make no address. */
+/**
+ * The base of the addresses in the answer to a request. Throws a Problem (`bad-request`) if the Host header is not a host
+ * name.
+ */
 export function publicBase(
   { headers }: { headers: IncomingHttpHeaders },
   { publicUrl, listen }: Pick<Settings, 'publicUrl' | 'listen'>,
@@ -21,17 +24,20 @@ export function publicBase(
   return `${scheme}://${host}`;
 }
 
-/** The path of a base, below which a proxy in front may serve this node: `/files`; empty where there is none. */
+/** The path of a base: `/files`; empty if it has none. */
 export function publicPath(base: string): string {
   return base.replace(/^[a-z]+:\/\/[^/]*/, '');
 }
 
-/** Where a file is. */
+/** The public address of a file. */
 export function fileUrl(base: string, id: string): string {
   return `${base}/${id}`;
 }
 
-/** Where an upload in pieces goes on, without the host: its client may know the node by another one. `path` is that on this node. */
+/**
+ * The address of a resumable upload, without the host, because the client may reach the node by another one. `path` is the
+ * path on this node.
+ */
 export function uploadLocation(base: string, path: string): string {
   return publicPath(base) + path;
 }

@@ -4,20 +4,20 @@ import { refuseBodies } from './body.js';
 import { Problem } from './problems.js';
 
 const LOOK_MILLISECONDS = 10;
-/** When the node stops, bodies that are coming may come for so long, */
+/** After this time of a drain, bodies that are still being received are refused. */
 const BODIES_MILLISECONDS = 5000;
-/** copies may be waited for so long, */
+/** After this time of a drain, uploads no longer wait for acknowledgements. */
 const COPIES_MILLISECONDS = 10_000;
-/** and then there is so much time for the answers. */
+/** The time after which a drain ends, even with unanswered requests. */
 export const LONGEST_DRAIN_MILLISECONDS = 12_000;
 
-/** The requests that change something and are not answered yet. When the node stops, they are let finish and others refused. */
+/** Counts the uploads and deletions that are not answered yet. A drain waits for them and refuses new ones. */
 export class RequestsUnderWay {
   private count = 0;
   private refusesBodies = false;
   private draining: Promise<void> | undefined;
 
-  /** As a hook, in the form with a callback: an async one costs each upload a few microseconds more. */
+  /** As `enter`, as a hook with a callback: an async hook costs each upload a few microseconds more. */
   readonly available = (_request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
     const problem = this.problem;
     if (!problem) this.add(reply);
@@ -32,12 +32,15 @@ export class RequestsUnderWay {
     return this.draining !== undefined;
   }
 
-  /** Whether what still comes of a refused body is not worth waiting for. */
-  get isInHurry(): boolean {
+  /** Whether the drain refuses bodies; then the rest of a refused body is not read. */
+  get isRefusingBodies(): boolean {
     return this.refusesBodies;
   }
 
-  /** Counts a request until it is answered. Throws a Problem when the node is stopping. */
+  /**
+   * Counts a request until its connection closes or its answer is sent. Throws a Problem (`unavailable`) if the node is
+   * stopping.
+   */
   enter(reply: FastifyReply): void {
     const problem = this.problem;
     if (problem) throw problem;
@@ -45,8 +48,8 @@ export class RequestsUnderWay {
   }
 
   /**
-   * Refuses requests from now on; resolves when those under way are answered. Bodies that do not come to their end soon are
-   * refused, too, and so are uploads whose copies are not made soon.
+   * Refuses new requests; resolves when the counted ones are answered, at the latest after LONGEST_DRAIN_MILLISECONDS.
+   * Refuses bodies that take too long, and stops waiting for copies that take too long.
    * @param stopWaitingForCopies settles the uploads that wait for acknowledgements
    */
   drain(stopWaitingForCopies: () => void): Promise<void> {
@@ -63,14 +66,14 @@ export class RequestsUnderWay {
     reply.raw.once('close', this.answered);
   }
 
-  private async waitForAnswers(giveUpCopies: () => void): Promise<void> {
+  private async waitForAnswers(stopWaitingForCopies: () => void): Promise<void> {
     const started = performance.now();
     for (let waited = 0; this.count > 0 && waited < LONGEST_DRAIN_MILLISECONDS; waited = performance.now() - started) {
       if (waited > BODIES_MILLISECONDS) {
         this.refusesBodies = true;
         refuseBodies(stopping());
       }
-      if (waited > COPIES_MILLISECONDS) giveUpCopies();
+      if (waited > COPIES_MILLISECONDS) stopWaitingForCopies();
       await sleep(LOOK_MILLISECONDS);
     }
   }

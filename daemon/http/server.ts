@@ -21,22 +21,22 @@ import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
 import { upload } from './upload.js';
 
-/** A media type, as fastify takes it; what is only meant to be multipart is left to it to refuse. */
+/** A content type that fastify accepts. Malformed multipart/form-data matches too, so that it is refused and not ignored. */
 const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+\s*(?:;|$))/i;
 
-/** How long the status waits for other nodes to say how they are. */
+/** How long `/status` waits for the hellos of other nodes. */
 const STATUS_MILLISECONDS = 1000;
 
-/** The HTTP server of the daemon; nginx is its only client but for the `fidfs` command. */
+/** The HTTP server of the daemon. Its clients are nginx and the `fidfs` command. */
 export interface Server {
   listen(): Promise<void>;
-  /** Refuses new uploads and deletions; resolves when those under way are answered, and no peer waits for news. */
+  /** Refuses new uploads and deletions; resolves when those under way are answered and the long polls of followers have ended. */
   drain(): Promise<void>;
-  /** The same, then waits for everything under way, and closes. */
+  /** Drains, then waits for all other requests and closes. */
   close(): Promise<void>;
 }
 
-/** Makes the server; it does not listen yet. */
+/** Creates the server, which does not listen yet. */
 export function createServer(node: Node, key: string, log: Logger): Server {
   const { store, settings, cluster, replication } = node;
   const metrics = createMetrics(node);
@@ -59,7 +59,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     genReqId: (request) => String(request.headers['x-request-id'] ?? ''),
     requestIdHeader: false,
     rewriteUrl: routedAddress,
-    // Uploads of any length are bounded by maxFileSize and by the speed at which they come.
+    // Uploads are limited by maxFileSize and by a minimum rate instead.
     bodyLimit: Number.MAX_SAFE_INTEGER,
     requestTimeout: 0,
     return503OnClosing: false,
@@ -69,7 +69,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     clientErrorHandler: answerUnreadable,
   });
   const nginxSocket = createNginxSocket((request, response) => server.routing(request, response), answerUnreadable);
-  // No route wants a parsed body; uploads read the stream themselves. A type that is none says nothing.
+  // No route uses a parsed body: uploads read the stream. An invalid content type is ignored.
   server.addHook('onRequest', ({ raw }, _reply, done) => {
     node.requests.passed();
     const type = raw.headers['content-type'];
@@ -79,7 +79,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   server.removeAllContentTypeParsers();
   server.addContentTypeParser('*', (_request, _payload, done) => done(null));
   server.setErrorHandler(async (error, request, reply) => {
-    if (!underWay.isInHurry) await restOfBody(request.raw);
+    if (!underWay.isRefusingBodies) await restOfBody(request.raw);
     answerError(error, request, reply, log);
     return reply;
   });
@@ -165,15 +165,15 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
   );
 
-  // For nginx, on a miss: whether nobody need be asked for the file.
+  // For nginx, on a miss: 204 if the file is deleted, so that no peer is asked.
   server.get('/.fidfs/deleted/*', async (request, reply) => {
     const id = decodeId((request.params as { '*': string })['*']);
     return reply.code(id && id.kind !== 'trunk' && store.isDeleted(id) ? 204 : 404).send();
   });
 
-  // For the fidfs command; nginx does not pass it on.
+  // For the fidfs command; nginx does not forward it.
   server.get('/status', { onRequest: authorizeAlways }, async () => {
-    // What was last heard of the others is up to a second old: who has just uploaded a file would not see it there.
+    // The last hellos are up to a second old and would not count a file that was just uploaded.
     await cluster.lookAtAll(STATUS_MILLISECONDS);
     return describeAll(node);
   });
@@ -185,10 +185,10 @@ export function createServer(node: Node, key: string, log: Logger): Server {
 
   const drain = async () => {
     const answered = underWay.drain(() => replication.acknowledgements.settleAll());
-    // What has come of them stays, and they can go on later.
+    // Their bytes are kept, and the clients can resume them later.
     tus.stop();
     await answered;
-    // Until here followers have asked for what uploads wait for.
+    // Followers have to read the log until here, because uploads wait for their acknowledgements.
     replication.source.stop();
   };
 

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import type { ByteSink } from './body.js';
 import { Problem } from './problems.js';
 
-/** What a piece's `Upload-Checksum` may be made with. */
+/** Algorithms of `Upload-Checksum`. */
 export const CHECKSUM_ALGORITHMS = ['sha1', 'sha256', 'md5'];
 
-/** What a client says a piece is (tus, checksum extension). */
+/** The checksum of a PATCH body that the client sent (tus, checksum extension). */
 export class ExpectedChecksum {
   private readonly hash;
 
@@ -16,7 +16,7 @@ export class ExpectedChecksum {
     this.hash = createHash(algorithm);
   }
 
-  /** Reads `Upload-Checksum`; undefined when there is none. Throws a Problem when it is malformed. */
+  /** Reads `Upload-Checksum`; undefined if there is none. Throws a Problem (`bad-digest`) if it is malformed. */
   static of(header: string | string[] | undefined): ExpectedChecksum | undefined {
     if (header === undefined) return undefined;
     const [, algorithm = '', base64 = ''] = /^([a-z0-9]+) ([A-Za-z0-9+/]+={0,2})$/.exec(String(header)) ?? [];
@@ -26,7 +26,7 @@ export class ExpectedChecksum {
     return new ExpectedChecksum(algorithm, Buffer.from(base64, 'base64'));
   }
 
-  /** Takes what comes, and passes it on. */
+  /** Wraps a sink, so that the bytes are hashed before they are written to it. */
   before(sink: ByteSink): ByteSink {
     return {
       write: (chunk) => {
@@ -36,7 +36,7 @@ export class ExpectedChecksum {
     };
   }
 
-  /** Throws a Problem unless what came is what it should be. */
+  /** Throws a Problem (`checksum-mismatch`) if the hashed bytes have another checksum. */
   check(): void {
     if (this.hash.digest().equals(this.wanted)) return;
     throw new Problem('checksum-mismatch', 'The piece is not what its Upload-Checksum says; send it again.');

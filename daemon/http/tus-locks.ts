@@ -1,6 +1,6 @@
 import type { Lock, Locker } from '@tus/server';
 
-/** One request at a time for each upload. A new one ends the body of the one before: its client has come back. */
+/** One lock per upload. A new request interrupts the body of the one before, because its client has reconnected. */
 export class Locks implements Locker {
   private isStopping = false;
   private readonly held = new Map<string, { interrupt(): void; released: Promise<void> }>();
@@ -24,7 +24,7 @@ export class Locks implements Locker {
     return { lock, unlock };
   }
 
-  /** While its body is read, the holder of a lock can be made to stop. */
+  /** Runs `read` while the lock is held; a new request for the upload, or `interruptAll`, calls `interrupt`. */
   async interruptible(id: string, interrupt: () => void, read: () => Promise<void>): Promise<void> {
     const holder = this.held.get(id);
     if (!holder) throw new Error(`the upload ${id} is not locked`);
@@ -37,7 +37,7 @@ export class Locks implements Locker {
     }
   }
 
-  /** Ends the bodies of all, and those that are still to begin. */
+  /** Interrupts all bodies being received, and all later ones as they begin. */
   interruptAll(): void {
     this.isStopping = true;
     for (const { interrupt } of this.held.values()) interrupt();

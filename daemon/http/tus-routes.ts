@@ -7,7 +7,7 @@ import { methodOf, TUS_PATH, type Tus } from './tus.js';
 import { otherGroupFor } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
-/** Uploads in pieces: where they begin, and where each goes on. */
+/** Adds the routes of resumable uploads: creation, and the requests for one upload. */
 export function addTusRoutes(
   server: FastifyInstance,
   node: Node,
@@ -33,7 +33,7 @@ export function addTusRoutes(
     onRequest,
     handler: async (request, reply) => {
       if (methodOf(request) !== 'POST') return tus.answer(request, reply);
-      // To the library it would be the beginning of another upload.
+      // The library would take it for the creation of another upload.
       answerNotFound(request, reply);
       return reply;
     },

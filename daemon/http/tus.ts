@@ -23,17 +23,17 @@ import { Locks } from './tus-locks.js';
 import { assertUploadsAreTaken, waitForCopies } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
-/** Where uploads in pieces are addressed. */
+/** Path of resumable uploads. */
 export const TUS_PATH = '/tus';
 const VERSION = '1.0.0';
-/** What a client that can send but POST may mean with it. */
+/** Methods that `X-HTTP-Method-Override` may name, for clients that can send POST only. */
 const OVERRIDES = ['PATCH', 'HEAD', 'DELETE'];
-/** What of the library's answers the client gets; nothing that invites pages of other origins. */
+/** Headers of the library's answers that are sent to the client; no CORS headers. */
 const ANSWERED_HEADERS = [
   ...['location', 'cache-control', 'upload-offset', 'upload-length', 'upload-metadata', 'upload-expires'],
   ...['tus-version', 'tus-extension', 'tus-max-size'],
 ];
-/** The library's statuses, as problems of ours. */
+/** Problems by the status of the library's answer. */
 const PROBLEMS: Record<number, ProblemName> = {
   404: 'not-found',
   409: 'offset-conflict',
@@ -43,22 +43,22 @@ const PROBLEMS: Record<number, ProblemName> = {
 const SWEEP_MILLISECONDS = 60_000;
 const BEYOND_END = 'The piece reaches beyond the end of the upload.';
 
-/** A request under way, where the library does not hand it on. */
+/** State of one request, kept in async local storage because the library does not pass it to the data store. */
 interface Context {
   request: FastifyRequest;
   checksum: ExpectedChecksum | undefined;
-  /** The ID of the file that the upload has become. */
+  /** The ID of the stored file if the upload is complete. */
   file: string | null;
-  /** What went wrong, as it was thrown. */
+  /** The error that the data store threw. */
   failure: unknown;
 }
 
-/** Is told what an upload has become. */
+/** Called with the last request of an upload and the file stored from it. */
 export type OnStored = (request: FastifyRequest, file: StoredFile) => void;
 
 /**
- * Uploads in pieces, by the tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0). The library has the protocol, the store the
- * pieces; bodies go to the store by the way of all uploads, past the library.
+ * Resumable uploads by the tus protocol (https://tus.io/protocols/resumable-upload, 1.0.0). The library implements the
+ * protocol, the store keeps the partial uploads. Bodies are read by `readBody`, as for all uploads, not by the library.
  */
 export class Tus {
   private readonly current = new AsyncLocalStorage<Context>();
@@ -67,7 +67,7 @@ export class Tus {
   private readonly server: Server;
   private readonly sweeping: NodeJS.Timeout;
 
-  /** @param onStored is told of each upload that becomes a file */
+  /** @param onStored called for each upload that is stored as a file */
   constructor(
     private readonly node: Node,
     private readonly onStored: OnStored,
@@ -83,7 +83,7 @@ export class Tus {
       maxSize: settings.maxFileSize,
       relativeLocation: true,
       allowedOrigins: [],
-      // Any node's nginx sends it to the one that began it.
+      // The server id in the name is how every node's nginx finds the node that has the upload.
       namingFunction: () => `${settings.serverId}-${randomBytes(16).toString('hex')}`,
       onResponseError: (_request, error) => {
         this.context.failure = error;
@@ -96,8 +96,8 @@ export class Tus {
   }
 
   /**
-   * Answers a request. Rejects with what is to be answered instead.
-   * @param base what public addresses begin with; by default as the request says
+   * Answers a request. Rejects with the Problem, or with the error of the store, that must be answered.
+   * @param base the base of public addresses; by default `publicUrl` or that of the request
    */
   async answer(
     request: FastifyRequest,
@@ -131,7 +131,10 @@ export class Tus {
     return reply.code(answer.status).send();
   }
 
-  /** Ends the bodies that are coming: what has come of them stays, and they can go on at the next start. */
+  /**
+   * Interrupts all bodies being received and stops the sweeps. The bytes received are kept, so that clients can resume after
+   * a restart.
+   */
   stop(): void {
     clearInterval(this.sweeping);
     this.locks.interruptAll();
@@ -196,7 +199,10 @@ export class Tus {
     await this.uploads.remove(id);
   }
 
-  /** Makes a whole file durable, with its copies; resolves with its ID. */
+  /**
+   * Stores a complete upload and waits for its copies; resolves with its ID. Rejects with NotKept if the copies were not made
+   * in time.
+   */
   private async keep(received: ReceivedFile): Promise<string> {
     assertUploadsAreTaken(this.node);
     const files = await this.node.store.add([received]);
@@ -208,7 +214,7 @@ export class Tus {
     return file.id;
   }
 
-  /** An upload as the library wants it; its expiry is counted from the last news of it. */
+  /** Converts an upload to the library's form. Its expiry counts from the last request that changed it. */
   private describe({ id, size, offset, metadata, touched, file }: ResumableUpload): Upload {
     this.context.file = file;
     const said = metadata === '' ? {} : { metadata: Metadata.parse(metadata) };
@@ -216,14 +222,14 @@ export class Tus {
   }
 }
 
-/** A request's headers as the library reads them: it knows of no blanks between the pairs of metadata. */
+/** A request's headers for the library, without the blanks around commas in `Upload-Metadata`, which it does not accept. */
 function headersFor({ headers }: FastifyRequest): Record<string, string> {
   const given = headers as Record<string, string>;
   const metadata = given['upload-metadata'];
   return metadata === undefined ? given : { ...given, 'upload-metadata': metadata.trim().replace(/\s*,\s*/g, ',') };
 }
 
-/** What a request wants to be taken for. */
+/** The method of a request, with `X-HTTP-Method-Override` applied. */
 export function methodOf({ method, headers }: FastifyRequest): string {
   const override = String(headers['x-http-method-override']).toUpperCase();
   return method === 'POST' && OVERRIDES.includes(override) ? override : method;

@@ -20,7 +20,7 @@ import { Problem } from './problems.js';
 import { fileUrl, publicBase } from './public-address.js';
 import { assertNotEncoded, assertNotPiece } from './whole-body.js';
 
-/** The files of one answered upload. */
+/** The files of one answered upload, and their size in bytes. */
 export interface Upload {
   files: StoredFile[];
   bytes: number;
@@ -35,9 +35,10 @@ interface Parameters {
 }
 
 /**
- * Takes in the request's files, makes them durable on as many nodes as are promised, and answers 201. Nothing is kept when
- * it rejects. Undefined when another group took the upload, and answered.
- * @param isPassedOn whether a peer passes it on: then it stays here, and its answer begins with what the peer says
+ * Receives the request's files, makes them durable on `copies` nodes, and answers 201. Undefined if the upload was forwarded
+ * to another group and answered. Rejects with a Problem, a StoreError or ClientGone; then no file is kept.
+ * @param isPassedOn whether a peer forwards the upload: then it is not forwarded again, and its public addresses begin with
+ * the base that the peer sends
  */
 export async function upload(
   request: FastifyRequest,
@@ -78,7 +79,10 @@ export async function upload(
   return conclude(request, reply, files, base, node);
 }
 
-/** Waits for the copies of files that are durable here, and answers 201; or undoes them. */
+/**
+ * Waits for the copies of files that are durable on this node and answers 201. If they are not made in time, removes the
+ * files and rejects with a Problem (`unavailable`).
+ */
 export async function conclude(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -91,14 +95,17 @@ export async function conclude(
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
-/** Resolves when files that are durable here have their copies. Undoes them where those are not made in time, and rejects. */
+/**
+ * Resolves when files that are durable on this node have their copies. If these are not made in time, removes the files and
+ * rejects with a Problem (`unavailable`).
+ */
 export async function waitForCopies(files: StoredFile[], replication: Node['replication']): Promise<void> {
   if (await replication.waitForAcknowledgements(files)) return;
   await replication.undo(files);
   throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }
 
-/** Throws a Problem when an upload could not be recorded, or not get its copies, now. */
+/** Throws a Problem (`unavailable`) if uploads cannot be recorded or replicated now. */
 export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index' | 'replication'>): void {
   if (index.damage !== undefined)
     throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
@@ -106,10 +113,13 @@ export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index'
   throw new Problem('unavailable', `Too few nodes are up now: ${replication.unavailable}. Try again in a few seconds.`);
 }
 
-/** The node of another group that an upload goes to; undefined when it stays here. Rejects with a Problem when none takes it. */
+/**
+ * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
+ * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
+ */
 export async function otherGroupFor(node: Node, wanted: string | undefined): Promise<Peer | undefined> {
   const { cluster, index, store, replication } = node;
-  // A node whose cluster is one group has no choice, but may be asked for it.
+  // In a cluster of one group there is no choice, but the client may ask for another group.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
   const available = store.paths.reduce(
     (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
