@@ -17,10 +17,10 @@ import { contentOf, openPipe, openRegular, unreadable } from './input.js';
 import { standardOutput } from './output.js';
 import { reachable } from './processes.js';
 
-/** Large files may take their time; only silence is an error. */
+/** Timeouts in milliseconds without any progress; the duration of a transfer is not limited. */
 const agent = new Agent({ headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 });
 
-/** From here on a file is offered before it is sent: the node may have it. In bytes. */
+/** Bytes above which possession of a file is proven first, so that a file that the node already stores is not sent. */
 const PROVEN_FILE = 1e6;
 
 const challengeSchema = z.object({
@@ -39,11 +39,11 @@ const challengeSchema = z.object({
 
 const problemSchema = z.object({ type: z.string(), title: z.string(), detail: z.string() });
 
-/** What to do without the right key. */
+/** What the user should do without the right key. */
 const GIVE_KEY =
   'set FIDFS_KEY, or name the data directory of the node (FIDFS_DATA) or its settings file (--config); "fidfs key" with these prints its key';
 
-/** One file of an upload's answer. */
+/** One file of an upload's answer. `size` is in bytes, `crc32` and `sha256` in hex, `created` in ISO 8601. */
 export interface UploadedFile {
   id: string;
   url: string;
@@ -54,13 +54,13 @@ export interface UploadedFile {
   copies: number;
 }
 
-/** A deletion that fewer nodes know of than are wanted. */
+/** A deletion that is durable on `copies` nodes, fewer than `wanted`. */
 export interface Deletion {
   copies: number;
   wanted: number;
 }
 
-/** Talks to a node as any client does. Methods reject with CommandFailed. */
+/** HTTP client of a node. All methods reject with CommandFailed. */
 export class Client {
   private readonly origin: string;
   private readonly daemon: string;
@@ -73,7 +73,7 @@ export class Client {
     this.daemon = `http://${formatAddress(reachable(settings.daemonListen))}`;
   }
 
-  /** Sends one file; `progress` gets the bytes of each piece and of the whole. */
+  /** Uploads one file. Calls `progress` with the bytes of each chunk and of the whole file. */
   async upload(file: string, progress: (bytes: number, total: number) => void): Promise<UploadedFile> {
     const pipe = await openPipe(file);
     if (pipe) return this.uploadStream(pipe, basename(file));
@@ -91,12 +91,12 @@ export class Client {
     }
   }
 
-  /** Sends what comes, however much it is, as a file of that name. */
+  /** Uploads a stream of any length; `name` gives the extension. */
   async uploadStream(content: Readable, name: string | undefined): Promise<UploadedFile> {
     try {
       return await this.post(content, name, {});
     } finally {
-      content.destroy(); // what is still to come after a failure would keep the command waiting
+      content.destroy(); // an open stream would keep the process running after a failure
     }
   }
 
@@ -122,18 +122,18 @@ export class Client {
       const { files } = (await answer.body.json()) as { files: UploadedFile[] };
       return files[0] as UploadedFile;
     } catch (error) {
-      // The connection was broken off for what could not be read.
+      // A read error aborts the request: report the cause, not the aborted connection.
       throw failure ?? error;
     }
   }
 
-  /** Gets an ID for a file whose content the node has already. Undefined when it wants to be sent the file. */
+  /** Gets an ID for a file that the node already stores, by a proof of possession. Undefined if the file must be sent. */
   private async prove(handle: FileHandle, size: number, ext: string): Promise<UploadedFile | undefined> {
     const url = `${this.origin}/upload/known`;
     const ask = async (body: object): Promise<unknown> => {
       const headers = this.headers({ 'content-type': 'application/json' });
       const options = { method: 'POST', body: JSON.stringify(body), headers, dispatcher: agent } as const;
-      const answer = await request(url, options).catch(() => undefined); // the upload itself says what is wrong
+      const answer = await request(url, options).catch(() => undefined); // the upload that follows reports the error
       if (answer && answer.statusCode < 300) return answer.body.json();
       await answer?.body.dump();
       return undefined;
@@ -152,7 +152,10 @@ export class Client {
     return taken?.files[0];
   }
 
-  /** Fetches a file and checks it against its ID. It gets its name only when it is right. `-` is standard output. */
+  /**
+   * Downloads a file and compares it with its ID. Writes to a temporary file beside the target and renames it only if size
+   * and CRC32 are right. `-` is standard output.
+   */
   async get(id: string, target: string): Promise<void> {
     const { size, crc32: expected } = fileId.decode(id);
     const answer = await this.send(`${this.origin}/${id}`, { method: 'GET' });
@@ -182,7 +185,7 @@ export class Client {
     }
   }
 
-  /** Undefined when the deletion is durable on as many nodes as a copy would be, else on how many it is. */
+  /** Deletes a file. Undefined if the deletion is durable on as many nodes as required, otherwise the numbers of nodes. */
   async delete(id: string): Promise<Deletion | undefined> {
     const answer = await this.send(`${this.origin}/${id}`, { method: 'DELETE', headers: this.headers({}) });
     if (answer.statusCode === 202) return (await answer.body.json()) as Deletion;
@@ -195,7 +198,7 @@ export class Client {
     return (await answer.body.json()) as Status;
   }
 
-  /** Tells the node to read and check all its files now. */
+  /** Starts a scrub of all files of the node. */
   async scrub(): Promise<void> {
     const answer = await this.send(`${this.daemon}/scrub`, { method: 'POST', headers: this.headers({}) });
     await answer.body.dump();
@@ -210,7 +213,7 @@ export class Client {
     url: string,
     options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
   ): Promise<Dispatcher.ResponseData> {
-    // Without the path: it is the ID, and who reads this has named that.
+    // Messages name the origin only: the path is the ID, which the user gave.
     const { origin } = new URL(url);
     const answer = await request(url, { ...options, dispatcher: agent }).catch((error: unknown) => {
       throw new CommandFailed(`${origin}: ${(error as Error).message}; does the node run there?`, { cause: error });
@@ -219,7 +222,7 @@ export class Client {
     throw new CommandFailed(`${origin}: ${answer.statusCode} ${this.words(await answer.body.text())}`);
   }
 
-  /** What an answer says, in the terms of the command: those of HTTP are of no use to who calls it. */
+  /** An error message from an answer, in terms of the command rather than of HTTP. */
   private words(text: string): string {
     const problem = parseProblem(text);
     if (!problem) return text.slice(0, 200); // an answer that is not from fidfs
@@ -239,14 +242,14 @@ export class Client {
   }
 }
 
-/** What the addresses of another node begin with. */
+/** Checks a `--server` URL and removes its trailing slashes. Throws UsedWrongly. */
 function parseServer(server: string): string {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return server.replace(/\/+$/, '');
   throw new UsedWrongly(`--server: ${JSON.stringify(server)} is not allowed; write a URL such as http://10.0.0.2:8080`);
 }
 
-/** The problem document that an answer is; undefined when it is none. */
+/** Parses a problem document; undefined if the text is not one. */
 function parseProblem(text: string): z.output<typeof problemSchema> | undefined {
   try {
     return problemSchema.parse(JSON.parse(text));

@@ -1,4 +1,4 @@
-/** The command failed: exit status 1. The message says what and what to do. */
+/** The command failed: exit status 1. The message says what failed and what to do. */
 export class CommandFailed extends Error {
   override name = 'CommandFailed';
 }

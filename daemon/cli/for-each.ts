@@ -2,13 +2,14 @@ import fileId from '../../file-id/file-id.js';
 import { CommandFailed } from './errors.js';
 import { json as jsonOf, OutputFailed, print } from './output.js';
 
-/** A lone upload waits for a sync of its own; several under way share one. */
+/** Concurrent calls: uploads under way at the same time share one sync. */
 const AT_ONCE = 8;
 
 /**
- * Does something for each of several things, some at a time; tells of them in their order; prints an array with --json;
- * fails at the end when one failed. Where standard output cannot be written no more of them are begun, and what was done is said on
- * standard error: the IDs of files that are stored are nowhere else.
+ * Calls `act` for each thing, up to 8 at a time, and prints the results in the order of `things`; with `json` prints one
+ * array at the end. Sets the exit status to 2 if an ID is malformed, to 1 if another call failed. If standard output cannot
+ * be written, starts no more calls and prints the results that were not written to standard error, because the IDs of stored
+ * files are recorded nowhere else.
  */
 export async function forEach<Thing extends { input: string }, T>(
   things: readonly Thing[],
@@ -31,7 +32,7 @@ export async function forEach<Thing extends { input: string }, T>(
     );
     underWay.push(outcome);
   };
-  const tell = (text: string) => {
+  const write = (text: string) => {
     try {
       if (!failure) return print(text);
     } catch (error) {
@@ -46,19 +47,19 @@ export async function forEach<Thing extends { input: string }, T>(
     const outcome = await next;
     if ('result' in outcome) {
       results.push(outcome.result);
-      if (!json) tell(show(outcome.result));
+      if (!json) write(show(outcome.result));
       begin();
       continue;
     }
     begin();
     const { input, error } = outcome;
     if (!(error instanceof CommandFailed) && !fileId.isFileIdError(error)) throw error;
-    // What is no ID was written wrongly, whatever became of the others.
+    // A malformed ID is wrong usage, whatever the other results are.
     status = fileId.isFileIdError(error) ? 2 : Math.max(status, 1);
     results.push({ input, error: error.message });
     if (!json) process.stderr.write(`fidfs: ${input}: ${error.message}\n`);
   }
-  if (json) tell(jsonOf(results));
+  if (json) write(jsonOf(results));
   if (failure) {
     const left = begun < things.length ? `; ${things.length - begun} of ${things.length} were not begun` : '';
     process.stderr.write(`fidfs: ${failure.message}${left}; this is missing there:\n${unprinted.join('')}`);

@@ -9,19 +9,22 @@ import { CommandFailed } from './errors.js';
 const CHANGED =
   'changed while it was read, and is not stored; send it again when nobody writes to it, or what it holds now by "fidfs upload -"';
 
-/** Whether standard input is meant by what is named. */
+/** Whether an argument names standard input. */
 export function isStandardInput(input: string): boolean {
   return input === '-' || input === '/dev/stdin';
 }
 
-/** Standard input. What Node does not know, such as a directory, is an empty stream to it: those are read as files are, and fail. */
+/**
+ * Standard input as a stream. For other kinds, such as a directory, `process.stdin` is an empty stream; reading the
+ * descriptor fails with an error instead.
+ */
 export function standardInput(): Readable {
   const kind = fstatSync(0);
   if (kind.isFIFO() || kind.isSocket() || isatty(0)) return process.stdin;
   return createReadStream('', { fd: 0, autoClose: false });
 }
 
-/** Opens a file that can be read from any place. */
+/** Opens a regular file. Rejects with CommandFailed. */
 export async function openRegular(file: string): Promise<FileHandle> {
   const handle = await open(file).catch((error: unknown) => {
     throw unreadable(error);
@@ -31,20 +34,21 @@ export async function openRegular(file: string): Promise<FileHandle> {
   throw new CommandFailed('is neither a file nor a directory');
 }
 
-/** Opens what can be read once, as standard input is: a pipe, such as that of `<(command)`, or a device. Undefined when it is neither. */
+/** Opens a pipe (such as that of `<(command)`) or a character device. Undefined if it is neither. Rejects with CommandFailed. */
 export async function openPipe(file: string): Promise<Readable | undefined> {
-  const kind = await stat(file).catch(() => undefined); // who opens it is told why that fails
+  const kind = await stat(file).catch(() => undefined); // opening the file reports the error
   if (!kind?.isFIFO() && !kind?.isCharacterDevice()) return undefined;
   const fd = await promisify(openFile)(file, 'r').catch((error: unknown) => {
     throw unreadable(error);
   });
-  // Reading from a pipe by threads would keep them all waiting.
+  // File streams read in the thread pool, and a pipe without data would block its threads.
   return kind.isFIFO() ? new Socket({ fd, readable: true, writable: false }) : createReadStream('', { fd });
 }
 
 /**
- * The bytes of a file, as many as were announced. Nothing is read before it is asked for. The last bytes are given out when the file
- * is known to have no more, and not to have been written to: until they come the node stores nothing. Else it throws.
+ * Yields the bytes of a file; reads only when the consumer asks. The last chunk is held back until the file is known to have
+ * the announced size and modification time, because the node stores nothing before the body is complete. Throws CommandFailed
+ * if the file was changed.
  */
 export async function* contentOf(
   handle: FileHandle,
@@ -69,7 +73,7 @@ export async function* contentOf(
   yield last;
 }
 
-/** An error of reading, for people. */
+/** Converts a read error to CommandFailed. */
 export function unreadable(error: unknown): CommandFailed {
   if (error instanceof CommandFailed) return error;
   return new CommandFailed(`cannot be read: ${(error as Error).message}`, { cause: error });

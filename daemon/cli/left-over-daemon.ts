@@ -6,27 +6,27 @@ import { CommandFailed } from './errors.js';
 import { isRunning, LEFT_OVER_SECONDS, processState, readText, signalProcess } from './processes.js';
 
 /**
- * Ends a daemon that outlived the supervisor which started it (kill -9): it holds the lock of the data directory. It is
- * stopping by itself, and what is under way has some time to be answered; then it is killed, which loses nothing that was
- * acknowledged. A daemon whose supervisor runs is left alone.
+ * Stops a daemon whose supervisor was killed (kill -9): it still holds the lock of the data directory. Such a daemon is
+ * already stopping, and gets 10 seconds to answer its requests; then it is killed, which loses nothing that was acknowledged.
+ * A daemon with a running supervisor is not touched. Rejects with CommandFailed if the process does not end.
  */
 export async function stopLeftOverDaemon(data: string): Promise<void> {
   const lock = statOf(lockFile(data));
   const orphan = lock && readdirSync('/proc').find((pid) => isOrphanedDaemon(pid) && hasOpen(pid, lock));
   if (orphan === undefined) return;
   process.stderr.write(`fidfs: a daemon outlived its start; process ${orphan} is ended first\n`);
-  const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
+  const deadline = performance.now() + LEFT_OVER_SECONDS * 1000;
   signalProcess(Number(orphan), 'SIGTERM');
   while (isOrphanedDaemon(orphan)) {
-    if (performance.now() > patience) signalProcess(Number(orphan), 'SIGKILL');
-    if (performance.now() > patience + LEFT_OVER_SECONDS * 1000) {
+    if (performance.now() > deadline) signalProcess(Number(orphan), 'SIGKILL');
+    if (performance.now() > deadline + LEFT_OVER_SECONDS * 1000) {
       throw new CommandFailed(`the daemon of an earlier start does not end; end process ${orphan} as who started it`);
     }
     await sleep(20);
   }
 }
 
-/** Whether a process is a daemon that has lost the supervisor which started it: its command line names that one. */
+/** Whether a process is a daemon whose parent is no longer the supervisor named in its command line. */
 function isOrphanedDaemon(pid: string): boolean {
   if (!/^\d+$/.test(pid)) return false;
   const [, main = '', , starter = ''] = readText(`/proc/${pid}/cmdline`)
@@ -44,7 +44,7 @@ function hasOpen(pid: string, { dev, ino }: Stats): boolean {
       return stat?.ino === ino && stat.dev === dev;
     });
   } catch {
-    return false; // somebody else's process, or ended meanwhile
+    return false; // another user's process, or one that has just ended
   }
 }
 
@@ -52,6 +52,6 @@ function statOf(file: string): Stats | undefined {
   try {
     return statSync(file);
   } catch {
-    return undefined; // not there, or a descriptor that was just closed
+    return undefined; // no such file, or a descriptor that was just closed
   }
 }

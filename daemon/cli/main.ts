@@ -29,7 +29,7 @@ const program = new Command('fidfs')
   .showHelpAfterError('"fidfs --help" lists the commands');
 addExamples(program, ['fidfs start', 'fidfs upload photo.jpg', 'fidfs upload --help']);
 
-/** What commander says of a wrong use, as other errors are said. */
+/** Rewrites commander's usage errors in the form of the other errors. */
 function inOurWords(text: string): string {
   const [fault = '', guess = ''] = text.replace(/^error: /, '').split(/\n\(Did you mean (.*)\?\)/);
   return `fidfs: ${fault.trim()}${guess && `; did you mean ${guess}?`}\n`;
@@ -39,7 +39,7 @@ function addExamples(to: Command, examples: string[]): Command {
   return to.addHelpText('after', `\nExamples:\n${examples.map((example) => `  $ ${example}`).join('\n')}`);
 }
 
-/** Adds a command with the options and the examples that every one has. */
+/** Adds a command with the common options and its examples. */
 function command(usage: string, description: string, examples: string[]): Command {
   const made = program
     .command(usage)
@@ -128,7 +128,7 @@ command('verify', 'Read every file and compare it with its ID and the index.', [
   },
 );
 
-/** What becomes of files that a scrub found to be bad. */
+/** How the corrupt files that a scrub found are repaired. */
 function whatBecomes(bad: number, isAlone: boolean): string {
   if (bad === 0) return '';
   if (!isAlone) return ', now to be fetched from peers';
@@ -203,7 +203,7 @@ addExamples(
   ['sudo fidfs service install', 'sudo fidfs service remove'],
 ).action((action: 'install' | 'remove') => service(action));
 
-/** Runs the command line; the exit status is 0 (done), 1 (failed) or 2 (used wrongly). */
+/** Runs the command line. Sets the exit status: 0 (done), 1 (failed) or 2 (used wrongly). */
 export async function main(argv: string[]): Promise<void> {
   guardOutput();
   try {

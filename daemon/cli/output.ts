@@ -5,12 +5,12 @@ import { Presets, SingleBar } from 'cli-progress';
 import { writeAllSync } from '../store/write-all.js';
 import { CommandFailed } from './errors.js';
 
-/** As a shell says it of a program that SIGPIPE ended; Node ignores that signal. */
+/** The status that a shell reports for a process ended by SIGPIPE (128 + 13); Node ignores that signal. */
 const UNREAD_STATUS = 141;
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
-/** Bytes for people: 1536 is "1.5 KiB". */
+/** Formats bytes: 1536 is "1.5 KiB". */
 export function formatBytes(bytes: number): string {
   let unit = 0;
   let number = bytes;
@@ -21,7 +21,7 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? number : number.toFixed(1)} ${UNITS[unit]}`;
 }
 
-/** Rows as columns of even width, the first row being the heading. */
+/** Formats rows as aligned columns; the first row is the heading. */
 export function formatTable(rows: string[][]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const line = (row: string[]) =>
@@ -34,7 +34,7 @@ export function formatTable(rows: string[][]): string {
 
 const bars = new Set<SingleBar>();
 
-/** A progress bar on standard error; none when that is not a terminal. */
+/** Creates a progress bar on standard error; undefined if that is not a terminal. */
 export function progressBar(format: string, total: number): SingleBar | undefined {
   if (!process.stderr.isTTY) return undefined;
   const bar = new SingleBar(
@@ -46,7 +46,7 @@ export function progressBar(format: string, total: number): SingleBar | undefine
   return bar;
 }
 
-/** Standard output cannot be written, as on a full disk. */
+/** Standard output cannot be written, for example on a full disk. */
 export class OutputFailed extends CommandFailed {
   override name = 'OutputFailed';
 
@@ -56,8 +56,8 @@ export class OutputFailed extends CommandFailed {
 }
 
 /**
- * Prints to standard output, as all commands do but `start`. Throws OutputFailed where that cannot be written. Pipes and terminals
- * fail later; `guardOutput` is for those.
+ * Writes to standard output; all commands but `start` use it. Throws OutputFailed if a file cannot be written. Errors of
+ * pipes and terminals are asynchronous and handled by `guardOutput`.
  */
 export function print(text: string): void {
   if (process.stdout instanceof Socket) {
@@ -65,26 +65,29 @@ export function print(text: string): void {
     return;
   }
   try {
-    // Node's own stream for files loses what a full disk did not take of a write.
+    // Node's file stream loses the rest of a partial write.
     writeAllSync({ writeSync }, 1, Buffer.from(text));
   } catch (error) {
     throw new OutputFailed(error as Error);
   }
 }
 
-/** Standard output as a stream of bytes; only where it is `process.stdout` must it not be ended. */
+/** Standard output as a stream. The caller must not end it if it is `process.stdout`. */
 export function standardOutput(): Writable {
   return process.stdout instanceof Socket ? process.stdout : createWriteStream('', { fd: 1, autoClose: false });
 }
 
 let isUnreadFine = false;
 
-/** From now on the command goes on when nobody reads its output any more: it serves. */
+/** From now on a closed standard output does not end the process: `start` keeps serving. */
 export function outlastOutput(): void {
   isUnreadFine = true;
 }
 
-/** Ends the command, without a word, when nobody reads its output any more, as with `| head`; says what else is wrong with it. */
+/**
+ * Installs the error handlers of standard output and standard error. A closed pipe, as with `| head`, ends the process
+ * silently; other errors are printed and set the exit status to 1.
+ */
 export function guardOutput(): void {
   const endUnread = (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') return;
@@ -97,13 +100,13 @@ export function guardOutput(): void {
     process.stderr.write(`fidfs: ${new OutputFailed(error).message}\n`);
     process.exitCode = 1;
   });
-  // What else is wrong with standard error cannot be said anywhere.
+  // Other errors of standard error cannot be reported anywhere.
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
     if (!isUnreadFine) endUnread(error);
   });
 }
 
-/** A JSON document as it is printed. */
+/** Formats a JSON document for printing. */
 export function json(document: unknown): string {
   return `${JSON.stringify(document, null, 2)}\n`;
 }

@@ -4,13 +4,16 @@ import { makeDataDirectory } from '../access.js';
 import type { Settings } from '../config/settings.js';
 import { CommandFailed } from './errors.js';
 
-/** Who nginx and the daemon run as, when root starts them. */
+/** The user that nginx and the daemon run as if root starts them. */
 export interface Owner {
   uid: number;
   gid: number;
 }
 
-/** The owner of the data directory, with his primary group; undefined when this process is not root's or he is root. */
+/**
+ * The owner of the data directory and his primary group. Undefined if this process does not run as root, or root is the
+ * owner. Throws CommandFailed for a user id without a name.
+ */
 export function ownerOf(data: string): Owner | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const { uid } = statSync(data);
@@ -27,7 +30,7 @@ export function ownerOf(data: string): Owner | undefined {
   }
 }
 
-/** Does something with the owner's rights, so that what it makes is the owner's. */
+/** Runs `action` with the effective user and group of the owner, so that files it creates belong to him. */
 export function asOwner<T>(owner: Owner | undefined, action: () => T): T {
   if (!owner) return action();
   process.setegid?.(owner.gid);
@@ -41,8 +44,8 @@ export function asOwner<T>(owner: Owner | undefined, action: () => T): T {
 }
 
 /**
- * For commands that work on the data directory themselves: it must be there, and when root calls, the command goes on
- * as its owner, so that what it makes there is the owner's. There is no way back.
+ * For commands that open the data directory themselves: checks that it exists and, if root runs the command, drops to its
+ * owner permanently, so that files it creates belong to him. Throws CommandFailed.
  */
 export function enterDataDirectory(settings: Pick<Settings, 'data'>): void {
   const { data } = settings;

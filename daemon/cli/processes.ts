@@ -10,15 +10,15 @@ import { type Address, formatAddress, type Settings } from '../config/settings.j
 import { CommandFailed } from './errors.js';
 import type { Owner } from './owner.js';
 
-/** How long nginx and the daemon of an earlier start may take to end. */
+/** How long the nginx and the daemon of an earlier start may take to end. */
 export const LEFT_OVER_SECONDS = 10;
 
-/** Where a client on this machine reaches a listening address. */
+/** The address at which a client on this machine reaches a listening address: loopback for a wildcard. */
 export function reachable({ host, port }: Address): Address {
   return { host: host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host, port };
 }
 
-/** Why nginx could not listen there, because others do or it is not allowed, and what to do; undefined when it can. */
+/** Why nginx cannot listen on an address, and what to do; undefined if it can. Tries to listen there. */
 export async function whyNotFree(address: Address): Promise<string | undefined> {
   const server = createServer();
   try {
@@ -34,7 +34,7 @@ export async function whyNotFree(address: Address): Promise<string | undefined> 
   return undefined;
 }
 
-/** Resolves when somebody accepts connections there, or when the wait is aborted. */
+/** Resolves when a connection to the address is accepted, or when `aborted` fires. */
 export async function waitUntilListening(address: Address, aborted: AbortSignal): Promise<void> {
   while (!aborted.aborted) {
     const accepted = await new Promise<boolean>((done) => {
@@ -49,7 +49,7 @@ export async function waitUntilListening(address: Address, aborted: AbortSignal)
   }
 }
 
-/** Ends a child with a signal, and with another when it takes too long. */
+/** Ends a child process with `signal`, after `seconds` with `last`. Resolves when it has ended. */
 export async function end(
   child: ChildProcess,
   signal: NodeJS.Signals,
@@ -64,12 +64,12 @@ export async function end(
   clearTimeout(timer);
 }
 
-/** Signals a process group; nothing happens when all of it has ended. */
+/** Signals a process group; does nothing if it has ended. */
 export function signalGroup(group: number, signal: NodeJS.Signals): void {
   signalProcess(-group, signal);
 }
 
-/** Signals a process; nothing happens when it has ended. */
+/** Signals a process; does nothing if it has ended. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -78,14 +78,17 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Ends an nginx of ours that outlived its starter (kill -9), or workers that outlived both: they hold the port. */
+/**
+ * Stops the nginx of this data directory that an earlier start left (kill -9), or its workers, which still hold the port.
+ * Rejects with CommandFailed if it does not end.
+ */
 export async function stopLeftOverNginx(directory: string): Promise<void> {
   const group = leftOverNginx(directory);
   if (group !== undefined) {
     signalGroup(group, 'SIGTERM');
-    const patience = performance.now() + LEFT_OVER_SECONDS * 1000;
-    while (peersOf(group).length > 0) {
-      if (performance.now() > patience) {
+    const deadline = performance.now() + LEFT_OVER_SECONDS * 1000;
+    while (membersOf(group).length > 0) {
+      if (performance.now() > deadline) {
         throw new CommandFailed(`nginx of an earlier start does not end; end process ${group} as who started it`);
       }
       await sleep(20);
@@ -98,13 +101,13 @@ function pidFileOf(directory: string): string {
   return join(directory, 'nginx.pid');
 }
 
-/** The process group of an nginx of ours that an earlier start left; undefined when there is none. */
+/** The process group of the nginx that an earlier start left running; undefined if there is none. */
 export function leftOverNginx(directory: string): number | undefined {
   const group = Number(readText(pidFileOf(directory)));
-  return group > 1 && isNginxOf(directory, peersOf(group)) ? group : undefined;
+  return group > 1 && isNginxOf(directory, membersOf(group)) ? group : undefined;
 }
 
-/** Whether a process group is ours: by now its number, which is its leader's, may be that of other programs. */
+/** Whether a process group is the nginx of this directory: the number in the pid file may have been reused by another program. */
 function isNginxOf(directory: string, commandLines: string[]): boolean {
   const master = commandLines.find((line) => line.startsWith('nginx: master'));
   if (master !== undefined) return master.includes(join(directory, 'nginx.conf'));
@@ -112,10 +115,10 @@ function isNginxOf(directory: string, commandLines: string[]): boolean {
 }
 
 /**
- * The command lines of a process group, without its zombies. That of a process that is just ending is empty, and yet it
- * may still hold its port.
+ * The command lines of a process group, without its zombies. A process that is just ending has an empty command line, but may
+ * still hold its port.
  */
-function peersOf(group: number): string[] {
+function membersOf(group: number): string[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && isAliveIn(name, group))
     .map((pid) => readText(`/proc/${pid}/cmdline`));
@@ -126,9 +129,9 @@ function isAliveIn(pid: string, wanted: number): boolean {
   return group === wanted && isRunning(state);
 }
 
-/** How a process is, whose child it is, and its process group; an empty state when there is none. */
+/** State, parent and process group of a process; the state is "X" if there is none. */
 export function processState(pid: string): { state: string; parent: number; group: number } {
-  // The program's name, in parentheses, may hold anything.
+  // The program's name, in parentheses, may contain any character.
   const [state = 'X', parent, group] = readText(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, '')
     .split(' ');
@@ -139,22 +142,22 @@ export function isRunning(state: string): boolean {
   return state !== '' && state !== 'Z' && state !== 'X';
 }
 
-/** A file of /proc; empty when there is none (any more). */
+/** Reads a file of /proc; empty if it does not exist. */
 export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    return ''; // no such file, or the process ended meanwhile
+    return ''; // no such file, or the process has just ended
   }
 }
 
-/** Ports below this one are root's, and his who has the capability. */
+/** Lower ports need root or the capability CAP_NET_BIND_SERVICE. */
 const FIRST_FREE_PORT = 1024;
 
 /**
- * Starts nginx in a process group of its own, with the owner's rights where root starts it for another: its files lie in
- * the owner's directory, and a master with root's rights would do there whatever the owner wrote into them. For a port
- * below 1024 it keeps the one capability that this takes.
+ * Starts nginx in a process group of its own. If root starts it for another owner, nginx runs as that owner: its
+ * configuration is in the owner's directory, and a master running as root would execute whatever the owner wrote there. For a
+ * port below 1024 it keeps the one capability needed.
  */
 export function spawnNginx(
   program: string,
@@ -176,15 +179,15 @@ export function spawnNginx(
   return nginx;
 }
 
-/** The daemon as a Node program: its file, what Node itself is told, and the environment. */
+/** The daemon as a Node program: its file, the options of Node, and the environment. */
 export function daemonProgram(): { main: string; execArgv: string[]; env: NodeJS.ProcessEnv } {
   const certificates = trustedCertificates();
   return {
     main: fileURLToPath(new URL('../main.js', import.meta.url)),
-    // Bodies are garbage soon, but V8 counts their bytes and would go through its whole heap a dozen times a second
-    // (100 KB uploads: a third more CPU); in MB.
+    // Bodies live shortly, but V8 counts their external bytes and with its default heap would run a full garbage collection a
+    // dozen times a second (100 KB uploads: a third more CPU). In MB.
     execArgv: ['--initial-old-space-size=64', ...(certificates ? ['--use-openssl-ca'] : [])],
-    // Syncs wait in threads; they must not use up those that write.
+    // Syncs block threads of the pool; its default size of 4 would leave none for writes.
     env: {
       ...process.env,
       UV_THREADPOOL_SIZE: process.env.UV_THREADPOOL_SIZE ?? '16',

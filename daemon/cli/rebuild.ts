@@ -18,7 +18,7 @@ import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
 
-/** Files in one transaction. */
+/** Files per transaction. */
 const BATCH = 1000;
 
 /** What `fidfs rebuild` did. */
@@ -26,18 +26,18 @@ export interface RebuildReport {
   files: number;
   bytes: number;
   tombstones: number;
-  /** Files that this node did not mint; they are served as they are and have no record. */
+  /** Files that were not created by this group: served, but without a record. */
   foreign: number;
-  /** Damaged files, now in quarantine. */
+  /** Paths of corrupt files moved to quarantine. */
   quarantined: string[];
-  /** A second file with the key of another; left where it is. */
+  /** IDs of files whose key another file already has; left where they are. */
   duplicates: string[];
 }
 
 /**
- * Makes the index anew from the store paths: tombstones first, then every file, read and compared with its name. The
- * old index is replaced at the end only. The node must not run.
- * @param newDisks store paths that may be new and empty; any other one without a marker is taken for one that is not mounted
+ * Rebuilds the index from the store paths: the tombstones first, then every file, which is read and compared with its name.
+ * The old index is replaced only at the end. The node must be stopped. Rejects with CommandFailed or UsedWrongly.
+ * @param newDisks store paths that may be new and empty; any other store path without a marker is taken for an unmounted disk
  */
 export async function rebuild(settings: Settings, newDisks: readonly string[] = []): Promise<RebuildReport> {
   enterDataDirectory(settings);
@@ -64,8 +64,9 @@ export async function rebuild(settings: Settings, newDisks: readonly string[] = 
 }
 
 /**
- * Throws for a store path that may be an empty mount point: it has no marker, and is either known to the old index or holds no
- * file. One that FastDFS filled, and the index does not know, is taken. Before anything is changed.
+ * Throws CommandFailed, before anything is changed, for a store path that may be an empty mount point: it has no marker, and
+ * the old index has a record of it or it has no files. A store path without a marker that has files and is unknown to the
+ * index is accepted; FastDFS may have filled it.
  */
 function assertThere(settings: Settings, known: ReadonlySet<number>, newDisks: readonly string[]): void {
   const { storePaths, reserve } = settings;
@@ -101,7 +102,7 @@ class Rebuilder {
   private batch = new Map<string, StoredFile>();
   private newest: StoredFile | undefined;
   private readonly reader = new ContentReader();
-  /** Of files with several names, those that were found. */
+  /** Inodes with several links that were found before. */
   private readonly inodes = new Set<string>();
 
   constructor(
@@ -113,13 +114,13 @@ class Rebuilder {
   async run(): Promise<void> {
     for (const path of this.paths) {
       this.readTombstones(path);
-      // Copies that were acknowledged and had not got their names yet.
+      // Copies may have been acknowledged before their rename; these are kept.
       await sweepTemporaries(path, {
         isCopy: ({ directory, name, content }) => {
           const isNew = !this.index.isDeleted(fileId.keyOf(name)) && path.sizeOf(directory, name) === undefined;
           return isNew && differenceFromName(name, content) === undefined;
         },
-        // What was known of them went with the old index.
+        // Their records were in the old index.
         isResumable: () => false,
       });
     }
@@ -191,7 +192,7 @@ class Rebuilder {
     if (this.batch.size === BATCH) this.flush();
   }
 
-  /** Whether the file was found under another name before. */
+  /** Whether the file is a hard link to one found before. */
   private isLink(fullPath: string): boolean {
     const { dev, ino, nlink } = statSync(fullPath);
     if (nlink === 1) return false;
@@ -207,7 +208,7 @@ class Rebuilder {
   }
 }
 
-/** A file of a node that has left the group tells by its time that one of us wrote it. */
+/** Whether a file was created by a node that has left the group; such files have the fixed file time. */
 function isOfFormerNode(path: StorePath, { directory, name }: FoundFile): boolean {
   const { kind, source } = fileId.decodeName(name);
   if (kind !== 'normal' || !('serverId' in source)) return false;

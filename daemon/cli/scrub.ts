@@ -6,7 +6,10 @@ import { formatBytes, progressBar } from './output.js';
 
 const LOOK_MILLISECONDS = 200;
 
-/** Begins a round of the running node's scrub and follows it to its end. Also tells whether the node is alone in its group. */
+/**
+ * Starts a scrub of the running node and shows its progress until the end. `isAlone` is whether its group has no other node.
+ * Rejects with CommandFailed.
+ */
 export async function scrub(client: Client): Promise<{ report: ScrubProgress; isAlone: boolean }> {
   await client.scrub();
   let bar: ReturnType<typeof progressBar>;

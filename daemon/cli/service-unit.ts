@@ -10,12 +10,12 @@ export const DATA = '/var/lib/fidfs';
 /** The directory of the project, or of the installed package. */
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 
-/** The text of the settings file that a new service begins with. */
+/** The text of a new service's settings file. */
 export function newSettings(): string {
   return readFileSync(`${ROOT}/deploy/systemd/fidfs.json`, 'utf8');
 }
 
-/** What the unit file names: where the program lies, the Node that runs it, and the directories that must be mounted before. */
+/** Values of the unit file: the directory of the program, the Node executable, and the directories whose mounts it requires. */
 interface Paths {
   root: string;
   node: string;
@@ -23,7 +23,7 @@ interface Paths {
   storePaths: string[];
 }
 
-/** The text of the systemd unit. */
+/** The text of the systemd unit. Throws CommandFailed for a path that a unit file cannot contain. */
 export function serviceUnit({
   root = ROOT,
   node = process.execPath,

@@ -8,10 +8,10 @@ import type { Owner } from './owner.js';
 import { newSettings, SETTINGS_FILE, serviceUnit, USER } from './service-unit.js';
 
 const UNIT_FILE = '/etc/systemd/system/fidfs.service';
-/** Where the Debian package has its unit. */
+/** The unit file of the Debian package. */
 const PACKAGED_UNIT_FILE = '/usr/lib/systemd/system/fidfs.service';
 
-/** `fidfs service install` and `fidfs service remove`. */
+/** `fidfs service install` and `fidfs service remove`. Throws CommandFailed. */
 export function service(action: 'install' | 'remove'): void {
   if (process.getuid?.() !== 0) throw new CommandFailed(`service ${action} needs root: sudo fidfs service ${action}`);
   // sd_booted(3)
@@ -27,7 +27,7 @@ export function service(action: 'install' | 'remove'): void {
   else remove();
 }
 
-/** Each step says what it did; what is there already is left as it is. */
+/** Each step prints what it did, and changes nothing that is already in place. */
 function install(): void {
   const user = makeUser();
   checkProgram(user);
@@ -55,7 +55,7 @@ function remove(): void {
   print(`kept: ${data} with all files, ${SETTINGS_FILE} and the user ${USER}\n`);
 }
 
-/** Runs a program of the system; its own words go to standard error. */
+/** Runs a program of the system, with its output on standard error. Throws CommandFailed if it fails. */
 function call(program: string, ...words: string[]): void {
   const { status, error } = spawnSync(program, words, { stdio: ['ignore', 2, 2] });
   if (error || status !== 0) {
@@ -89,7 +89,10 @@ function makeUser(): Owner {
   return { uid, gid };
 }
 
-/** The service's user must be able to read the program and Node; those below a home directory are often closed to others. */
+/**
+ * Throws CommandFailed unless the service's user can run the program and Node; home directories are often closed to other
+ * users.
+ */
 function checkProgram(user: Owner): void {
   const program = process.argv[1] ?? '';
   const options: SpawnSyncOptions = { ...user, cwd: '/', env: {}, stdio: 'ignore' };
@@ -104,13 +107,16 @@ function checkProgram(user: Owner): void {
 function makeSettings({ gid }: Owner): void {
   if (existsSync(SETTINGS_FILE)) return;
   mkdirSync(dirname(SETTINGS_FILE), { recursive: true, mode: 0o755 });
-  // It may get secrets; the service reads it by its group.
+  // The file may contain secrets; the service reads it through its group.
   writeFileSync(SETTINGS_FILE, newSettings(), { mode: 0o640 });
   chownSync(SETTINGS_FILE, 0, gid);
   print(`wrote ${SETTINGS_FILE}\n`);
 }
 
-/** Makes the directories of the settings that are not there, and gives them to the service's user. */
+/**
+ * Creates the missing directories of the settings, owned by the service's user. Throws CommandFailed for one of another
+ * owner.
+ */
 function makeDirectories({ data, storePaths }: Settings, { uid, gid }: Owner): void {
   for (const directory of [data, ...storePaths.filter((path) => !path.startsWith(`${data}/`))]) {
     if (existsSync(directory)) {
@@ -126,7 +132,7 @@ function makeDirectories({ data, storePaths }: Settings, { uid, gid }: Owner): v
   }
 }
 
-/** Whether the unit file was written: it is left alone when it is what it would become. */
+/** Writes the unit file if its text differs; returns whether it did. */
 function writeUnit(text: string): boolean {
   if (existsSync(UNIT_FILE) && readFileSync(UNIT_FILE, 'utf8') === text) return false;
   writeFileSync(UNIT_FILE, text, { mode: 0o644 });

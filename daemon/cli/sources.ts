@@ -2,27 +2,27 @@ import { type Dirent, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isStandardInput } from './input.js';
 
-/** What is named for an upload, or was found in a directory that is. */
+/** A file to upload: named as an argument, or found in a named directory. */
 export interface Source {
   /** A path; `-` is standard input. */
   input: string;
-  /** Why it is not to be sent, for people. */
+  /** Human-readable reason why it is not uploaded. */
   refusal?: string;
 }
 
-/** Whether what is named is a directory; what is not there is none. */
+/** Whether a path is a directory; false if it does not exist. */
 export function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-/** All files of the named directories, and what else is named, in the order of the names and within a directory in theirs. */
+/** Expands directories to the files below them, sorted by name; keeps other arguments and their order. */
 export function sourcesOf(inputs: readonly string[]): Source[] {
   return inputs.flatMap((input) =>
     !isStandardInput(input) && isDirectory(input) ? [...filesBelow(input)] : [{ input }],
   );
 }
 
-/** The files below a directory. Symbolic links are not followed: they may lead around in circles, or to what nobody meant. */
+/** The files below a directory. Does not follow symbolic links, which may form loops or lead outside the directory. */
 function* filesBelow(directory: string): Generator<Source> {
   let entries: Dirent[];
   try {

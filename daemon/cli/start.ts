@@ -28,18 +28,21 @@ import {
   whyNotFree,
 } from './processes.js';
 
-/** More than the daemon itself takes for it. */
+/** Longer than the daemon's own limit of a drain. */
 const DRAIN_SECONDS = 15;
 const NGINX_STOP_SECONDS = 10;
 const DAEMON_STOP_SECONDS = 30;
-/** How long a stop takes at most: what sends the signal must wait for longer before it kills. */
+/** Maximum duration of a stop; a service manager must not kill the process earlier. */
 export const LONGEST_STOP_SECONDS = DRAIN_SECONDS + NGINX_STOP_SECONDS + DAEMON_STOP_SECONDS;
 const LONGEST_PAUSE_SECONDS = 10;
 
-/** Settings in the environment that the command needs, and that are no secrets. */
+/** Settings from the environment that are repeated in printed command lines; none of them is secret. */
 const SHOWN = /^FIDFS_(?:LISTEN|DAEMON_LISTEN|GROUP|SERVER_ID)$/;
 
-/** Runs nginx and the daemon in the foreground until a signal stops them. Returns when both have ended. */
+/**
+ * Runs nginx and the daemon in the foreground until a signal stops them; resolves when both have ended. Rejects with
+ * CommandFailed or SettingsError if they cannot start.
+ */
 export async function start(configuration: string | undefined): Promise<void> {
   const settings = loadSettings(configuration);
   makeDataDirectory(settings);
@@ -49,7 +52,7 @@ export async function start(configuration: string | undefined): Promise<void> {
   await new Supervisor(settings, configuration, nginx).run();
 }
 
-/** What the daemon said when it listened. */
+/** The daemon's message that it listens. */
 type Started = Extract<DaemonMessage, { type: 'ready' }>;
 
 class Supervisor {
@@ -76,10 +79,10 @@ class Supervisor {
       this.stopped = done;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void this.stop());
-    // The terminal was closed; one that has none, as by nohup, is to go on.
+    // SIGHUP stops a process whose terminal was closed; without a terminal, as with nohup, it is ignored.
     const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
     process.on('SIGHUP', () => hasTerminal && void this.stop());
-    // Nobody reads any more: that is no reason to stop serving.
+    // A closed standard output does not stop the node.
     outlastOutput();
     try {
       await stopLeftOverDaemon(this.settings.data);
@@ -88,9 +91,9 @@ class Supervisor {
       const taken = await whyNotFree(this.settings.listen);
       if (taken !== undefined) throw new CommandFailed(taken);
       await this.startNginx();
-      if (!this.stopping) this.greet(keyMade, notReady);
+      if (!this.stopping) this.printStarted(keyMade, notReady);
     } catch (error) {
-      // A signal during the start is no failure.
+      // A stop during the startup is not an error.
       if (!this.stopping) {
         await this.stop();
         throw error;
@@ -99,12 +102,12 @@ class Supervisor {
     await stopped;
   }
 
-  /** Starts the daemon; resolves when it listens. From then on it is restarted whenever it dies. */
+  /** Starts the daemon; resolves when it listens. Afterwards restarts it whenever it exits. Rejects with CommandFailed. */
   private async startDaemon(): Promise<Started> {
     const { uid, gid } = this.owner ?? {};
     const identity = uid === undefined || gid === undefined ? {} : { uid, gid };
     const { main, ...program } = daemonProgram();
-    // In a process group of its own: Ctrl-C is for the supervisor, which stops both in order.
+    // In its own process group, so that Ctrl-C reaches the supervisor only, which stops nginx and the daemon in order.
     const options = { ...identity, ...program, detached: true, stdio: 'inherit' } as const;
     const daemon = fork(main, [this.configuration ?? '', String(process.pid)], options);
     this.daemon = daemon;
@@ -117,7 +120,7 @@ class Supervisor {
     });
     if (message.type === 'failed') {
       this.daemon = undefined;
-      // A second node on one machine meets both at once.
+      // A second node on one machine usually conflicts on both ports: report both.
       const isOther = message.portTaken && leftOverNginx(nginxDirectory(this.settings)) === undefined;
       const also = isOther ? await whyNotFree(this.settings.listen) : undefined;
       throw new CommandFailed([`the daemon cannot start: ${message.message}`, ...(also ? [also] : [])].join('\n'));
@@ -133,7 +136,7 @@ class Supervisor {
 
   private async startNginx(): Promise<void> {
     if (this.stopping) return;
-    // Left to itself, nginx started by root serves as nobody, who may not read root's files.
+    // By default the workers of an nginx started by root run as nobody, who may not read root's files.
     const runAs = process.getuid?.() === 0 && !this.owner ? 'root root' : undefined;
     const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs, runAs));
     const nginx = spawnNginx(this.programs.nginx, configuration, this.settings, this.owner);
@@ -141,12 +144,12 @@ class Supervisor {
     const started = performance.now();
     const ended = new AbortController();
     nginx.once('exit', () => ended.abort());
-    nginx.once('error', () => ended.abort()); // not even begun
+    nginx.once('error', () => ended.abort()); // the program could not be executed
     await waitUntilListening(this.settings.listen, ended.signal);
     if (ended.signal.aborted) throw new CommandFailed('nginx cannot start; its own words are above');
     nginx.once('exit', (code, signal) => {
       this.nginx = undefined;
-      // Workers outlive a killed master and would keep the port; they finish what they are sending.
+      // Workers outlive a killed master and would keep the port; SIGQUIT lets them finish their responses.
       signalGroup(nginx.pid as number, 'SIGQUIT');
       if (this.stopping) return;
       this.say(`nginx ended (${signal ?? code}); starting it again.`);
@@ -154,7 +157,7 @@ class Supervisor {
     });
   }
 
-  /** At once after a long life, with growing pauses after short ones. */
+  /** Restarts immediately if the process ran for more than 10 seconds, otherwise with increasing pauses. */
   private async startAgain(what: string, started: number, begin: () => Promise<unknown>): Promise<void> {
     let pause = performance.now() - started > LONGEST_PAUSE_SECONDS * 1000 ? 0 : 0.5;
     while (!this.stopping) {
@@ -171,8 +174,8 @@ class Supervisor {
   }
 
   /**
-   * First the daemon refuses what is new and answers what is under way. Then nginx ends, which finishes downloads, and what it
-   * is still passing on finds the daemon; that one ends last.
+   * Stops in order: the daemon refuses new uploads and deletions and answers those under way; nginx finishes its downloads,
+   * with the daemon still there for requests that it forwards; then the daemon ends.
    */
   private async stop(): Promise<void> {
     if (this.stopping) return;
@@ -183,7 +186,10 @@ class Supervisor {
     this.stopped();
   }
 
-  /** Uploads wait for copies, and followers fetch those through nginx: so it goes on listening for so long. */
+  /**
+   * Asks the daemon to drain. nginx keeps listening meanwhile, because uploads wait for copies that followers fetch through
+   * it.
+   */
   private async drainDaemon(): Promise<void> {
     const { daemon } = this;
     if (!daemon?.connected) return;
@@ -200,7 +206,7 @@ class Supervisor {
     process.stderr.write(`fidfs: ${text}\n`);
   }
 
-  private greet(keyMade: boolean, notReady: string | undefined): void {
+  private printStarted(keyMade: boolean, notReady: string | undefined): void {
     const { listen, data, uploads, sync } = this.settings;
     const origin = `http://${formatAddress(reachable(listen))}`;
     const readme = fileURLToPath(new URL('../../../README.md', import.meta.url));
@@ -226,7 +232,7 @@ class Supervisor {
     }
     process.stdout.write(`${lines.join('\n')}\n`);
   }
-  /** What a shell on this machine puts in the place of the key, which itself is printed once only. */
+  /** A shell expression for the key, which itself is printed only once. */
   private keyForShell(): string {
     if (this.settings.key === undefined) return `$(cat ${quoted(join(this.settings.data, 'key'))})`;
     if (process.env.FIDFS_KEY) return '$FIDFS_KEY';
@@ -234,8 +240,8 @@ class Supervisor {
   }
 
   /**
-   * The `fidfs` command with the settings of this node, as it works from any directory. (npx would ask the registry for a
-   * package of that name, which anybody may own.)
+   * The `fidfs` command line with the settings of this node, valid in any directory. Not npx, which would fetch a package of
+   * that name from the registry, and anybody may own that name.
    */
   private commandLine(command: string): string {
     const { data, storePaths } = this.settings;
@@ -249,13 +255,16 @@ class Supervisor {
   }
 }
 
-/** Whether standard output goes to systemd's journal (systemd.exec(5)), which many may read: no place for a key. */
+/**
+ * Whether standard output goes to systemd's journal (systemd.exec(5)). Many users may read the journal, so the key is not
+ * printed there.
+ */
 function isJournal(): boolean {
   const { dev, ino } = fstatSync(1);
   return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
 }
 
-/** Quoted for a shell where it must be. */
+/** Quotes a word for a shell if necessary. */
 function quoted(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -3,7 +3,7 @@ import { storePathLabel } from '../store/layout.js';
 import { counted } from '../words.js';
 import { formatBytes, formatTable } from './output.js';
 
-/** What is wrong, the worst first: what may lose data, then what refuses uploads, then what only delays. */
+/** Kinds of findings in order of severity: possible data loss, refused uploads, delays. */
 const WORST_FIRST = [
   ...[
     'index',
@@ -22,11 +22,11 @@ const WORST_FIRST = [
 
 interface Finding {
   kind: (typeof WORST_FIRST)[number];
-  /** For people. */
+  /** Human-readable. */
   text: string;
 }
 
-/** Everything that is not well, for people, each thing once, the worst first; none when all is. */
+/** Human-readable findings of this node and its peers, without duplicates, the most severe first; empty if all is well. */
 export function findingsOf(status: Status): string[] {
   const { notReady, storePaths, peers, alarms, setAside, underCopied, missing, group } = status;
   const own = findingsIn(alarms, notReady);
@@ -40,7 +40,7 @@ export function findingsOf(status: Status): string[] {
   }
   if (underCopied > 0) own.push({ kind: 'under-copied', text: fewerCopies(underCopied) });
   const isAlone = !peers.some((peer) => peer.group === group);
-  // Each of them has an alarm, too, but for those from before the start; so below.
+  // Each also has an alarm, unless it dates from before the daemon's start; the same holds below.
   if (isAlone && missing > own.filter(({ kind }) => kind === 'damage').length) {
     const [are, them] = missing === 1 ? ['is', 'it'] : ['are', 'them'];
     const text = `${counted(missing, 'file')} ${are} missing, and there is no other node to fetch ${them} from`;
@@ -68,9 +68,9 @@ function setAsideWords(number: number): string {
   return `${counted(number, 'file')} could not be fetched and ${number === 1 ? 'is' : 'are'} set aside`;
 }
 
-/** What the alarms of a node say, and why it takes no uploads. */
+/** The findings from a node's alarms, and why it is not ready. */
 function findingsIn(alarms: string[], notReady: string | null): Finding[] {
-  // That no store path takes files says of each of them why, by its directory.
+  // `notReady` names the directories of unavailable store paths, so their alarms would be duplicates.
   const isSaid = (alarm: string) => {
     const root = /^disk: (.+?: )/.exec(alarm)?.[1];
     return root !== undefined && notReady?.includes(root) === true;
@@ -79,12 +79,12 @@ function findingsIn(alarms: string[], notReady: string | null): Finding[] {
   return notReady === null ? findings : [...findings, { kind: 'not-ready', text: notReady }];
 }
 
-/** An alarm's text begins with its kind; one of a newer node may be of a kind that is not known here. */
+/** Converts an alarm's text, which begins with its kind. Unknown kinds, of a newer node, count as damage. */
 function alarmOf(text: string): Finding {
   return { kind: WORST_FIRST.find((one) => text.startsWith(`${one}: `)) ?? 'damage', text };
 }
 
-/** Leaves out what another one says, too, and with more words. */
+/** Removes findings whose text is contained in another one. */
 function distinct(findings: Finding[]): Finding[] {
   return findings.filter(
     ({ text }, place) =>
@@ -92,7 +92,7 @@ function distinct(findings: Finding[]): Finding[] {
   );
 }
 
-/** The status as tables, and one line that says whether all is well. */
+/** Formats the status as tables, followed by the findings. */
 export function formatStatus(status: Status, findings: string[]): string {
   const { group, serverId, version, files, bytes, saved, storePaths, peers, comparison } = status;
   const shared = saved > 0 ? `, of which deduplication saves ${formatBytes(saved)}` : '';
@@ -116,7 +116,7 @@ export function formatStatus(status: Status, findings: string[]): string {
   return parts.join('');
 }
 
-/** One row a node; "behind" is what it has not got of each other node's log. */
+/** One row per node; "behind" is its replication lag for each other node. */
 function nodesTable(status: Status): string {
   const rows = [
     { id: status.serverId, group: status.group, state: 'up', hello: status },

@@ -10,7 +10,7 @@ import { progressBar } from './output.js';
 import { isDirectory, type Source, sourcesOf } from './sources.js';
 
 /*
- * The commands that move files: upload, get, delete. Each goes on with the rest when one thing fails.
+ * The commands upload, get and delete. Each continues with the other files if one fails.
  */
 
 /** Options that all commands share. */
@@ -22,7 +22,7 @@ export interface Options {
   filename?: string;
 }
 
-/** Sends files, directories and standard input; prints their IDs. */
+/** Uploads files, directories and standard input; prints the IDs. */
 export async function uploadAll(inputs: string[], options: Options): Promise<void> {
   const standardInputs = inputs.filter(isStandardInput).length;
   if (standardInputs > 1) throw new UsedWrongly('standard input can be read once; write - once');
@@ -32,7 +32,7 @@ export async function uploadAll(inputs: string[], options: Options): Promise<voi
   const sources = sourcesOf(inputs);
   const isTree = inputs.some((input) => !isStandardInput(input) && isDirectory(input));
   const several = sources.length > 1;
-  // Of several files the IDs that scroll by are the progress; where those go into a file, the files are counted.
+  // For several files the printed IDs show the progress; a progress bar is shown only if they are redirected.
   const count =
     several && !process.stdout.isTTY ? progressBar('{bar} {value}/{total} files', sources.length) : undefined;
   const act = async ({ input, refusal }: Source) => {
@@ -57,7 +57,7 @@ export async function uploadAll(inputs: string[], options: Options): Promise<voi
   count?.stop();
 }
 
-/** Fetches files into a file, a directory or standard output. */
+/** Downloads files into a file, a directory or standard output. */
 export async function getAll(ids: string[], { output, ...options }: Options): Promise<void> {
   const different = [...new Set(ids)];
   const several = different.length > 1;
@@ -82,7 +82,7 @@ export async function getAll(ids: string[], { output, ...options }: Options): Pr
   );
 }
 
-/** Deletes files. */
+/** Deletes files; reports on standard error if fewer nodes than promised have recorded a deletion. */
 export async function deleteAll(ids: string[], options: Options): Promise<void> {
   const client = new Client(loadSettings(options.config), options.server);
   const act = async ({ input: id }: { input: string }) => {

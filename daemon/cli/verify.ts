@@ -14,24 +14,24 @@ import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/w
 import { formatBytes, progressBar } from './output.js';
 import { enterDataDirectory } from './owner.js';
 
-/** What looks wrong may be under way. */
+/** Pause before the second check: a difference may come from an upload under way. */
 const SECOND_LOOK_MILLISECONDS = 2000;
 
 /** What `fidfs verify` found. */
 export interface VerifyReport {
   files: number;
   bytes: number;
-  /** Files with IDs that this node did not mint, counted in `files` too. */
+  /** Files that were not created by this group; also counted in `files`. */
   foreign: number;
-  /** Files whose name does not tell size and CRC32 (slaves, appenders). */
+  /** Files whose name has no size and CRC32 (slaves, appenders). */
   unchecked: number;
-  /** Files by their IDs; a store path that is not there by its label, `M00`. */
+  /** IDs of files; for a store path that is not mounted its label, `M00`. */
   wrong: { id: string; problem: string }[];
 }
 
 /**
- * Reads every file and compares it with its name, and the files with the index. Changes nothing, and may run while the
- * node does: what looks wrong is looked at again a little later, because an upload may have been under way.
+ * Reads every file, compares it with its name, and compares the files with the index. Changes nothing, and may run while the
+ * node runs: differences are checked again after 2 seconds, because an upload may have been under way.
  */
 export async function verify(settings: Settings): Promise<VerifyReport> {
   const report: VerifyReport = { files: 0, bytes: 0, foreign: 0, unchecked: 0, wrong: [] };
@@ -63,7 +63,7 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
       const id = fileId.join(settings.group, file.storePath, file.directory, file.name);
       if (problem !== undefined) report.wrong.push({ id, problem });
     }
-    // On a disk that is not there nothing is lost yet.
+    // Files on an unmounted disk are not lost.
     const isLost = ({ storePath, directory, name }: FileRecord) => {
       const path = paths[storePath];
       return path === undefined || (!missing.has(path) && path.sizeOf(directory, name) === undefined);
@@ -82,7 +82,7 @@ export async function verify(settings: Settings): Promise<VerifyReport> {
   return report;
 }
 
-/** What is wrong with a file; undefined when nothing is. Counts it in the report, when there is one. */
+/** Describes what is wrong with a file; undefined if nothing is. Counts the file in `report`, if given. */
 async function problemOf(
   file: FoundFile,
   path: StorePath,
@@ -95,7 +95,7 @@ async function problemOf(
     if (report) {
       report.files++;
       report.bytes += content.size;
-      // The files of a node that has left the group have their rows.
+      // Files of a node that has left the group have records.
       if (!file.ours && !index?.find(fileId.keyOf(file.name))) report.foreign++;
       if (!tellsContent(file)) report.unchecked++;
     }
@@ -104,7 +104,7 @@ async function problemOf(
     if (index && file.ours && !index.find(fileId.keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;
   } catch (error) {
-    if (isNotFound(error)) return undefined; // deleted meanwhile
+    if (isNotFound(error)) return undefined; // deleted in the meantime
     return `cannot be read: ${(error as Error).message}`;
   }
 }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 
-/** Where the systems keep the certificates that they trust. */
+/** Bundles of trusted certificates of the common Linux distributions. */
 const BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt',
   '/etc/pki/tls/certs/ca-bundle.crt',
@@ -9,8 +9,8 @@ const BUNDLES = [
 ];
 
 /**
- * The file of certificates that peers' certificates are checked against, by nginx and by the daemon alike: that of
- * SSL_CERT_FILE (OpenSSL's own variable), else the system's. Undefined when there is none.
+ * The file of trusted certificates by which nginx and the daemon verify peers: that of SSL_CERT_FILE (OpenSSL's own
+ * variable), otherwise the system's. Undefined if there is none.
  */
 export function trustedCertificates(environment: NodeJS.ProcessEnv = process.env): string | undefined {
   return environment.SSL_CERT_FILE || BUNDLES.find((file) => existsSync(file));

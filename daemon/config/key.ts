@@ -3,13 +3,16 @@ import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } f
 import { join } from 'node:path';
 import { faultOfSecret, type Settings, SettingsError } from './settings.js';
 
-/** The upload key, and whether this call made it. */
+/** The upload key, and whether this call created it. */
 export interface UploadKey {
   key: string;
   made: boolean;
 }
 
-/** The key from the settings or from `<data>/key`; undefined when there is none yet. */
+/**
+ * Reads the key from the settings or from `<data>/key`; undefined if there is none yet. Throws a SettingsError if the file
+ * cannot be read or its key is not valid.
+ */
 export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | undefined {
   if (settings.key !== undefined) return settings.key;
   const file = join(settings.data, 'key');
@@ -26,12 +29,12 @@ export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | unde
   return key;
 }
 
-/** As `readKey`; where there is none, makes one and keeps it in `<data>/key` (mode 0600), in a directory that is there. */
+/** As `readKey`, but creates a missing key and writes it to `<data>/key` (mode 0600). The directory must exist. */
 export function readOrMakeKey(settings: Pick<Settings, 'key' | 'data'>): UploadKey {
   const existing = readKey(settings);
   if (existing !== undefined) return { key: existing, made: false };
   const key = randomBytes(24).toString('base64url');
-  // Under another name first: a crash must not leave half of it.
+  // Renamed only when complete: a crash must not leave a partial key.
   const path = join(settings.data, 'key');
   const file = openSync(`${path}.new`, 'w', 0o600);
   try {

@@ -29,14 +29,14 @@ import {
 
 export { type Address, formatAddress, type PeerSettings, type Reserve } from './values.js';
 
-/** A wrong setting, a missing file: its message is for the person who starts fidfs, one line per mistake. */
+/** A wrong setting or an unreadable file. The message is for the user who starts fidfs, one line per mistake. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
 }
 
 const SECRET = /^[\x21-\x7e]{16,256}$/;
 
-/** What is to be written instead of a secret that may not be one; undefined when it may. The value itself stays out of every message. */
+/** What a valid secret looks like, if this one is not valid; undefined if it is. Messages never contain the value. */
 export function faultOfSecret(text: string): string | undefined {
   if (SECRET.test(text)) return undefined;
   const character = characterIn(text, /[^\x21-\x7e]/u);
@@ -50,7 +50,7 @@ function secret() {
     .optional();
 }
 
-/** Says which character of a value is none of those that it may have. */
+/** Creates a function that names the first character of a value that matches `pattern`. */
 function besides(pattern: RegExp): (text: string) => string | undefined {
   return (text) => characterIn(text, pattern);
 }
@@ -59,7 +59,7 @@ function duration() {
   return value(parseDuration, DURATION_WORDS);
 }
 
-/** Peers as text, or as objects of the settings file, which become text first: one form to check. */
+/** Peers as strings, or as objects of the settings file, which are converted to strings first, so that one form is checked. */
 function peers() {
   const form = z.strictObject({ id: z.number(), group: z.string(), url: z.string() });
   const text = z.union([z.string(), form.transform(({ id, group, url }) => `${id}@${group}=${url}`)], {
@@ -150,10 +150,10 @@ const schema = z.strictObject({
   deduplicate: flag.default(true),
 });
 
-/** All settings, defaults filled in; see docs/settings.md. */
+/** All settings with defaults; see docs/settings.md. Sizes are in bytes, durations in milliseconds, rates in bytes per second. */
 export type Settings = Omit<z.output<typeof schema>, 'storePaths' | 'copies'> & {
   storePaths: string[];
-  /** On how many nodes a file is durable before its 201. */
+  /** Number of nodes on which a file is durable before its 201. */
   copies: number;
 };
 
@@ -161,8 +161,8 @@ export type Settings = Omit<z.output<typeof schema>, 'storePaths' | 'copies'> & 
 export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
 
 /**
- * The socket at which nginx reaches the daemon, which costs the daemon less than TCP (29 us a request, not 38); undefined where the data
- * directory's path is longer than a socket's may be (sun_path, unix(7)), and nginx uses `daemonListen`.
+ * The Unix socket at which nginx reaches the daemon; it costs the daemon less than TCP (29 µs per request, not 38). Undefined
+ * if the path is longer than a socket's may be (sun_path, unix(7)); then nginx uses `daemonListen`.
  */
 export function daemonSocket({ data }: Pick<Settings, 'data'>): string | undefined {
   const path = resolve(data, 'daemon.sock');
@@ -174,7 +174,7 @@ export function groupPeers({ peers, group }: Pick<Settings, 'peers' | 'group'>):
   return peers.filter((peer) => peer.group === group);
 }
 
-/** The server ids of this node and of the others of its group: the files of all of them are here. */
+/** The server ids of this node and of the others of its group, whose files this node stores. */
 export function groupIds(settings: Pick<Settings, 'peers' | 'group' | 'serverId'>): ReadonlySet<number> {
   return new Set([settings.serverId, ...groupPeers(settings).map(({ id }) => id)]);
 }
@@ -184,7 +184,7 @@ export function environmentName(key: string): string {
   return `FIDFS_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
-/** What is said of a setting that there is none of: which one may be meant, or which ones there are. */
+/** The message for an unknown setting: suggests a similar name, or lists all names. */
 function noSuchSetting(name: string, names: readonly string[]): string {
   const key = name.replace(/^FIDFS_/, '').toLowerCase();
   const letters = (one: string) => one.replace(/^FIDFS_/, '').toLowerCase();
@@ -204,7 +204,7 @@ function readSettingsFile(file: string): Record<string, unknown> {
   try {
     json = JSON.parse(text);
   } catch {
-    // The parser's own words quote the text, which may hold the key.
+    // The parser's message quotes the text, which may contain the key.
     throw new SettingsError(`the settings file ${file} is not JSON; look for a missing quote or comma, or a comment`);
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
@@ -248,7 +248,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
   return settings;
 }
 
-/** What is wrong between settings that are right each by itself. */
+/** Mistakes in combinations of settings that are valid each by itself. */
 function contradictions(
   { data, storePaths, peers, serverId, key, peerSecret, copies }: Settings,
   nodes: number,

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { isQuotable, QUOTABLE_WORDS, refusedCharacter } from '../../nginx/quote.js';
 
 /*
- * The kinds of values that settings have: how each is read, and in what words a wrong one is refused.
+ * The value types of settings: how each is parsed, and the message for an invalid one.
  */
 
 /** A host and a port, as in `127.0.0.1:8080` or `[::1]:8080`. */
@@ -13,15 +13,15 @@ export interface Address {
   port: number;
 }
 
-/** How much of each store path stays free: a share of its size, or bytes. */
+/** How much of each store path stays free: a share of its size (0 to 1), or bytes. */
 export type Reserve = { share: number } | { bytes: number };
 
-/** Another node, as the settings name it. */
+/** Another node, as in the settings. */
 export interface PeerSettings {
   /** Its server id. */
   id: number;
   group: string;
-  /** What its requests begin with: `http://10.0.0.2:8080`. */
+  /** Its base URL: `http://10.0.0.2:8080`. */
   url: string;
 }
 
@@ -41,7 +41,7 @@ export function parseAddress(text: string): Address | undefined {
   return { host: (match[1] ?? match[2]) as string, port };
 }
 
-/** The address as nginx, URLs and people write it. */
+/** Formats an address as in URLs and in nginx's configuration. */
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
@@ -53,12 +53,12 @@ export function isNetwork(text: string): boolean {
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128));
 }
 
-/** Says which character makes a value a wrong one; undefined when it is none of them. */
+/** Names the character that makes a value invalid; undefined if there is none. */
 type RefusedCharacter = (text: string) => string | undefined;
 
 /**
- * A value from the file (string or number) or the environment (string), read by `parse`, else an error with `allowed`. What
- * it may not hold is found by `refused`.
+ * A schema for a value from the file (string or number) or the environment (string). `parse` returns undefined for an invalid
+ * value; the message then names the character found by `refused` and says what is `allowed`.
  */
 export function value<T>(
   parse: (text: string) => T | undefined,
@@ -80,7 +80,7 @@ export function oneOf<const T extends string>(...choices: T[]) {
   return value((text) => choices.find((choice) => choice === text), choices.map((c) => `"${c}"`).join(' or '));
 }
 
-/** true or false; a word in the environment. */
+/** A schema for true or false; in the environment as a string. */
 export const flag = z.union([z.boolean(), z.string()], { error: 'write true or false' }).transform((given, context) => {
   const text = String(given).trim();
   if (text === 'true' || text === 'false') return text === 'true';
@@ -102,14 +102,14 @@ export function integer(minimum: number, maximum: number) {
   };
 }
 
-/** The character of a path that nginx takes none with; where that is not in what was written, it is in where we are. */
+/** The character of a path that nginx's configuration cannot contain: in the given text, otherwise in the current directory. */
 export function refusedInPath(text: string): string | undefined {
   const written = refusedCharacter(text);
   const whole = refusedCharacter(resolve(text));
   return written ?? (whole && `${whole} in ${resolve(text)}`);
 }
 
-/** Paths go into nginx's configuration. */
+/** A schema for a path. Paths are written into nginx's configuration. */
 export const path = value(
   (text) => (text !== '' && isQuotable(resolve(text)) ? resolve(text) : undefined),
   `a path ${QUOTABLE_WORDS}`,
@@ -119,26 +119,26 @@ export const path = value(
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 export const DURATION_WORDS = 'a number with ms, s, m, h or d, such as 10s';
 
-/** A length of time, in milliseconds. */
+/** Parses a duration to milliseconds; undefined if it is invalid. */
 export function parseDuration(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)$/.exec(text);
   const milliseconds = match ? Math.round(Number(match[1]) * (MILLISECONDS[match[2] as string] as number)) : 0;
-  // What Node's timers can wait for.
+  // The range of Node's timers.
   return milliseconds >= 1 && milliseconds < 2 ** 31 ? milliseconds : undefined;
 }
 
-/** Bytes a second: `100MiB/s`. */
+/** Parses a rate, such as `100MiB/s`, to bytes per second. */
 export function parseRate(text: string): number | undefined {
   const match = /^(.+)\/s$/.exec(text);
   return match ? parseSize(match[1] as string) || undefined : undefined;
 }
 
-/** What every group name looks like; /info/, /tus/, /upload/ and /console/ are addresses of their own. */
+/** Returns a valid group name; /info/, /tus/, /upload/ and /console/ are other addresses. */
 export function parseGroup(text: string): string | undefined {
   return /^(?!(?:info|tus|upload|console)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
 }
 
-/** Scheme, host and port, and no more; host and port go into nginx's configuration as they are. */
+/** Parses a URL of scheme, host and port only; host and port are written into nginx's configuration unquoted. */
 export function parseOrigin(text: string): string | undefined {
   const match = /^(https?:\/\/(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)\/?$/.exec(text);
   return match && URL.canParse(match[1] as string) ? match[1] : undefined;
@@ -147,7 +147,7 @@ export function parseOrigin(text: string): string | undefined {
 export const PEER_WORDS =
   '{"id":2,"group":"group1","url":"http://10.0.0.2:8080"}, or in the environment 2@group1=http://10.0.0.2:8080';
 
-/** `2@group1=http://10.0.0.2:8080` */
+/** Parses a peer such as `2@group1=http://10.0.0.2:8080`. */
 export function parsePeer(text: string, maxServerId: number): PeerSettings | undefined {
   const match = /^(\d+)@([^=]+)=(.+)$/.exec(text);
   const id = integer(1, maxServerId)(match?.[1] ?? '');
