@@ -12,42 +12,42 @@ import {
 } from './store/layout.js';
 
 /*
- * Who else on this machine may read what a node keeps: nobody. Where the owner of the data directory has opened it to his
- * group and to nobody else (0750), that group may reach what an nginx of another user needs: the files, the socket, the
- * include files. The top directories decide; what lies below them is made readable by the group in any case, so that a
- * change of mind is a change of a few directories and not of millions of files.
+ * File permissions: other users of the machine have no access to a node's data. If the owner of the data directory opens it
+ * to his group only (0750), that group gets what an nginx of another user needs: the files, the socket and the include files.
+ * Only the top directories restrict the group; everything below them is always group-readable, so that changing the access
+ * means changing a few directories and not millions of files.
  */
 
 const UMASK = 0o027;
 const DIRECTORY = 0o700;
 const GROUP = 0o050;
 
-/** Makes the data directory where there is none. For everything that writes there, before it does. */
+/** Sets the umask and creates the data directory if it does not exist. Must be called before anything is written there. */
 export function makeDataDirectory({ data }: Pick<Settings, 'data'>): void {
   process.umask(UMASK);
   mkdirSync(data, { recursive: true, mode: DIRECTORY });
 }
 
-/** Whether a directory is open to its group, and to nobody else. */
+/** Whether a directory is readable by its group but not by others. */
 function isShared(directory: string): boolean {
   return (statSync(directory).mode & 0o057) === GROUP;
 }
 
 /**
- * Takes away the access that others have to the data directory and to the store paths, such as those of an earlier version
- * or of FastDFS. What cannot be changed is told to `warn`, and the node runs on.
+ * Removes the access of others to the data directory and the store paths, which an earlier version or FastDFS may have left
+ * open. Failures are passed to `warn`; the node runs on.
  */
 export function restrictAccess(
   { data, storePaths }: Pick<Settings, 'data' | 'storePaths'>,
   warn: (message: string, error: unknown) => void,
 ): void {
   const group = isShared(data) ? GROUP : 0;
-  /** `shared` is what the group must be able to do; 0: nothing. */
+  /** `shared` are the group's permission bits; 0 denies the group all access. */
   const restrict = (path: string, shared = 0) => {
     try {
       const mode = statSync(path, { throwIfNoEntry: false })?.mode;
       if (mode === undefined) return;
-      // What the owner lets the group do besides, such as write, is left.
+      // Further permissions of the group, such as write, are kept.
       const right = (mode & 0o7700) | (shared === 0 ? 0 : shared | (mode & 0o070));
       if (right !== (mode & 0o7777)) chmodSync(path, right);
     } catch (error) {

@@ -5,19 +5,19 @@ const FIRST_PAUSE_SECONDS = 60;
 const LONGEST_PAUSE_SECONDS = 3600;
 const POST_MILLISECONDS = 10_000;
 
-/** What can be in danger. */
+/** Kinds of alarms. */
 export type AlarmKind =
-  | 'damage' // a file whose bytes are wrong, and no good copy to be had
-  | 'set-aside' // a file that could not be fetched
+  | 'damage' // a corrupt file without a good copy on any node
+  | 'set-aside' // a file whose fetches failed repeatedly
   | 'too-few-copies' // fewer nodes than `copies` promises
   | 'index' // damage of the index
   | 'disk' // a store path that takes no files
-  | 'rolled-back' // the log has lost entries that a peer has: the data is an older copy
-  | 'peer'; // a peer whose settings do not go with this node's
+  | 'rolled-back' // the replication log lacks entries that a peer has: the data is an older copy
+  | 'peer'; // a peer whose settings contradict this node's
 
 interface Alarm {
   kind: AlarmKind;
-  /** What it is about: a file, a store path, a peer. */
+  /** The file, store path or peer concerned. */
   subject: string;
   detail: string;
   since: Date;
@@ -26,8 +26,8 @@ interface Alarm {
 }
 
 /**
- * Whatever puts a promise in danger: said in the log, in the metrics, and to `alertUrl`, again and again with growing
- * pauses, until it is over.
+ * Active alarms: conditions that endanger durability or availability. Each is logged, counted in the metrics and posted to
+ * `alertUrl`, and repeated after 1 minute, then with doubling pauses up to an hour, until it is cleared.
  */
 export class Alarms {
   private readonly active = new Map<string, Alarm>();
@@ -35,11 +35,11 @@ export class Alarms {
   constructor(
     private readonly log: Logger,
     private readonly alertUrl: string | undefined,
-    /** Who says so, in what is posted. */
+    /** This node's identity in the posted documents. */
     private readonly node: { serverId: number; group: string },
   ) {}
 
-  /** Something is in danger. Said at once when it is new; known already, it only gets its new detail. */
+  /** Raises an alarm. A new one is reported immediately; for an active one only the detail is updated. */
   raise(kind: AlarmKind, subject: string, detail: string): void {
     const name = `${kind} ${subject}`;
     const known = this.active.get(name);
@@ -49,10 +49,10 @@ export class Alarms {
     }
     const alarm = { kind, subject, detail, since: new Date(), pause: FIRST_PAUSE_SECONDS, timer: undefined };
     this.active.set(name, alarm);
-    this.say(alarm);
+    this.report(alarm);
   }
 
-  /** It is over. */
+  /** Clears an alarm and reports that; does nothing if it is not active. */
   clear(kind: AlarmKind, subject: string): void {
     const alarm = this.active.get(`${kind} ${subject}`);
     if (!alarm) return;
@@ -62,17 +62,17 @@ export class Alarms {
     this.post(alarm, 'over');
   }
 
-  /** What the alarms of a kind are about. */
+  /** The subjects of the active alarms of a kind. */
   subjects(kind: AlarmKind): string[] {
     return [...this.active.values()].filter((alarm) => alarm.kind === kind).map(({ subject }) => subject);
   }
 
-  /** What is in danger now, for people. */
+  /** Human-readable texts of the active alarms, each beginning with its kind. */
   get texts(): string[] {
     return [...this.active.values()].map(({ kind, subject, detail }) => `${kind}: ${subject}: ${detail}`);
   }
 
-  /** How many of each kind. */
+  /** Number of active alarms of each kind. */
   get counts(): Map<AlarmKind, number> {
     const counts = new Map<AlarmKind, number>();
     for (const { kind } of this.active.values()) counts.set(kind, (counts.get(kind) ?? 0) + 1);
@@ -83,11 +83,11 @@ export class Alarms {
     for (const { timer } of this.active.values()) clearTimeout(timer);
   }
 
-  private say(alarm: Alarm): void {
+  private report(alarm: Alarm): void {
     const { kind, subject, detail, since } = alarm;
     this.log.error({ alarm: kind, subject, since: since.toISOString() }, detail);
     this.post(alarm, 'active');
-    alarm.timer = setTimeout(() => this.say(alarm), alarm.pause * 1000).unref();
+    alarm.timer = setTimeout(() => this.report(alarm), alarm.pause * 1000).unref();
     alarm.pause = Math.min(LONGEST_PAUSE_SECONDS, alarm.pause * 2);
   }
 

@@ -1,22 +1,23 @@
 import pino, { type Logger } from 'pino';
 import pretty from 'pino-pretty';
 
-/** Characters written at once. */
+/** Characters per write. */
 const PIECE = 16 * 1024;
 
 /**
- * The daemon's log: one line of JSON per upload, deletion and error on standard output, or readable lines on a
- * terminal. JSON is written in pieces of 16 KiB, at the latest after a second, and at the end.
+ * Creates the daemon's log: one line of JSON per upload, deletion and error on standard output, or readable lines on a
+ * terminal. JSON is buffered and written every 16 KiB, at least every second, and by `flush`.
  */
 export function createLog(): { log: Logger; flush(): void } {
-  // Nobody reads any more: that is no reason to stop storing, or not to end.
+  // A closed standard output stops neither the node nor its shutdown.
   process.stdout.on('error', () => {});
   if (process.stdout.isTTY) {
     const stream = pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', sync: true });
     return { log: pino(stream), flush: () => {} };
   }
   let pending = '';
-  // Node writes to files, pipes and terminals at once. (pino's own flush tries for ever when nobody reads any more.)
+  // Node writes to files, pipes and terminals synchronously. (pino's own flush retries without end if standard output is
+  // closed.)
   const flush = () => {
     if (pending !== '') process.stdout.write(pending);
     pending = '';

@@ -1,4 +1,4 @@
 import { readFileSync } from 'node:fs';
 
-/** The version in package.json, which lies beside the compiled code's directory. */
+/** The version in package.json, which is beside the directory of the compiled code. */
 export const version: string = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;

@@ -2,11 +2,14 @@ import fileId from '../file-id/file-id.js';
 import type { Index } from './index/index.js';
 import type { Node } from './status.js';
 
-const LOOK_MILLISECONDS = 1000;
-/** Peers that restart come back within this: no alarm before. */
+const CHECK_MILLISECONDS = 1000;
+/** A restarting peer is back within this time; no alarm before. */
 const GRACE_MILLISECONDS = 10_000;
 
-/** Looks every second at what has no event of its own and may put a promise in danger. Returns the function that ends it. */
+/**
+ * Checks every second the conditions that have no event of their own, and raises or clears their alarms. Returns the function
+ * that stops the checks.
+ */
 export function watchPromises({
   index,
   store,
@@ -33,16 +36,16 @@ export function watchPromises({
     else if (fewSince !== undefined && performance.now() - fewSince > GRACE_MILLISECONDS) {
       alarms.raise('too-few-copies', subject, `uploads are refused: ${few}`);
     }
-  }, LOOK_MILLISECONDS).unref();
+  }, CHECK_MILLISECONDS).unref();
   return () => clearInterval(timer);
 }
 
-/** Whether a file that was bad, or could not be fetched, is here again, whichever way it came, or is deleted. */
+/** Whether a file that was corrupt or could not be fetched is stored here again or deleted. */
 function isSettled(index: Index, name: string): boolean {
   try {
     const key = fileId.keyOf(name);
     return index.findMissing(key) === undefined && (index.find(key) !== undefined || index.isDeleted(key));
   } catch {
-    return false; // whoever needs the index says what is wrong with it
+    return false; // an unusable index has its own alarm
   }
 }

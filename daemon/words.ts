@@ -1,13 +1,16 @@
 /*
- * Texts for people, wherever they are read: the command, the log, answers.
+ * Helpers for human-readable texts of the command, the log and answers.
  */
 
-/** A number with what is counted: `1 file`, `2 files`. */
+/** Formats a count: `1 file`, `2 files`. */
 export function counted(number: number, one: string, several = `${one}s`): string {
   return `${number} ${number === 1 ? one : several}`;
 }
 
-/** The first character of a text that a pattern finds, as it is shown to people; undefined when there is none. */
+/**
+ * Formats the first character that matches `pattern`: in quotes, or as `U+0009` if it is not printable. Undefined if none
+ * matches.
+ */
 export function characterIn(text: string, pattern: RegExp): string | undefined {
   const character = pattern.exec(text)?.[0];
   if (character === undefined) return undefined;
@@ -16,7 +19,7 @@ export function characterIn(text: string, pattern: RegExp): string | undefined {
   return isShown ? `"${character}"` : `U+${code}`;
 }
 
-/** A text as a sentence: with a full stop, unless it ends already. */
+/** Adds a full stop unless the text ends with punctuation. */
 export function sentence(text: string): string {
   return /[.?!]$/.test(text) ? text : `${text}.`;
 }

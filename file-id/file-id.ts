@@ -15,14 +15,14 @@
 
 import secondOf from './created.js';
 
-/** What a name stands for. FastDFS decides between normal and slave by the name's length alone, and so do we. */
+/** The kind of a file. Normal and slave names differ only in their length, as in FastDFS. */
 export type FileKind = 'normal' | 'appender' | 'slave' | 'trunk';
 
-/** Who accepted the upload: a server id (1 to 16777215), or, in old clusters, an IPv4 address. */
+/** The node that accepted the upload: a server id (1 to 16777215), or, in old FastDFS clusters, an IPv4 address. */
 export type FileSource = { serverId: number } | { ip: string };
 
-/** Where a trunk name says that its bytes lie; numbers in bytes. */
-export interface TrunkPlace {
+/** Location of a file inside a trunk file, as in a trunk name: number of the trunk file, offset and allocated size in bytes. */
+export interface TrunkLocation {
   file: number;
   offset: number;
   allocated: number;
@@ -35,21 +35,21 @@ export interface FileId {
   storePath: number;
   /** The two directories as one number, 0 (00/00) to 65535 (FF/FF). */
   directory: number;
-  /** The last part, which is the name on disk (but for a trunk ID, which has no file of its own). */
+  /** The last part of the ID and the file's name on disk. (A trunk ID has no file of its own.) */
   name: string;
   kind: FileKind;
   source: FileSource;
   /** Seconds since 1970. */
   created: number;
-  /** Bytes; null where the ID does not tell (appender, slave). */
+  /** Bytes; null if the ID does not contain it (appender, slave). */
   size: number | null;
-  /** Null where the ID does not tell (appender, slave). */
+  /** CRC-32 as in zlib; null if the ID does not contain it (appender, slave). */
   crc32: number | null;
-  /** Only of a trunk ID. */
-  trunk: TrunkPlace | null;
+  /** Null for other kinds. */
+  trunk: TrunkLocation | null;
 }
 
-/** What a new normal ID is made of. */
+/** The fields of a new normal ID. */
 export interface NewFileKey {
   /** 1 to 16777215. */
   serverId: number;
@@ -58,33 +58,34 @@ export interface NewFileKey {
   /** Bytes. */
   size: number;
   crc32: number;
-  /** 23 bits that tell IDs of one second apart; without effect from 4 GiB up, where the size needs the room. */
+  /** 23 bits that distinguish IDs of the same second. Not encoded for files of 4 GiB and more, whose size needs these bits. */
   counter: number;
 }
 
 const KEY_LENGTH = 27;
 const TRUNK_LENGTH = 16;
 const TAIL_LENGTH = 7;
-/** A slave's tail: the digits of its master's (7), a prefix (16), and an extension with its dot (7). */
+/** Maximum length of a slave's tail: the digits of its master's (7), a prefix (16), and an extension with its dot (7). */
 const MAX_TAIL_LENGTH = 30;
 const MAX_SERVER_ID = 0xffffff;
-/** Bits of the size field's high half: what it holds is not a plain 64-bit size; trunk; appender. */
+/** Flags in the high half of the size field: not a plain 64-bit size; trunk; appender. */
 const MASKED = 0x80000000;
 const TRUNK = 0x08000000;
 const APPENDER = 0x04000000;
-/** Bits 55-57 and 60-62, which FastDFS leaves at zero in a masked size field. */
+/** Bits 55-57 and 60-62, which FastDFS leaves zero in a size field with flags. */
 const UNUSED = 0x73800000;
 const TWO_32 = 4294967296;
 
 /**
- * The shape of a name on disk as a regular expression's source (PCRE and JavaScript), for the places that cannot call
- * `decode`. The 27th character carries 4 bits only: the other two must be zero, or one file would have four names.
+ * Source of a regular expression (PCRE and JavaScript) for a name on disk, for nginx's configuration and other code that
+ * cannot call `decode`. The 27th character encodes only 4 bits: the other two must be zero, otherwise one file would have
+ * four names.
  */
 const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
 
 /**
- * A pattern's source for the start of a normal name whose file has less than 32 KiB: masked size field, neither trunk nor
- * appender, and the upper 17 bits of the size's lower half zero.
+ * Source of a regular expression for the start of a normal name whose file is smaller than 32 KiB: a size field with flags,
+ * neither trunk nor appender, and the upper 17 bits of the size's lower half zero.
  */
 const SMALL_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]A[A-Za-z0-9_-]{4}AA[AB]';
 
@@ -94,24 +95,24 @@ function fail(reason: string): never {
   throw error;
 }
 
-/** Whether this is the error that `decode` and `encode` throw; its message is the reason, fit for a client. */
+/** Whether this is an error that `decode` or `encodeKey` throws. Its message is the reason and can be sent to clients. */
 function isFileIdError(error: unknown): error is Error {
   return error instanceof Error && error.name === 'FileIdError';
 }
 
-/** The two directories of a number from 0 to 65535, as in a path: 31 is `00/1F`. */
+/** The two directories of a number from 0 to 65535 as a path: 31 is `00/1F`. */
 function directories(directory: number): string {
   const hex = (directory + 0x10000).toString(16).toUpperCase();
   return `${hex.substring(1, 3)}/${hex.substring(3)}`;
 }
 
-/** The ID of a file on disk: `group1/M00/00/1F/<name>`. */
+/** Builds the ID of a file on disk: `group1/M00/00/1F/<name>`. */
 function join(group: string, storePath: number, directory: number, name: string): string {
   const hex = (storePath + 0x100).toString(16).toUpperCase().substring(1);
   return `${group}/M${hex}/${directories(directory)}/${name}`;
 }
 
-/** The 20 bytes of a new normal ID. Throws a FileIdError for a number out of its range. */
+/** Encodes the 20 bytes of a new normal ID. Throws a FileIdError if a number is out of range. */
 function encodeKey(key: NewFileKey): Buffer {
   if (!(key.serverId >= 1 && key.serverId <= MAX_SERVER_ID)) fail('server id out of range');
   if (!(key.created >= 0 && key.created < TWO_32)) fail('time out of range');
@@ -127,8 +128,8 @@ function encodeKey(key: NewFileKey): Buffer {
 }
 
 /**
- * The 7 characters after the key: random digits, then the extension. FastDFS's tools refuse shorter names.
- * `random` is any non-negative integer, from which the digits are taken.
+ * The 7 characters after the key: random digits, then the extension. FastDFS's tools reject shorter names. `random` is any
+ * non-negative integer; the digits are taken from it. Throws a FileIdError if the extension is longer than 6 characters.
  */
 function makeTail(extension: string, random: number): string {
   const suffix = extension === '' ? '' : `.${extension}`;
@@ -137,12 +138,12 @@ function makeTail(extension: string, random: number): string {
   return digits === 0 ? suffix : String(10 ** digits + (random % 10 ** digits)).substring(1) + suffix;
 }
 
-/** The creation second of a name, which is not checked. */
+/** The creation time of a name, in seconds since 1970. Does not check the name. */
 function createdOf(name: string): number {
   return secondOf(name.substring(4, 12));
 }
 
-/** The 20 bytes of a name's key. */
+/** The 20 bytes of a name's key. Does not check the name. */
 function keyOf(name: string): Buffer {
   return Buffer.from(name.substring(0, KEY_LENGTH), 'base64url');
 }
@@ -155,8 +156,8 @@ function decodeSource(key: Buffer): FileSource {
 }
 
 /**
- * Decodes the last part of an ID alone, which says everything but where the file lies.
- * Throws a FileIdError whose message is the reason.
+ * Decodes the last part of an ID, which contains everything but the location of the file. Throws a FileIdError whose message
+ * is the reason.
  */
 function decodeName(name: string): Pick<FileId, 'kind' | 'source' | 'created' | 'size' | 'crc32' | 'trunk'> {
   if (name.length <= KEY_LENGTH) fail('the name is too short');
@@ -186,10 +187,10 @@ function decodeName(name: string): Pick<FileId, 'kind' | 'source' | 'created' | 
   const isSlave = tailLength !== TAIL_LENGTH;
   const kind: FileKind = isSlave ? 'slave' : isTrunk ? 'trunk' : isAppender ? 'appender' : 'normal';
   const known = kind === 'normal' || kind === 'trunk';
-  let trunk: TrunkPlace | null = null;
+  let trunk: TrunkLocation | null = null;
   if (kind === 'trunk') {
-    const place = Buffer.from(name.substring(KEY_LENGTH, tailStart), 'base64url');
-    trunk = { file: place.readUInt32BE(0), offset: place.readUInt32BE(4), allocated: place.readUInt32BE(8) };
+    const bytes = Buffer.from(name.substring(KEY_LENGTH, tailStart), 'base64url');
+    trunk = { file: bytes.readUInt32BE(0), offset: bytes.readUInt32BE(4), allocated: bytes.readUInt32BE(8) };
   }
   return {
     kind: kind,
@@ -202,11 +203,11 @@ function decodeName(name: string): Pick<FileId, 'kind' | 'source' | 'created' | 
 }
 
 /**
- * Decodes an ID, of ours or of real FastDFS: normal, appender, slave and trunk names, server ids and addresses.
- * Throws a FileIdError whose message is the reason; never anything else, whatever the text.
+ * Decodes an ID of fidfs or FastDFS: normal, appender, slave and trunk names, with server ids or addresses. Throws only
+ * FileIdErrors, whatever the text; their message is the reason.
  */
 function decode(id: string): FileId {
-  // Longer than any ID: group 16, store path and directories 12, key 27, trunk 16, tail 30.
+  // The longest ID: group 16, store path and directories 12, key 27, trunk 16, tail 30.
   if (id.length > 101) fail('the ID is too long');
   const parts = id.split('/');
   if (parts.length !== 5) fail('an ID has five parts: group/M00/00/00/name');
@@ -233,17 +234,17 @@ function decode(id: string): FileId {
   };
 }
 
-/** A CRC32 as 8 lower-case hex digits. */
+/** Formats a CRC32 as 8 lower-case hex digits. */
 function hex32(value: number): string {
   return (value + TWO_32).toString(16).substring(1);
 }
 
-/** A second as in JSON answers: `2026-11-22T06:16:19Z`. */
+/** Formats seconds since 1970 as in JSON answers: `2026-11-22T06:16:19Z`. */
 function isoSecond(created: number): string {
   return `${new Date(created * 1000).toISOString().substring(0, 19)}Z`;
 }
 
-/** What an ID says, as the JSON of `GET /info/<id>` and of `fidfs info`. */
+/** The decoded fields of an ID, as the JSON of `GET /info/<id>` and of `fidfs info`. */
 export interface FileInfo {
   id: string;
   group: string;
@@ -255,7 +256,7 @@ export interface FileInfo {
   crc32: string | null;
 }
 
-/** The JSON form of an ID. Throws a FileIdError when it is none. */
+/** Decodes an ID to its JSON form. Throws a FileIdError if it is not valid. */
 function describe(id: string): FileInfo {
   const file = decode(id);
   return {
@@ -270,7 +271,7 @@ function describe(id: string): FileInfo {
   };
 }
 
-// One default export: what the njs of 0.7.9 can import.
+// A default export is the only kind that njs 0.7.9 can import.
 export default {
   NAME_PATTERN: NAME_PATTERN,
   SMALL_PATTERN: SMALL_PATTERN,
