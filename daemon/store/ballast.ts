@@ -3,20 +3,23 @@ import { closeSync, ftruncateSync, openSync, statfsSync, statSync, truncateSync,
 import { join } from 'node:path';
 import { writeAllSync } from './write-all.js';
 
-/** It is freed in so many pieces: other programs that write to a full disk take what was freed and not used. */
+/**
+ * The ballast is freed in this many steps: space that is freed but not used goes to other programs that write to the full
+ * disk.
+ */
 const PIECES = 64;
-/** Bytes beside the records of all files: a deletion takes some tens of kilobytes in the WAL until that is written from its beginning again. */
+/** Bytes beside the index: a deletion takes some tens of kilobytes in the WAL until the WAL is reused from its beginning. */
 const RECORDS_BALLAST = 4 * 2 ** 20;
 
 /**
- * A ballast file: blocks that are kept in use, to be freed for what has to be written on a disk that is full to the last
- * byte, as deletions have. It is made again when there is room.
+ * A ballast file: allocated blocks that are freed when a deletion has to be recorded on a disk without a free byte. It is
+ * refilled when there is space again.
  */
 export class Ballast {
   private readonly file: string;
   private size: number;
 
-  /** @param full bytes that it has when it is whole */
+  /** @param full size of the complete ballast in bytes */
   constructor(
     private readonly directory: string,
     private readonly full: number,
@@ -25,21 +28,21 @@ export class Ballast {
     this.size = statSync(this.file, { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** The ballast of the directory of the records. */
+  /** The ballast file beside the index. */
   static ofRecords(directory: string): Ballast {
     return new Ballast(directory, RECORDS_BALLAST);
   }
 
-  /** Gives up so much of it that so many bytes are free, where it can. */
+  /** Shrinks the ballast until `bytes` are free on its file system, or nothing is left of it. */
   makeRoom(bytes: number): void {
     const isTooLittle = () => {
       const { bavail, bsize } = statfsSync(this.directory);
       return bavail * bsize < bytes;
     };
-    while (isTooLittle() && this.give());
+    while (isTooLittle() && this.shrink());
   }
 
-  /** Makes it whole, where that leaves as much to others. */
+  /** Refills the ballast if at least its full size stays free. Throws nothing: the next call tries again. */
   fill(): void {
     if (this.size >= this.full) return;
     try {
@@ -48,25 +51,25 @@ export class Ballast {
       const descriptor = openSync(this.file, 'a', 0o600);
       try {
         ftruncateSync(descriptor, this.size);
-        // Not of zeros, which some file systems do not store.
+        // Random bytes: some file systems allocate no blocks for zeros.
         writeAllSync({ writeSync }, descriptor, randomBytes(this.full - this.size));
         this.size = this.full;
       } finally {
         closeSync(descriptor);
       }
     } catch {
-      // Full after all, or the disk fails, which is noticed and reported elsewhere: tried again at the next look at the disk.
+      // The disk is full, or it fails, which is reported elsewhere.
     }
   }
 
-  /** Gives up a piece. False when nothing is left of it. */
-  give(): boolean {
+  /** Truncates the ballast by one step. Returns false if nothing was freed. */
+  shrink(): boolean {
     if (this.size === 0) return false;
     const size = Math.max(0, this.size - Math.ceil(this.full / PIECES));
     try {
       truncateSync(this.file, size);
     } catch {
-      return false; // the disk fails, which each call on it reports
+      return false; // other calls on the failing disk report the error
     }
     this.size = size;
     return true;

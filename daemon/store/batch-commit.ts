@@ -7,39 +7,39 @@ import type { FileSystem } from './file-system.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** What all batches of a writer work with. */
+/** What all batches of a writer share. */
 export interface BatchParts {
   paths: readonly StorePath[];
   records: Records;
   recordsFileSystem: FileSystem;
   batchSync: BatchSync;
   checkpoints: Checkpoints;
-  /** What is freed for the records of deletions when their disk is full. */
+  /** Freed for the records of deletions when the disk of the index is full. */
   ballast: Ballast;
-  /** The disk of the records has no room for more of them. */
+  /** Called when the disk of the index is full. */
   onRecordsFull(): void;
   warn(message: string, error: unknown): void;
-  /** Bookkeeping for metrics. */
+  /** Totals for metrics. */
   totals: { batches: number; changes: number; syncSeconds: number };
 }
 
 /**
- * The life of one batch, phase by phase:
+ * Commits one batch of changes, in phases:
  *
- *   write    the files that come, under names nobody knows yet; foreign files are unlinked, others to be deleted are found
- *   log      tombstones, and one transaction: records, replication log, checkpoint
- *   sync     one sync of all that was touched
- *   name     copies get their public names, deleted files are unlinked
- *   answer   everybody is told
+ *   write    create new files, under names that are not public yet; unlink foreign files; locate the files to delete
+ *   log      append tombstones; record files, replication log and checkpoint in one transaction
+ *   sync     one sync of everything that was touched; then the new log entries are published to peers
+ *   finish   rename copies to their public names; unlink deleted files
+ *   answer   resolve or reject the commit of each change
  *
- * A change that fails leaves the batch: what it did is undone, it is told at once, and the others go on. Nothing that a
- * change's own functions throw reaches another change, or the caller of `run`.
+ * A change that fails is undone, rejected immediately and removed from the batch; the others continue. An error thrown by a
+ * function of one change affects neither other changes nor the caller of `run`.
  */
 export class BatchCommit {
-  /** What the sync covers of the batch before. */
+  /** Files unlinked by the previous batch, which the sync of this batch makes durable. */
   private unlinked: FileLocation[] = [];
 
-  /** @param changes those that have not failed so far */
+  /** @param changes those that have not failed; shrinks */
   constructor(
     private readonly parts: BatchParts,
     private changes: readonly PendingChange[],
@@ -55,10 +55,10 @@ export class BatchCommit {
       totals.batches++;
       totals.changes += this.changes.length;
       await this.sync();
-      this.name();
+      this.finish();
       this.answer();
     } catch (error) {
-      // Something unforeseen: whoever has not been answered yet is told, and the next batch goes its own way.
+      // An unexpected error: reject all changes that are not settled; the next batch is not affected.
       for (const location of this.unlinked) this.parts.checkpoints.leave(location);
       for (const change of this.changes) this.takeBack(change, error);
     }
@@ -67,7 +67,7 @@ export class BatchCommit {
   private write(): void {
     const { records } = this.parts;
     try {
-      // What they look up, they look up in one transaction.
+      // One read transaction for the lookups of all changes.
       records.reading(() =>
         this.attemptEach((change) => {
           change.added = change.write?.() ?? [];
@@ -80,7 +80,7 @@ export class BatchCommit {
     this.locate();
   }
 
-  /** Does something for each change; those for which it throws fail with what it threw. */
+  /** Runs `act` for each change. A change for which it throws fails with that error. */
   private attemptEach(act: (change: PendingChange) => void): void {
     for (const change of this.changes) {
       try {
@@ -92,8 +92,8 @@ export class BatchCommit {
   }
 
   /**
-   * A foreign file leaves no tombstone: its removal itself is what the sync makes durable. It comes before the log, which
-   * peers follow: what could not be removed here must not be removed there.
+   * A foreign file gets no tombstone, so the sync has to make the unlink itself durable. It is unlinked before the log phase:
+   * peers repeat the deletion from the log, and must not do so if it failed on this node.
    */
   private unlinkForeign({ removed }: PendingChange): void {
     for (const file of removed) {
@@ -108,18 +108,18 @@ export class BatchCommit {
   }
 
   /**
-   * What anti-entropy finds deleted is known by its key alone. Its file may have come since, or come with this batch, which
-   * is known only now: that one is unlinked.
+   * A deletion found by anti-entropy has a key but no location. Its file may have been stored since then, or be part of this
+   * batch: looks up its location, so that it is unlinked.
    */
   private locate(): void {
-    const isTold = ({ accepted, foreign }: RemovedFile) => !accepted && !foreign;
-    if (!this.changes.some(({ removed }) => removed.some(isTold))) return;
+    const isReplicated = ({ accepted, foreign }: RemovedFile) => !accepted && !foreign;
+    if (!this.changes.some(({ removed }) => removed.some(isReplicated))) return;
     const coming = new Map<string, FileLocation>();
     for (const { added } of this.changes) for (const file of added) coming.set(file.key.toString('hex'), file);
-    const placeOf = ({ key }: RemovedFile) => coming.get(key.toString('hex')) ?? this.parts.records.find(key);
+    const locationOf = ({ key }: RemovedFile) => coming.get(key.toString('hex')) ?? this.parts.records.find(key);
     this.attemptEach((change) => {
       change.removed = change.removed.map((file) => {
-        const location = isTold(file) ? placeOf(file) : undefined;
+        const location = isReplicated(file) ? locationOf(file) : undefined;
         return location ? { ...file, ...toLocation(location) } : file;
       });
     });
@@ -135,7 +135,7 @@ export class BatchCommit {
     this.count();
   }
 
-  /** Counts this batch on the store paths that it changes, after the checkpoint that names those before it. */
+  /** Advances the batch counters of the store paths that this batch changes; its checkpoint has the counts before. */
   private count(): void {
     const locations = [...this.changes.flatMap(({ added, removed }) => [...added, ...removed]), ...this.unlinked];
     for (const path of new Set(locations.map((location) => this.pathOf(location)))) {
@@ -143,14 +143,17 @@ export class BatchCommit {
         path.batches.advance();
       } catch (error) {
         this.parts.warn(
-          `the batches of ${path.root} could not be counted; that it was put back may go unnoticed`,
+          `the batches of ${path.root} could not be counted; a restored older copy may go undetected`,
           error,
         );
       }
     }
   }
 
-  /** Logs changes in one transaction. Where that fails, each half of them by itself: so only those fail that cannot be logged. */
+  /**
+   * Logs changes in one transaction. If that fails, logs each half separately, so that only changes fail that cannot be
+   * logged.
+   */
   private logOf(changes: readonly PendingChange[], beginning: Frontier, logged: PendingChange[]): void {
     const [first] = changes;
     if (!first) return;
@@ -182,12 +185,12 @@ export class BatchCommit {
     }
   }
 
-  /** On a full disk only deletions are logged, by means of the ballast. Returns those to be tried again; the others fail. */
+  /** On a full disk only deletions are logged, in space freed from the ballast. Returns those to retry; the others fail. */
   private onFullDisk(changes: readonly PendingChange[], error: unknown): readonly PendingChange[] {
     const { records, ballast, onRecordsFull } = this.parts;
     onRecordsFull();
     const deletions = changes.filter(({ added, removed }) => removed.length > 0 && added.length === 0);
-    const again = deletions.length > 0 && ballast.give() ? deletions : [];
+    const again = deletions.length > 0 && ballast.shrink() ? deletions : [];
     for (const change of changes) {
       if (!again.includes(change)) this.fail(change, storeError('record in', records.directory, error));
     }
@@ -225,7 +228,7 @@ export class BatchCommit {
     const failures = await batchSync.batch({
       added: this.changes.flatMap(({ added }) => added),
       removed: this.changes.flatMap(({ removed }) => removed),
-      // The next checkpoint will not name them any more.
+      // The next checkpoint does not list them any more.
       unlinked: this.unlinked,
     });
     totals.syncSeconds += (performance.now() - started) / 1000;
@@ -238,10 +241,10 @@ export class BatchCommit {
     }
     if (failures.has(recordsFileSystem)) return;
     try {
-      // Before anybody is answered, who may then wait for peers.
+      // Before the commits resolve: an upload then waits for acknowledgements of peers.
       records.publish();
     } catch (error) {
-      this.parts.warn('peers could not be told what is new; they are with the next change', error);
+      this.parts.warn('peers could not be told of new log entries; they are with the next batch', error);
     }
   }
 
@@ -253,15 +256,15 @@ export class BatchCommit {
       .find((failure) => failure !== undefined);
   }
 
-  private name(): void {
-    // Names before deletions, which may be of the same file.
+  private finish(): void {
+    // Renames before deletions: a deletion may be of a file that is renamed.
     for (const change of this.changes) this.attemptLate(change, () => change.finish?.());
     for (const change of this.changes) {
       for (const file of change.removed) if (!file.foreign) this.attemptLate(change, () => this.remove(file));
     }
   }
 
-  /** What goes wrong now cannot be undone, and keeps nothing else of the change from being done. */
+  /** Runs a step of the finish phase. An error is kept for the answer; the other steps of the change are still run. */
   private attemptLate(change: PendingChange, act: () => void): void {
     try {
       act();
@@ -286,16 +289,15 @@ export class BatchCommit {
   }
 
   /**
-   * A logged change could not be synced. Files that came are removed again. A deletion cannot be taken back, because its
-   * tombstone may be on the disk: it is finished later, by the next start at the latest, and whoever asked learns only that
-   * its outcome is not known.
+   * Undoes a logged change whose sync failed. Added files are removed. A deletion cannot be undone, because its tombstone may be
+   * on the disk: it becomes a leftover, which is completed later, and the rejection means that its outcome is unknown.
    */
   private takeBack(change: PendingChange, failure: unknown): void {
     const { records, checkpoints, warn } = this.parts;
     for (const file of change.removed) if (!file.foreign) checkpoints.leave(file);
     try {
       records.withdraw(change.added);
-      // With copies, it may be recorded that a peer's log was followed up to here.
+      // The cursor in a peer's log may have been advanced in the same transaction as the copies.
       if (change.added.some((file) => !file.accepted)) records.invalidateCursors();
     } catch (error) {
       warn('the record of a failed upload could not be taken back; the next start does it', error);
@@ -306,7 +308,7 @@ export class BatchCommit {
     );
   }
 
-  /** Leaves nothing of a failed change's files, then tells. */
+  /** Removes a change from the batch, undoes it and rejects its commit. */
   private fail(change: PendingChange, failure: unknown): void {
     this.changes = this.changes.filter((one) => one !== change);
     try {
@@ -322,12 +324,12 @@ export class BatchCommit {
   }
 }
 
-/** Appends tombstones, on a full disk by means of its ballast. */
+/** Appends tombstones, on a full disk in space freed from its ballast. */
 function appendOverBallast(path: StorePath, keys: readonly Buffer[]): void {
   try {
     path.tombstones.append(keys);
   } catch (error) {
-    if (!isFull(error) || !path.ballast.give()) throw error;
+    if (!isFull(error) || !path.ballast.shrink()) throw error;
     appendOverBallast(path, keys);
   }
 }

@@ -4,9 +4,9 @@ import type { Calls } from './calls.js';
 const LENGTH = 8;
 
 /**
- * How many batches have changed a store path: 8 bytes in a file of its own, big-endian, written with each batch and synced
- * with it. The index's checkpoint has the number that is known to be durable, so a start sees when the index and the store
- * path are not of the same moment: when one of them was put back to an older copy.
+ * The number of batches that have changed a store path, in a file of 8 bytes (unsigned, big-endian) that is written and
+ * synced with each batch. The index's checkpoint holds the durable count. If the two differ at startup, either the index or
+ * the store path was restored from an older copy.
  */
 export class BatchCounter {
   private constructor(
@@ -15,13 +15,13 @@ export class BatchCounter {
     private readonly calls: Calls,
   ) {}
 
-  /** Opens the file, making it when there is none. */
+  /** Opens the file; creates it if it does not exist. */
   static open(file: string, calls: Calls): BatchCounter {
     const descriptor = calls.openSync(file, constants.O_RDWR | constants.O_CREAT, 0o644);
     const bytes = Buffer.alloc(LENGTH);
     const isWhole = readSync(descriptor, bytes, 0, LENGTH, 0) === LENGTH;
     const count = Number(bytes.readBigUInt64BE());
-    // What is torn, or was never a count, differs from what the index says.
+    // A torn or invalid count is read as 0, which differs from the index's.
     return new BatchCounter(descriptor, isWhole && Number.isSafeInteger(count) ? count : 0, calls);
   }
 
@@ -29,7 +29,7 @@ export class BatchCounter {
     return this.batches;
   }
 
-  /** Counts one more batch, or as many as there are then. Durable after the next sync. */
+  /** Sets the count, by default to one more. Durable after the next sync. */
   advance(to = this.batches + 1): void {
     const bytes = Buffer.alloc(LENGTH);
     bytes.writeBigUInt64BE(BigInt(to));

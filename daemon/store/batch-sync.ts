@@ -7,18 +7,21 @@ import { filePath } from './layout.js';
 import type { FileLocation, Records, RemovedFile, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** What a batch did to the disks. */
+/** What a batch changed on the disks. */
 export interface Touched {
   added: StoredFile[];
   removed: readonly RemovedFile[];
-  /** Files that the batch before removed. */
+  /** Files that the previous batch unlinked. */
   unlinked: readonly FileLocation[];
 }
 
-/** What failed, by file system. */
+/** Sync errors by file system. */
 export type SyncFailures = Map<FileSystem, unknown>;
 
-/** Brings batches to stable storage, by one sync of their file systems, file by file, or not at all. */
+/**
+ * Brings batches to stable storage as `sync` is set: by one syncfs of each file system, by one fsync of each file, or not at
+ * all.
+ */
 export class BatchSync {
   constructor(
     private readonly paths: readonly StorePath[],
@@ -27,7 +30,7 @@ export class BatchSync {
     private readonly mode: SyncMode,
   ) {}
 
-  /** Syncs what a batch touched, and its records. */
+  /** Syncs what a batch touched, and its records. Does not reject: resolves with the file systems that failed. */
   async batch({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
     if (this.mode === 'off') return new Map();
     if (this.mode === 'file') return this.files({ added, removed, unlinked });
@@ -36,7 +39,10 @@ export class BatchSync {
     return syncEach(fileSystems.add(this.recordsFileSystem), (fileSystem) => fileSystem.sync());
   }
 
-  /** At a start or a stop: syncs all there is, in either mode, because a start may have taken in what nobody synced. */
+  /**
+   * Syncs all store paths and the index, at startup and shutdown. In both modes: recovery may have recorded files that were
+   * never synced. Rejects with the first error.
+   */
   async everything(): Promise<void> {
     if (this.mode === 'off') return;
     if (!canSyncFileSystems) return this.recordsFileSystem.syncDescriptors([this.records.walDescriptor]);
@@ -45,7 +51,7 @@ export class BatchSync {
     for (const failure of failures.values()) throw failure;
   }
 
-  /** `sync: file`: every file, every directory with a new or a lost entry, the tombstones, the WAL. */
+  /** `sync: file`: every file, every directory with a new or a removed entry, the tombstones, the WAL. */
   private async files({ added, removed, unlinked }: Touched): Promise<SyncFailures> {
     const descriptors = new Map<FileSystem, number[]>([[this.recordsFileSystem, [this.records.walDescriptor]]]);
     const opened: [StorePath, number][] = [];
@@ -60,7 +66,7 @@ export class BatchSync {
       const fresh = path.takeFreshDirectories();
       const names = new Set([...fresh, ...written]);
       for (const name of written) names.add(dirname(name));
-      // A directory that was never made here has lost nothing.
+      // A directory that does not exist had no entry to remove.
       for (const name of lost) if (existsSync(dirname(name))) names.add(dirname(name));
       const own = here(removed).length > 0 ? [path.tombstones.descriptor] : [];
       if (written.length + here(removed).length + lost.length > 0) own.push(path.batches.descriptor);

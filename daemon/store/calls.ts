@@ -5,14 +5,14 @@ import koffi from 'koffi';
 import { errorCode } from './errors.js';
 
 /**
- * The calls of the operating system by which the store changes what is on a disk. Whoever opens a store may give it others,
- * which fail, or do less than they should.
+ * The system calls by which the store changes a disk. They can be replaced when a store is opened: tests inject failures and
+ * short writes.
  */
 export interface Calls {
   openSync(path: string, flags: string | number, mode?: number): number;
   closeSync(descriptor: number): void;
   close(descriptor: number): Promise<void>;
-  /** Returns how many bytes were written, which may be fewer. Without a position: where the last write ended. */
+  /** Returns the number of bytes written, which may be less than `length`. Without `position` writes at the file's offset. */
   writeSync(descriptor: number, bytes: Uint8Array, offset: number, length: number, position?: number): number;
   write(descriptor: number, bytes: Uint8Array, offset: number, length: number): Promise<{ bytesWritten: number }>;
   ftruncateSync(descriptor: number, length: number): void;
@@ -21,7 +21,7 @@ export interface Calls {
   utimesSync(path: string, accessed: number, modified: number): void;
   linkSync(existing: string, path: string): void;
   renameSync(path: string, target: string): void;
-  /** Removes a file; one that is not there is no error. */
+  /** Removes a file. A missing file is no error. */
   removeSync(path: string): void;
   mkdirSync(path: string): void;
   fsync(descriptor: number): Promise<void>;
@@ -31,7 +31,7 @@ export interface Calls {
 
 type SyncFileSystem = (descriptor: number, done: (error: Error | null, result: number) => void) => void;
 
-/** Linux's syncfs, which reports errors from 5.8 on. Undefined where there is none that can be trusted. */
+/** Linux's syncfs. Undefined before Linux 5.8, where syncfs does not report write errors, and on other systems. */
 const syncfs: SyncFileSystem | undefined = (() => {
   const [major = 0, minor = 0] = release().split('.').map(Number);
   if (process.platform !== 'linux' || major < 5 || (major === 5 && minor < 8)) return undefined;
@@ -39,23 +39,23 @@ const syncfs: SyncFileSystem | undefined = (() => {
 })();
 
 /**
- * Whether the file system of a directory is read-only. There syncfs does nothing and reports success, also where an error of
- * the journal has made it so with writes outstanding (ext4 up to Linux 6.11; later ones report EROFS).
+ * Whether the file system of an open directory is read-only. On such a file system syncfs does nothing and reports success,
+ * even if a journal error made it read-only while writes were outstanding (ext4 up to Linux 6.11; later versions report EROFS).
  */
 function isReadOnly(directory: number): boolean {
   try {
     fs.accessSync(`/proc/self/fd/${directory}`, fs.constants.W_OK);
     return false;
   } catch (error) {
-    // Anything else says nothing about what was written.
+    // Other errors do not show that writes were lost.
     return errorCode(error) === 'EROFS';
   }
 }
 
-/** Whether `sync: batch` can be had here. */
+/** Whether this system supports `sync: batch`. */
 export const canSyncFileSystems = syncfs !== undefined;
 
-/** The real ones. */
+/** The calls of the operating system itself. */
 export const realCalls: Calls = {
   openSync: fs.openSync,
   closeSync: fs.closeSync,
@@ -77,7 +77,7 @@ export const realCalls: Calls = {
       if (!syncfs) throw new Error('syncfs is not available here; set sync to "file"');
       syncfs(descriptor, (error, result) => {
         if (error) reject(error);
-        // errno is the thread's that made the call, not this one's: koffi.errno() would be that of another call.
+        // errno belongs to the thread that made the call: koffi.errno() on this thread would return that of another call.
         else if (result !== 0) reject(new Error('syncfs failed; the log of the kernel (dmesg) says why'));
         else if (isReadOnly(descriptor)) reject(new Error('the file system has become read-only; dmesg says why'));
         else resolve();

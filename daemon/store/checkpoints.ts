@@ -2,21 +2,22 @@ import { deletionsOf, type PendingChange, toLocation } from './change.js';
 import type { Checkpoint, FileLocation, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** Where the next file will go. */
+/** The second and the directory that the next new file will get. */
 export type Frontier = Pick<Checkpoint, 'second' | 'directory'>;
 
 /**
- * What each checkpoint has to say. A deletion is named from the transaction that records it until a sync has covered the
- * unlink: a start after a crash does it again. One whose file could not be removed is named until it could.
+ * Makes the checkpoint of each batch. A checkpoint lists every deletion from the transaction that records it until a sync
+ * has made the unlink durable, so that recovery can repeat it. A deletion whose file could not be unlinked (a leftover) stays
+ * listed until that succeeds.
  */
 export class Checkpoints {
-  /** Tombstones there were before the batch that was synced last. */
+  /** Number of tombstones of each store path before the batch that was synced last. */
   private tombstones: number[];
-  /** Unlinked; the next sync covers that. */
+  /** Unlinked since the last sync. */
   private unsynced: FileLocation[] = [];
-  /** Still to be removed, by location. */
+  /** Files that could not be unlinked yet, by location. */
   private readonly leftovers = new Map<string, FileLocation>();
-  /** What the last run left on paths that are missing now. Undefined when all are here. */
+  /** Entries of the last run's checkpoint for store paths that are not open in this run. Undefined if all are open. */
   private readonly unseen: Pick<Checkpoint, 'deletions' | 'copies'> | undefined;
 
   constructor(
@@ -31,18 +32,18 @@ export class Checkpoints {
       this.unseen = { deletions: deletions.filter(isUnseen), copies: copies.filter(isUnseen) };
   }
 
-  /** How many tombstones each path has. */
+  /** Number of tombstones of each store path; 0 for one that is not open. */
   tombstoneCounts(): number[] {
     return this.paths.map((path) => (path.isOpen ? path.tombstones.count : 0));
   }
 
-  /** How many batches have changed each path; where a path is missing, what the last run knew. */
+  /** Number of batches that have changed each store path; for one that is not open, the count of the last checkpoint. */
   private batchCounts(): number[] {
     const last = this.records.checkpoint.batches;
     return this.paths.map((path, number) => (path.isOpen ? path.batches.count : (last[number] ?? 0)));
   }
 
-  /** Where a batch begins: IDs and directories are given out in order, so at its first file. */
+  /** The frontier before a batch. IDs and directories are assigned in order, so it is that of the batch's first new file. */
   beginningOf(changes: readonly PendingChange[]): Frontier {
     for (const { added } of changes) {
       const first = added.find((file) => file.accepted);
@@ -51,7 +52,10 @@ export class Checkpoints {
     return this.frontier();
   }
 
-  /** The checkpoint to be recorded with changes of a batch; what lies before the beginning of the batch is durable. */
+  /**
+   * The checkpoint to be recorded with changes of a batch. Everything before the frontier at which the batch begins is
+   * durable.
+   */
   with(changes: readonly PendingChange[], { second, directory }: Frontier): Checkpoint {
     const deletions = [...this.leftovers.values(), ...this.unsynced, ...deletionsOf(changes)];
     const isCopy = (file: StoredFile) => file.temporary !== undefined;
@@ -60,7 +64,11 @@ export class Checkpoints {
     return this.complete({ second, directory, tombstones: this.tombstones, deletions, copies, batches });
   }
 
-  /** The changes with so many tombstones before them are recorded. Returns the unlinks that the next sync covers. */
+  /**
+   * To be called when a batch is recorded.
+   * @param tombstones the counts before the batch
+   * @returns unlinked files that the sync of this batch makes durable
+   */
   advance(tombstones: number[]): FileLocation[] {
     this.tombstones = tombstones;
     const covered = this.unsynced;
@@ -68,7 +76,7 @@ export class Checkpoints {
     return covered;
   }
 
-  /** The checkpoint when everything has been synced: nothing but leftovers lies beyond it. */
+  /** The checkpoint after a sync of everything: only leftovers lie beyond it. */
   settled(): Checkpoint {
     this.advance(this.tombstoneCounts());
     const { second, directory } = this.frontier();
@@ -78,7 +86,7 @@ export class Checkpoints {
     return this.complete({ second: second + 1, directory, tombstones, deletions, copies: [], batches });
   }
 
-  /** While a path is missing the checkpoint stands still: that path has not been looked at since the last crash. */
+  /** While a store path is not open the checkpoint does not advance: that path has not been recovered since the last crash. */
   private complete(checkpoint: Checkpoint): Checkpoint {
     if (!this.unseen) return checkpoint;
     const deletions = [...this.unseen.deletions, ...checkpoint.deletions];
@@ -86,12 +94,15 @@ export class Checkpoints {
     return { ...this.records.checkpoint, deletions, copies, batches: checkpoint.batches };
   }
 
-  /** Removes a file. Throws when that could not be done, or the disk has gone with it; then it is a leftover. */
+  /**
+   * Unlinks a file. If that fails, or the store path is not there any more, the file becomes a leftover, and the error is
+   * thrown.
+   */
   remove(file: FileLocation): void {
     const path = this.paths[file.storePath] as StorePath;
     try {
       path.discard(file.directory, file.name);
-      // Nothing is there to be removed where the disk itself has gone.
+      // On a disk that is not mounted any more the unlink found no file and did nothing.
       path.assertThere();
       this.unsynced.push(toLocation(file));
     } catch (error) {
@@ -100,12 +111,12 @@ export class Checkpoints {
     }
   }
 
-  /** A file is still to be removed: that is tried again, and every checkpoint names it until it is done. */
+  /** Records a file as a leftover: unlinking it is retried, and every checkpoint lists it until that succeeds. */
   leave(file: FileLocation): void {
     this.leftovers.set(keyOf(file), toLocation(file));
   }
 
-  /** Tries again to remove what is left. Returns whether any of it is gone now; the next sync makes that durable. */
+  /** Retries to unlink the leftovers. Returns whether any was unlinked; the next sync makes that durable. */
   removeLeftovers(): boolean {
     const before = this.leftovers.size;
     for (const [key, file] of [...this.leftovers]) {
@@ -113,7 +124,7 @@ export class Checkpoints {
       try {
         this.remove(file);
       } catch {
-        // It is a leftover again; whoever asked for its removal was told why.
+        // A leftover again. The error of the first attempt has been reported.
       }
     }
     return this.leftovers.size < before;

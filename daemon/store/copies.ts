@@ -8,49 +8,50 @@ import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js'
 import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
 
-/** A file of a peer, checked against its ID and SHA-256, that is to have the same name here. */
+/** A file of a peer, verified against its ID and SHA-256, to be stored on this node at the same location. */
 export interface Copy extends FileRecord {
   /**
-   * Its bytes, or a temporary file on its store path that holds them (and is a link to another file there, or is not);
-   * undefined when another file is said to have them.
+   * The bytes, or the path of a temporary file on the copy's store path that holds them; `linked` if that is a hard link to
+   * another file of this node. Undefined if a file of this node should have the same content.
    */
   content: Uint8Array | { temporary: string; linked: boolean } | undefined;
 }
 
-/** What is taken over from peers at once. */
+/** Copies and deletions of peers that are committed together. */
 export interface Takeover {
   copies: readonly Copy[];
-  /** What peers deleted. */
+  /** Files that peers deleted. */
   removed?: readonly RemovedFile[];
-  /** Written down in the same transaction; it is told which copies could not be made, and why. */
+  /** Makes further changes to the index in the same transaction; gets the copies that could not be made. */
   alongside?(failed: readonly FailedCopy[]): void;
 }
 
 export interface FailedCopy {
   copy: Copy;
+  /** Human-readable. */
   reason: string;
 }
 
-/** Copies on their way. */
+/** State of the copies of one `take`. */
 interface Making {
   files: Map<Copy, StoredFile & { temporary: string }>;
-  /** What another change of the same batch makes. */
+  /** Copies that another change of the same batch makes, too. */
   duplicates: Copy[];
-  /** What could not be written, */
+  /** Copies that could not be written. */
   failed: FailedCopy[];
-  /** and what did not get its name. */
+  /** Copies whose temporary file could not be renamed; set in the finish phase. */
   unnamed?: FailedCopy[];
 }
 
 /**
- * Takes over what peers hold, under the same names. Those names are public, so nothing may ever be seen under them but
- * the whole file: bytes go to temporary files, and those are renamed when the sync of their batch has returned. From then
- * on a crash loses nothing: the temporary file says which name it is to get, and a start gives it.
+ * Stores files of peers under the same IDs. Readers may already request those IDs, so only a complete, durable file may appear
+ * under the final name: bytes are written to a temporary file, which is renamed after the sync of its batch. The name of the
+ * temporary file contains the final name, so that recovery can repeat a rename that a crash prevented.
  */
 export class Copies {
-  /** The temporaries of the batch under way, */
+  /** Paths of the temporary files of the current batch. */
   private readonly unnamed = new Set<string>();
-  /** and by their content those of them that are no links. */
+  /** Those of them that are not hard links, by content. */
   private readonly fresh = new Map<string, string>();
   private readonly group: string;
   private readonly deduplicate: boolean;
@@ -71,9 +72,9 @@ export class Copies {
   }
 
   /**
-   * Makes copies and deletions durable. A copy that cannot be made is told to `alongside` (once more where that shows
-   * later), and the others go on; what has been deleted meanwhile is left out. Rejects when nothing could be written down;
-   * then all may be tried again.
+   * Makes copies and deletions durable. Copies that cannot be made are passed to `alongside`, those that could not be renamed
+   * in a second call; the other copies are not affected. Skips files deleted in the meantime. Rejects with a StoreError if
+   * nothing was recorded; all of it may be retried then.
    */
   async take({ copies, removed = [], alongside }: Takeover): Promise<void> {
     const making: Making = { files: new Map(), duplicates: [], failed: [] };
@@ -83,7 +84,7 @@ export class Copies {
         undo: () => this.removeTemporaries(making),
         removed: removed.filter((file) => this.isRemovable(file)),
         alongside: () => alongside?.(making.failed),
-        finish: () => this.giveNames(making),
+        finish: () => this.publish(making),
       });
       const { unnamed } = making;
       if (unnamed) await this.writer.commit({ alongside: () => this.withdraw(unnamed, making, alongside) });
@@ -94,13 +95,16 @@ export class Copies {
     }
   }
 
-  /** Whether a store path takes no deletions now: what is on it cannot be deleted. */
+  /** Whether a store path is unavailable, so that nothing on it can be deleted. */
   isAway(storePath: number): boolean {
     const path = this.paths[storePath];
     return !path?.isOpen || path.unavailable !== undefined;
   }
 
-  /** A temporary link to a file of this node with the same content; undefined when there is none on that store path. */
+  /**
+   * Makes a temporary hard link to a file of this node with the same content, and resolves with its path. Undefined if the
+   * store path has no such file.
+   */
   async linkTemporary({ storePath, sha256 }: Pick<FileRecord, 'storePath' | 'sha256'>): Promise<string | undefined> {
     const duplicate = await this.duplicates.large({ storePath, sha256 });
     return duplicate && this.paths[storePath]?.linkTemporary(randomUUID(), duplicate);
@@ -116,7 +120,7 @@ export class Copies {
       try {
         const path = this.paths[storePath];
         if (!path?.isOpen) throw new StoreError('unavailable', `store path ${storePath} is not in use`);
-        // It came by another way meanwhile, or with another change of this batch.
+        // Skips a copy that another change of this batch writes, or that has been stored in the meantime.
         if (this.unnamed.has(temporaryPath(path, copy))) duplicates.push(copy);
         else if (!recorded.has(copy) || path.sizeOf(directory, name) === undefined)
           files.set(copy, this.writeTemporary(path, copy));
@@ -149,7 +153,9 @@ export class Copies {
     return { ...file, accepted: false, temporary, linked };
   }
 
-  /** A temporary link to what this node has, or what this batch has just written. */
+  /**
+   * Makes a temporary hard link to a file of this node, or of this batch, with the same content. Undefined if there is none.
+   */
   private linkDuplicate(
     path: StorePath,
     file: Pick<StoredFile, 'storePath' | 'sha256' | 'size'>,
@@ -174,7 +180,7 @@ export class Copies {
     for (const file of files.values()) this.removeTemporary(file);
   }
 
-  /** One that stays is swept by the next start, and in the way of nothing until then. */
+  /** Does not throw: a temporary file that remains is removed by the next startup's recovery and does no harm until then. */
   private removeTemporary({ storePath, temporary }: StoredFile & { temporary: string }): void {
     try {
       this.paths[storePath]?.calls.removeSync(temporary);
@@ -183,7 +189,7 @@ export class Copies {
     }
   }
 
-  private giveNames(making: Making): void {
+  private publish(making: Making): void {
     const unnamed: FailedCopy[] = [];
     for (const [copy, file] of making.files) {
       const { storePath, directory, name, temporary } = file;
@@ -191,7 +197,7 @@ export class Copies {
       this.fresh.delete(contentKey(file));
       try {
         (this.paths[storePath] as StorePath).replace(temporary, directory, name);
-        // A link to the file that had the name already is left.
+        // rename() does nothing if both names are links to the same file.
         if (file.linked) this.removeTemporary(file);
         else this.duplicates.wrote(file.sha256, file);
       } catch (error) {
@@ -201,12 +207,12 @@ export class Copies {
     for (const copy of making.duplicates) {
       const path = this.paths[copy.storePath] as StorePath;
       if (path.sizeOf(copy.directory, copy.name) === undefined)
-        unnamed.push({ copy, reason: 'it could not get its name' });
+        unnamed.push({ copy, reason: 'it could not be renamed to its final name' });
     }
     if (unnamed.length > 0) making.unnamed = unnamed;
   }
 
-  /** Takes the records of copies back that could not get their names. */
+  /** Withdraws the records of copies whose temporary file could not be renamed. */
   private withdraw(unnamed: readonly FailedCopy[], { files }: Making, alongside: Takeover['alongside']): void {
     const recorded = unnamed.map(({ copy }) => files.get(copy)).filter((file) => file !== undefined);
     this.records.withdraw(recorded);
@@ -214,7 +220,9 @@ export class Copies {
     alongside?.(unnamed);
   }
 
-  /** A path that is not there takes no deletions; who has learned of one keeps it until then. */
+  /**
+   * Whether there is something to delete. On a store path that is not open nothing can be deleted; the caller retries later.
+   */
   private isRemovable({ key, storePath, directory, name }: RemovedFile): boolean {
     const path = this.paths[storePath];
     if (!path?.isOpen) return false;

@@ -19,10 +19,10 @@ import {
 import { expectMarker, MARKER_MISSING, proveIdentity } from './marker.js';
 import { Tombstones } from './tombstones.js';
 
-/** Bytes of ballast: a deletion takes 20 here. */
+/** Ballast of a store path in bytes. A deletion takes 20 bytes there. */
 const BALLAST = 256 * 1024;
 
-/** Errors that mean that the whole disk is of no use now, not only this file. */
+/** Errors after which the whole store path is unavailable, not only the file. */
 const DISK_GONE = new Set([
   'EROFS',
   'EIO',
@@ -37,12 +37,12 @@ const DISK_GONE = new Set([
 ]);
 
 /**
- * Makes sure that no other process uses a store path until this one ends, and returns what gives it back earlier. Throws
- * WrongStorePath when another one does.
+ * Locks a store path against other processes until this process ends, and returns a function that unlocks it earlier. Throws
+ * WrongStorePath if another process has locked it.
  */
 export type Lock = (root: string) => () => void;
 
-/** What is known of a disk while it is in use. */
+/** State of a disk while it is in use. */
 interface OpenDisk {
   fileSystem: FileSystem;
   tombstones: Tombstones;
@@ -52,25 +52,24 @@ interface OpenDisk {
 }
 
 /**
- * The disk or directory behind a store path: whether it is the one that it should be, is there, has room, and can be
- * trusted with what is written.
+ * The disk or directory of a store path: its identity, its free space and reservations, and whether it can be written to.
  */
 export class Disk {
   private opened: OpenDisk | undefined;
   private unlock: (() => void) | undefined;
-  /** Why the disk could not be opened or used at the last try; undefined when it could. */
+  /** Error message of the last attempt to open or use the disk; undefined if it succeeded. */
   private accessError: string | undefined;
+  /** Bytes; `free` is what is available to unprivileged users, `blockSize` the unit of allocation. */
   private capacity = 0;
-  /** Bytes that are free, and the size of the blocks that files are made of. */
   private free = 0;
   private blockSize = 1;
-  /** Whether the file system can have no more files, however small. */
+  /** Whether the file system has no free inodes. */
   private hasNoInodes = false;
-  /** Bytes that are still to be written by uploads under way. */
+  /** Bytes reserved for uploads that are not written yet. */
   private reserved = 0;
 
   constructor(
-    /** 0 to 255: the number after M. */
+    /** 0 to 255; M00 to MFF in IDs. */
     readonly number: number,
     readonly root: string,
     private readonly reserve: Reserve,
@@ -78,15 +77,17 @@ export class Disk {
   ) {}
 
   /**
-   * Takes the path into use, with the identity that the index knows for it (undefined: it is new to the index).
-   * Returns its identity. Throws a StoreError when the path cannot be used, and then it takes no files until a restart;
-   * throws WrongStorePath when it is not the one that it should be.
-   * @param former the directory that it was at the last start
-   * @param lock left out where no other process can know the path, as in tests
+   * Opens the store path and creates its directories.
+   * @param identity as recorded in the index; undefined if the store path is new to the index
+   * @param former the directory of this store path at the last start
+   * @param lock omitted only in tests
+   * @returns the identity in its marker
+   * @throws StoreError if the path cannot be used; it takes no files until a restart
+   * @throws WrongStorePath if the marker does not match the settings or the index
    */
   open(identity: string | undefined, former?: string, lock?: Lock): string {
     try {
-      // Where a disk is missing, its mount point stays as it is.
+      // Checked first, so that nothing is written to the mount point of a missing disk.
       expectMarker(this.root, this.number, identity, former);
       mkdirSync(this.root, { recursive: true });
       this.unlock = lock?.(this.root);
@@ -125,22 +126,22 @@ export class Disk {
     return this.opened !== undefined;
   }
 
-  /** The file system this path is on. Throws when the path is not open. */
+  /** The file system of this path. Throws a StoreError if the path is not open. */
   get fileSystem(): FileSystem {
     return this.whenOpen().fileSystem;
   }
 
-  /** The deletions of this path. Throws when the path is not open. */
+  /** The tombstones of this path. Throws a StoreError if the path is not open. */
   get tombstones(): Tombstones {
     return this.whenOpen().tombstones;
   }
 
-  /** What is freed for deletions when the disk is full. Throws when the path is not open. */
+  /** Freed for tombstones when the disk is full. Throws a StoreError if the path is not open. */
   get ballast(): Ballast {
     return this.whenOpen().ballast;
   }
 
-  /** How many batches have changed this path. Throws when the path is not open. */
+  /** Number of batches that have changed this path. Throws a StoreError if the path is not open. */
   get batches(): BatchCounter {
     return this.whenOpen().batches;
   }
@@ -150,29 +151,29 @@ export class Disk {
     throw new StoreError('unavailable', `the store path ${this.root} is not in use: ${this.accessError}`);
   }
 
-  /** Bytes in all, bytes that uploads under way are still to take, and bytes that new files may take besides. */
+  /** In bytes: the size of the file system, what is reserved for uploads in progress, and what is available to new files. */
   get space(): { capacity: number; reserved: number; available: number } {
     const { capacity, reserved } = this;
     const available = this.isFull ? 0 : Math.max(0, Math.floor(this.free - this.kept - reserved));
     return { capacity, reserved, available };
   }
 
-  /** Whether no more files go here, whatever becomes of the uploads under way. */
+  /** Whether the disk takes no new files, even if reservations are released. */
   get isFull(): boolean {
     return this.hasNoInodes || this.free <= this.kept;
   }
 
-  /** Bytes that are kept free of new files. */
+  /** Bytes that new files must leave free (the setting `reserve`). */
   private get kept(): number {
     return 'bytes' in this.reserve ? this.reserve.bytes : this.capacity * this.reserve.share;
   }
 
   /**
-   * Gives room to bytes that are to come. Throws a StoreError when there is not so much.
-   * @param leaving so many bytes are to be left
+   * Reserves space for bytes that are still to be written. Throws a StoreError (full) if there is not enough.
+   * @param leaving bytes that must stay available afterwards
    */
   claim(bytes: number, leaving = 0): void {
-    // What is known is up to a second old.
+    // The free space is up to a second old.
     if (this.space.available < bytes + leaving) this.refresh();
     if (this.space.available < bytes + leaving) {
       throw new StoreError('full', `${this.root} has no room for ${counted(bytes, 'byte')} more above its reserve`);
@@ -180,23 +181,23 @@ export class Disk {
     this.reserved += bytes;
   }
 
-  /** Takes back room that `claim` gave: the bytes are written, or do not come. */
+  /** Releases space that `claim` reserved: the bytes are written, or will not be. */
   unclaim(bytes: number): void {
     this.reserved -= bytes;
   }
 
-  /** So many bytes of a file are on the disk now. */
+  /** Subtracts written bytes from the free space, rounded up to blocks. */
   written(bytes: number): void {
     this.free -= Math.ceil(bytes / this.blockSize) * this.blockSize;
   }
 
-  /** Why no new files go here now, for people; undefined when they do. */
+  /** Human-readable reason why the store path takes no new files; undefined if it does. A full disk is no such reason. */
   get unavailable(): string | undefined {
     const failure = this.opened?.fileSystem.failure;
     return failure ? `a sync failed: ${failure.message}` : this.accessError;
   }
 
-  /** Looks at the disk again: free space, and whether a path that was gone is back. Called every second. */
+  /** Updates the free space, and whether the disk can be used. Called every second. Throws nothing: see `unavailable`. */
   refresh(): void {
     if (!this.opened) return;
     try {
@@ -205,7 +206,7 @@ export class Disk {
       this.capacity = blocks * bsize;
       this.free = bavail * bsize;
       this.blockSize = bsize;
-      // Some file systems have no table of them, and say 0 of 0.
+      // File systems without an inode table report 0 of 0.
       this.hasNoInodes = files > 0 && ffree === 0;
       if (this.accessError !== undefined) {
         this.probe();
@@ -217,7 +218,7 @@ export class Disk {
     }
   }
 
-  /** Throws a StoreError unless the disk is there now, and its syncs can be trusted. */
+  /** Throws a StoreError if the disk is not mounted now, was replaced, or had a failed sync. */
   assertThere(): void {
     this.fileSystem.assertSound();
     try {
@@ -228,15 +229,18 @@ export class Disk {
     }
   }
 
-  /** An unmounted disk leaves an empty directory behind; another one in its place would not be what is synced. */
+  /**
+   * Throws if the disk is not the one that was opened. An unmounted disk leaves an empty mount point; files written to a disk
+   * mounted later would not be covered by syncs of the open file system.
+   */
   private recognise(): void {
     const marker = markerFile(this.root);
-    // Without the root, which whoever tells of it names.
+    // The message does not name the root: callers prepend it.
     if (!existsSync(marker)) throw new Error(MARKER_MISSING);
     for (const directory of [dataDirectory(this.root), temporaryDirectory(this.root)]) {
       if (!existsSync(directory)) throw new Error(`${basename(directory)}/ is missing; put it back`);
     }
-    // What is appended to a file that was deleted is lost.
+    // Tombstones appended to an unlinked file would be lost.
     const { ino } = statSync(tombstonesFile(this.root), { throwIfNoEntry: false }) ?? {};
     if (ino !== this.opened?.tombstones.inode) {
       throw new Error(
@@ -248,14 +252,14 @@ export class Disk {
     }
   }
 
-  /** Proves that files can be made here. */
+  /** Throws if no file can be created. */
   private probe(): void {
     const probe = temporaryFile(this.root, 'probe');
     closeSync(openSync(probe, 'w'));
     unlinkSync(probe);
   }
 
-  /** A write failed: no more of them here until `refresh` has seen the disk well. */
+  /** Wraps the error of a failed write. If it concerns the whole disk, no more files go there until `refresh` succeeds. */
   protected blame(operation: string, path: string, error: unknown): StoreError {
     if (isFull(error)) this.free = 0;
     else if (DISK_GONE.has(errorCode(error))) this.accessError = (error as Error).message;

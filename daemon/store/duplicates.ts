@@ -5,10 +5,10 @@ import { filePath } from './layout.js';
 import type { FileLocation, Records } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** Contents of which it is remembered where they were written last. */
+/** Size of the cache of recently written contents. */
 const REMEMBERED = 1000;
 
-/** What is to be stored: its bytes, or all that is known of them, and where, if that matters. */
+/** The content to be stored, with its bytes if they are in memory; `storePath` limits the search to one store path. */
 interface Sought {
   sha256: Buffer;
   size: number;
@@ -17,13 +17,13 @@ interface Sought {
 }
 
 /**
- * Finds files of this node that have the same bytes, so that a content is stored once on a store path whatever the number
- * of its IDs. What the records say is checked against the file itself: a link to a rotten one would be a lost upload.
+ * Finds files of this node with the same bytes (duplicates), so that a store path stores a content once, with a hard link for
+ * each ID. Every file is read before it is used as a hard-link source: a link to a corrupt file would lose the upload.
  */
 export class Duplicates {
   /**
-   * Where a content was written last, by SHA-256: what is in the batch under way the records do not know yet, and where one
-   * inode has all the names that it may have, this is the next one.
+   * Location where a content was written last, by SHA-256. Files of the current batch are not in the index yet, and if an inode
+   * has reached the file system's limit of links, this is the new inode.
    */
   private readonly written = new Map<string, FileLocation>();
 
@@ -32,7 +32,7 @@ export class Duplicates {
     private readonly records: Pick<Records, 'findByContent'>,
   ) {}
 
-  /** A content has a file of its own now. */
+  /** Records that a content was written to a file of its own, not as a hard link. */
   wrote(sha256: Buffer, { storePath, directory, name }: FileLocation): void {
     const key = sha256.toString('latin1');
     this.written.delete(key);
@@ -44,23 +44,23 @@ export class Duplicates {
     }
   }
 
-  /** The file that `wrote` told of last. */
+  /** The location last passed to `wrote` for this content. */
   last(sha256: Buffer): FileLocation | undefined {
     return this.written.get(sha256.toString('latin1'));
   }
 
-  /** Files with these bytes, each read and found right. Reads in the caller's turn: for small ones. */
+  /** Yields files with these bytes, each read and compared. Reads synchronously: for small files only. */
   *small(sought: Sought): Generator<FileLocation> {
     for (const location of this.candidates(sought)) {
       if (this.hasBytes(location, sought)) yield location;
     }
   }
 
-  /** A file with this content, read and found right; undefined when there is none. */
+  /** A file with this content whose size and CRC32 were checked by reading it; undefined if there is none. Does not reject. */
   async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<FileLocation | undefined> {
     for (const location of this.candidates(sought)) {
       const content = await readContent(this.pathOf(location)).catch(() => undefined); // as in hasBytes
-      // Its record says what it was; size and CRC32 show whether it still is, in half the time of a SHA-256.
+      // The SHA-256 was verified when the file was recorded; size and CRC32 detect later damage in half the time of a SHA-256.
       if (content && differenceFromName(location.name, content) === undefined) return location;
     }
     return undefined;
@@ -80,7 +80,7 @@ export class Duplicates {
     try {
       found = readFileSync(this.pathOf(location));
     } catch {
-      return false; // gone meanwhile, or unreadable: the scrub's business
+      return false; // deleted in the meantime, or unreadable, which the scrub reports
     }
     if (found.length !== size) return false;
     if (!content) return hash('sha256', found, 'buffer').equals(sha256);

@@ -12,41 +12,46 @@ import type { StorePath } from './store-path.js';
 
 /** The longest window of a group commit: how long a batch stays open for changes that are just arriving. */
 const LONGEST_WINDOW_MILLISECONDS = 8;
-/** Bytes that must be free beside the records before a disk that was full counts as one with room again. */
+/** Bytes that must be free before the disk of the index no longer counts as full. */
 const RECORDS_ROOM = 2 ** 20;
-/** A batch of at least so many changes comes from many clients at once, whose next requests follow its answers. */
+/**
+ * A batch of at least this many changes comes from many concurrent clients, which send their next requests when it is
+ * answered.
+ */
 const MANY_CHANGES = 8;
 
 /**
- * The one place where files become durable: `commit` resolves when they, their directory entries and their records are
- * on stable storage.
+ * Group commit. All files become durable here: `commit` resolves when files, directory entries and records are on stable storage.
  *
- *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> copies named, ──> answered
- *                  next batch collects meanwhile                                       deleted files unlinked
+ *   waiting changes ──> files, tombstones, records (one transaction) ──> one sync ──> copies renamed, ──> commits
+ *                  the next batch collects in the meantime                            deleted files unlinked   resolve
  *
- * All files of a batch are written in one go, not each between two requests: caches stay warm, and no create waits for the
- * journal of the file system, which a sync is just committing (1 KB uploads: 1.1 times as many, 1.2 with `sync: off`).
+ * A batch starts when the previous one has ended. So a single upload does not wait, and concurrent uploads share one sync.
+ * `BatchCommit` runs the phases of a batch.
  *
- * Group commit: a batch closes when the sync before it has returned, so a lone upload waits for nothing and many
- * at once share one sync. What becomes of a batch, phase by phase, is in `BatchCommit`.
+ * The files of a batch are written together, not each when its request ends: caches stay warm, and no create waits for the
+ * file system's journal while a sync commits it (1.1 times as many 1 KB uploads per second, 1.2 with `sync: off`).
  */
 export class DurableWriter {
   private waiting: PendingChange[] = [];
   private running: Promise<void> | undefined;
   private readonly parts: BatchParts;
-  /** Changes of the batch before. */
+  /** Number of changes of the previous batch. */
   private lastSize = 0;
   private full = false;
-  /** Whether other nodes make a batch of each batch, too: then fewer are worth a wait. */
+  /**
+   * Whether peers copy files. Each batch then causes a batch on every peer, so that fewer, larger batches are worth a longer
+   * window.
+   */
   isCopied = false;
-  /** Bookkeeping for metrics. */
+  /** Totals since the process started, for metrics. */
   readonly totals = { batches: 0, changes: 0, syncSeconds: 0 };
 
   constructor(
     paths: readonly StorePath[],
     records: Records,
     mode: SyncMode,
-    /** Where the next file will go, for a batch that adds none. */
+    /** The frontier for the checkpoint of a batch that adds no file. */
     frontier: () => Frontier,
     readonly warn: (message: string, error: unknown) => void,
     calls: Calls = realCalls,
@@ -60,11 +65,11 @@ export class DurableWriter {
       this.full = true;
     };
     this.parts = { paths, records, recordsFileSystem, batchSync, checkpoints, ballast, onRecordsFull, warn, totals };
-    this.lookAtRoom();
+    this.refresh();
   }
 
-  /** Looks at the room beside the records, and makes their ballast whole again when there is enough. Called every second. */
-  lookAtRoom(): void {
+  /** Updates whether the disk of the index is full, and refills its ballast. Called every second. */
+  refresh(): void {
     const { records, ballast } = this.parts;
     ballast.fill();
     if (!this.full) return;
@@ -72,25 +77,27 @@ export class DurableWriter {
       const { bavail, bsize } = statfsSync(records.directory);
       this.full = bavail * bsize < RECORDS_ROOM;
     } catch {
-      // The disk fails, which each call on it reports.
+      // Other calls on the failing disk report the error.
     }
   }
 
-  /** Whether the disk of the records has no room, so that nothing but deletions can be made durable. */
+  /** Whether the disk of the index is full, so that only deletions can be made durable. */
   get isFull(): boolean {
     return this.full;
   }
 
-  /** Why nothing at all can be made durable; undefined when it can. */
+  /** Human-readable reason why nothing can be made durable; undefined if there is none. */
   get unavailable(): string | undefined {
     const { failure } = this.parts.recordsFileSystem;
     return failure && `a sync of the data directory failed: ${failure.message}`;
   }
 
   /**
-   * Makes the files that a change writes, and its deletions, durable together. Resolves with its files. Rejects with what
-   * `write` threw, or with a StoreError, and nothing is left; or with what went wrong when all was durable already: what
-   * `finish` threw, or a StoreError where a file could not be unlinked. A deletion that rejects may still be done later.
+   * Makes the files and deletions of a change durable together. Resolves with the added files.
+   *
+   * Rejects with the error of `write` or with a StoreError if nothing was stored. Also rejects if an error occurred after the
+   * change became durable: with the error of `finish`, or with a StoreError if a file could not be unlinked. A deletion that
+   * rejects may still be completed later.
    */
   commit(change: FileChange): Promise<StoredFile[]> {
     return new Promise((resolve, reject) => {
@@ -99,7 +106,9 @@ export class DurableWriter {
     });
   }
 
-  /** Syncs everything and records that nothing lies beyond the checkpoint. For a clean stop and after recovery. */
+  /**
+   * Syncs everything and records a checkpoint that covers it. For a clean stop and after recovery. Rejects if a sync failed.
+   */
   async settle(): Promise<void> {
     while (this.running) await this.running;
     const { batchSync, records, checkpoints } = this.parts;
@@ -109,7 +118,7 @@ export class DurableWriter {
     records.publish();
   }
 
-  /** Removes a file that is not to be kept. Where that fails, it is tried again, by the next start at the latest. */
+  /** Unlinks the file of a failed upload. If that fails, it is retried every second and by the next startup's recovery. */
   discard(file: StoredFile): void {
     try {
       this.parts.checkpoints.remove(file);
@@ -118,10 +127,10 @@ export class DurableWriter {
     }
   }
 
-  /** Tries again to remove the files that could not be. Called every second. */
+  /** Retries to unlink leftovers, and makes that durable. Called every second. */
   removeLeftovers(): void {
     if (!this.parts.checkpoints.removeLeftovers()) return;
-    this.commit({}).catch((error: unknown) => this.warn('that a file is removed could not be made durable yet', error));
+    this.commit({}).catch((error: unknown) => this.warn('the removal of a file could not be made durable yet', error));
   }
 
   private async commitBatches(): Promise<void> {
@@ -136,14 +145,14 @@ export class DurableWriter {
   }
 
   /**
-   * The window of the group commit: open while more changes come with each round of the event loop. What many clients send
-   * after the last batch arrives within a millisecond, and the first of it would else get a sync of its own.
+   * The window of the group commit: stays open while each round of the event loop brings more changes. The next requests of
+   * concurrent clients arrive within a millisecond after a batch; without a window the first of them would get a sync of its own.
    */
   private async waitForWindow(): Promise<void> {
-    const patience = performance.now() + LONGEST_WINDOW_MILLISECONDS;
+    const deadline = performance.now() + LONGEST_WINDOW_MILLISECONDS;
     const round = this.isCopied && this.lastSize >= MANY_CHANGES ? sleep : immediate;
     let seen = 0;
-    while (this.waiting.length > seen && performance.now() < patience) {
+    while (this.waiting.length > seen && performance.now() < deadline) {
       seen = this.waiting.length;
       await round(1);
     }

@@ -1,10 +1,10 @@
-/** Why the store could not do something, in the words of the public error catalogue. */
+/** Cause of a failure; the same codes as in the public error catalogue. */
 export type StoreErrorCode = 'full' | 'unavailable' | 'damaged' | 'failed';
 
 /**
- * An operation of the store that failed. `message` carries operation, path and cause and is for the log;
- * `code` says what to tell the client: no space left, no store path takes writes, the
- * records are damaged (then the message itself is for the client too), or something else.
+ * A failed operation of the store. `message` contains the operation, the path and the cause, and is meant for the log. `code`
+ * is the answer to the client: no space left, no store path takes writes, the index is damaged (only then may the client see
+ * the message, too), or any other failure.
  */
 export class StoreError extends Error {
   override name = 'StoreError';
@@ -18,12 +18,12 @@ export class StoreError extends Error {
   }
 }
 
-/** A store path that is not what the settings and the index say of it: nothing can go on before they agree. */
+/** A store path does not match the settings or the index. The node does not start. */
 export class WrongStorePath extends Error {
   override name = 'WrongStorePath';
 }
 
-/** The errno name of a system error (`ENOSPC`), or an empty string. */
+/** The code of an error, such as `ENOSPC`; an empty string if it has none. */
 export function errorCode(error: unknown): string {
   const code = error instanceof Error ? (error as NodeJS.ErrnoException).code : undefined;
   return typeof code === 'string' ? code : '';
@@ -31,12 +31,12 @@ export function errorCode(error: unknown): string {
 
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL', 'SQLITE_IOERR_SHMSIZE']);
 
-/** Whether there was no room on the disk. */
+/** Whether an error means that the disk (or a quota) is full. */
 export function isFull(error: unknown): boolean {
   return FULL.has(errorCode(error));
 }
 
-/** Wraps whatever a file system call threw. */
+/** Wraps the error of a file system call in a StoreError; returns a StoreError unchanged. */
 export function storeError(operation: string, path: string, error: unknown): StoreError {
   if (error instanceof StoreError) return error;
   const cause = error instanceof Error ? error.message : String(error);
@@ -45,7 +45,7 @@ export function storeError(operation: string, path: string, error: unknown): Sto
   return new StoreError(full ? 'full' : 'failed', `${operation} ${path}: ${cause}; ${advice}`, { cause: error });
 }
 
-/** Whether the file or directory was not there. */
+/** Whether an error means that a file or directory does not exist. */
 export function isNotFound(error: unknown): boolean {
   return errorCode(error) === 'ENOENT';
 }

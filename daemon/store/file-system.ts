@@ -2,12 +2,12 @@ import { openSync, statSync } from 'node:fs';
 import { type Calls, realCalls } from './calls.js';
 import { StoreError } from './errors.js';
 
-/** What makes a batch durable: one sync of its file systems, one of each file and directory, or nothing. */
+/** How a batch is made durable: one syncfs of each file system, one fsync of each file and directory, or not at all. */
 export type SyncMode = 'batch' | 'file' | 'off';
 
-/** A mounted file system that holds store paths or the index; all on the same device share one. */
+/** A mounted file system that holds store paths or the index. There is one instance for each device. */
 export class FileSystem {
-  /** Set by the first sync that failed: from then on what is on the disk is unknown, and nothing may be written. */
+  /** The error of the first failed sync. From then on the content of the disk is unknown, and nothing is written to it. */
   failure: Error | undefined;
 
   private constructor(
@@ -15,10 +15,13 @@ export class FileSystem {
     private readonly calls: Calls,
   ) {}
 
-  /** By device; with other calls it is another one, whose syncs fail by themselves. */
+  /** Instances by device. Each set of calls has its own, so that injected failures stay apart. */
   private static readonly known = new WeakMap<Calls, Map<number, FileSystem>>();
 
-  /** The file system that holds a directory. Stays open for the life of the process: syncfs reports by descriptor. */
+  /**
+   * The file system that holds a directory. Its descriptor stays open until the process ends: syncfs reports write errors that
+   * occurred since the descriptor was opened.
+   */
   static of(directory: string, calls: Calls = realCalls): FileSystem {
     const device = statSync(directory).dev;
     const known = FileSystem.known.get(calls) ?? new Map<number, FileSystem>();
@@ -31,12 +34,12 @@ export class FileSystem {
     return fileSystem;
   }
 
-  /** Everything written to this file system so far is on stable storage when this resolves. */
+  /** Resolves when everything written to this file system so far is on stable storage. Rejects with a StoreError. */
   sync(): Promise<void> {
     return this.guard(() => this.calls.syncfs(this.descriptor));
   }
 
-  /** As `sync`, for single open files and directories on this file system. */
+  /** Syncs single open files and directories of this file system. Rejects with a StoreError. */
   async syncDescriptors(descriptors: number[]): Promise<void> {
     await this.guard(async () => {
       await Promise.all(descriptors.map((descriptor) => this.calls.fsync(descriptor)));
@@ -44,8 +47,8 @@ export class FileSystem {
   }
 
   /**
-   * The one failure after which nothing is written any more. A sync reports an error once, and the kernel may have thrown
-   * away what it could not write: a second sync that succeeds proves nothing. All other errors concern what they hit alone.
+   * A failed sync stops all further writes to the file system. The kernel reports a write error once and may have dropped the
+   * dirty pages, so a later sync that succeeds proves nothing. Other errors affect only the file that they concern.
    */
   private async guard(sync: () => Promise<void>): Promise<void> {
     this.assertSound();
@@ -57,7 +60,7 @@ export class FileSystem {
     }
   }
 
-  /** Throws when an earlier sync failed. */
+  /** Throws a StoreError if an earlier sync failed. */
   assertSound(): void {
     if (!this.failure) return;
     const advice = 'check the disk, then run "fidfs verify" and restart';

@@ -4,22 +4,26 @@ import fileId from '../../file-id/file-id.js';
 const COUNTERS = 2 ** 23;
 const FOUR_GIB = 2 ** 32;
 
-/** A new ID's parts: its 20 bytes, and the name on disk that begins with them. */
+/** The parts of a new ID. */
 export interface Identifier {
+  /** The 20 bytes that are the key of the file. */
   bytes: Buffer;
+  /** The file name: `bytes` in base64url, and the tail. */
   name: string;
+  /** Seconds since 1970. */
   created: number;
 }
 
 /**
- * Makes IDs that are unique by construction: within a second a counter that starts at a random point, and seconds that
- * never go back. `lastSecond` is the newest second that this node ever used, whatever became of the file.
+ * Makes IDs that are unique by construction: a 23-bit counter that starts at a random value in every second, and seconds that
+ * never decrease, also across restarts and clock steps. `lastSecond` is the newest second this node has ever used in an ID, even
+ * if the file was deleted.
  */
 export class Identifiers {
   private second: number;
   private counter = 0;
   private left = 0;
-  /** Where the random digits of tails come from; nothing depends on them. */
+  /** State of the generator of the random digits in tails; uniqueness does not depend on them. */
   private digits = randomInt(2 ** 31);
 
   constructor(
@@ -30,7 +34,7 @@ export class Identifiers {
     this.second = lastSecond;
   }
 
-  /** The second that the last ID got. */
+  /** The creation second of the last ID. */
   get lastSecond(): number {
     return this.second;
   }
@@ -44,7 +48,7 @@ export class Identifiers {
     this.digits = (this.digits * 48271) % 0x7fffffff;
     const created = this.second;
     const bytes = fileId.encodeKey({ serverId: this.serverId, created, size, crc32, counter: this.counter });
-    // From 4 GiB up nothing tells two equal files of one second apart: let the next ID have another second.
+    // From 4 GiB up the ID has no counter: two equal files of the same second would get the same ID.
     if (size >= FOUR_GIB) this.left = 0;
     return { bytes, name: bytes.toString('base64url') + fileId.makeTail(extension, this.digits), created };
   }

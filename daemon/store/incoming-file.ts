@@ -6,38 +6,42 @@ import { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
 import { writeAll } from './write-all.js';
 
-/** Up to here a file is held in memory and written in one go. */
+/** Up to this size in bytes a file is held in memory and written by its batch. */
 export const SMALL_FILE = 512 * 1024;
-/** What all files under way may hold in memory together; beyond it they go to disk however small. */
+/** Limit in bytes for all files held in memory together; beyond it also small files go to temporary files. */
 const MEMORY_FOR_ALL = 64 * 2 ** 20;
+/** Bytes that are collected for one write to a temporary file. */
 const WRITE_SIZE = 2 ** 20;
-/** A growing file is flushed in steps of this many bytes, so that no batch has to wait for much of it. */
+/**
+ * A growing file is flushed whenever this many bytes have been written, so that the sync of a batch has little of it to write.
+ */
 const FLUSH_SIZE = 32 * 2 ** 20;
-/** More often where a client waits for each piece: then little is left to flush at its end. */
+/** Smaller for resumable uploads, whose client waits for the flush at the end of each piece. */
 const RESUMABLE_FLUSH_SIZE = 2 * 2 ** 20;
 
 const DONE = Promise.resolve();
 
 let memoryInUse = 0;
 
-/** A file whose bytes have all arrived, in memory or in a temporary file, but which has no ID yet. */
+/** A completely received file without an ID. */
 export interface ReceivedFile {
   size: number;
   crc32: number;
   sha256: Buffer;
+  /** Its bytes in memory, or its temporary file. */
   content: readonly Buffer[] | { path: string; storePath: StorePath };
-  /** Where one in memory has room. */
-  room?: Reservation;
-  /** For the ID's name; may be empty. */
+  /** The reservation of a file in memory. */
+  reservation?: Reservation;
+  /** For the tail of the ID, without the dot; may be empty. */
   extension: string;
-  /** Gives back memory and room, removes the temporary file if it is still there. To be called whatever happens. */
+  /** Releases memory and reservation; removes the temporary file if it still exists. Must always be called. */
   release(): void;
 }
 
-/** A file that is taken in piece by piece: its temporary file, and the digest of what is there. */
+/** An open temporary file, and the digest of the bytes in it. */
 export interface PartialFile {
   path: string;
-  /** Open for writing behind what is there. */
+  /** Open for appending. */
   descriptor: number;
   storePath: StorePath;
   digest: RunningDigest;
@@ -46,34 +50,34 @@ export interface PartialFile {
 type OnStable = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => void;
 
 /**
- * Takes a file's bytes as they come. Begins in memory; what grows beyond a small file moves to a temporary file, hashed
- * on the way and flushed as it grows. Either `finish` or `discard` must be called at the end.
+ * Receives the bytes of a file. A small file is held in memory; a larger one is moved to a temporary file, hashed as it is
+ * received and flushed as it grows. The caller must end with `finish` or `discard`.
  *
- * Whatever is done to the temporary file is a step of one queue: each begins when the one before has ended, and closing
- * is the last. So nothing can reach the file, or another one that got its descriptor, behind the end.
+ * Operations on the temporary file run one after another in a queue, and closing it is the last. So no late write can reach a
+ * closed descriptor, or another file that got its number.
  */
 export class IncomingFile {
   private size = 0;
   private chunks: Buffer[] = [];
   private held = 0;
   private temporary: PartialFile | undefined;
-  /** Resolves when all steps so far have ended; never rejects. */
+  /** Resolves when all queued steps have ended; never rejects. */
   private steps = DONE;
   private stepsLeft = 0;
-  /** A flush, which goes on beside later writes. Never rejects. */
+  /** The current flush, which runs in parallel to later writes. Never rejects. */
   private flushing = DONE;
   private closing: Promise<void> | undefined;
   private unflushed = 0;
   private flushSize = FLUSH_SIZE;
   private onStable: OnStable = () => {};
-  /** The first failure: no step begins after it, and every later call throws it. */
+  /** The first error: no step starts after it, and every later call throws it. */
   private failure: unknown;
-  private room: Reservation;
+  private reservation: Reservation;
 
   /**
    * Throws what `reserve` throws.
-   * @param reserve gives room to so many bytes; throws when there is none
-   * @param announced the size in bytes, when known
+   * @param reserve makes a reservation of this many bytes, or throws
+   * @param announced the size in bytes, if known
    * @param flushes whether to flush as the file grows (not with `sync: off`)
    */
   constructor(
@@ -81,16 +85,16 @@ export class IncomingFile {
     private readonly announced: number | undefined,
     private readonly flushes: boolean,
   ) {
-    this.room = reserve(announced ?? 0);
+    this.reservation = reserve(announced ?? 0);
   }
 
   /**
-   * Goes on with a file of which a part is there; to be ended by `suspend`.
-   * @param room where what is to come has room; stays the caller's
-   * @param onStable is told how much of the file is on stable storage, as it grows
+   * Continues a partially received file. Must be ended by `suspend`.
+   * @param reservation covers the rest of the file; the caller releases it
+   * @param onStable called after each flush with the size and CRC32 of what is on stable storage
    */
-  static resume(partial: PartialFile, room: Reservation, flushes: boolean, onStable: OnStable): IncomingFile {
-    const file = new IncomingFile(() => room, undefined, flushes);
+  static resume(partial: PartialFile, reservation: Reservation, flushes: boolean, onStable: OnStable): IncomingFile {
+    const file = new IncomingFile(() => reservation, undefined, flushes);
     file.temporary = partial;
     file.size = partial.digest.size;
     file.flushSize = RESUMABLE_FLUSH_SIZE;
@@ -99,13 +103,13 @@ export class IncomingFile {
   }
 
   /**
-   * Takes the next bytes. When it returns a promise, no more should come before that has resolved. Throws when there is no
-   * room for them, or an earlier write failed.
+   * Receives the next bytes. If it returns a promise, the caller should wait for it before the next call (backpressure); it
+   * never rejects. Throws a StoreError if there is no space for the bytes or an earlier write failed.
    */
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.failure) throw this.failure;
-    if (this.closing) throw new Error('bytes came after the end of their file');
-    this.room.arrive(chunk.length);
+    if (this.closing) throw new Error('bytes were received after the end of their file');
+    this.reservation.arrive(chunk.length);
     this.size += chunk.length;
     this.chunks.push(chunk);
     this.held += chunk.length;
@@ -117,29 +121,29 @@ export class IncomingFile {
     }
     this.temporary.digest.update(chunk);
     if (this.held < WRITE_SIZE) return undefined;
-    // One write under way while the next megabyte arrives; beyond that the sender waits.
+    // One write runs while the next megabyte is received; beyond that the sender waits.
     const before = this.stepsLeft > 0 ? this.steps : undefined;
     this.writeOut();
     return before;
   }
 
-  /** All bytes are here. */
+  /** Ends a completely received file. Rejects with the first error. */
   async finish(extension: string): Promise<ReceivedFile> {
     if (!this.temporary) {
       if (this.failure) throw this.failure;
-      const { size, chunks, room } = this;
+      const { size, chunks, reservation } = this;
       const release = () => this.releaseMemory();
-      return { size, ...digestOf(chunks), content: chunks, room, extension, release };
+      return { size, ...digestOf(chunks), content: chunks, reservation, extension, release };
     }
     const { path, storePath, digest } = this.temporary;
-    const { room } = this;
+    const { reservation } = this;
     await this.suspend();
-    room.release();
+    reservation.release();
     const release = () => storePath.calls.removeSync(path);
     return { ...digest.finish(), content: { path, storePath }, extension, release };
   }
 
-  /** Ends for now: all that came is on stable storage. Rejects when any of it could not be written. */
+  /** Writes, syncs and closes the temporary file. Rejects with the first error. */
   async suspend(): Promise<void> {
     const { descriptor, storePath } = this.temporary as PartialFile;
     this.writeOut();
@@ -152,14 +156,14 @@ export class IncomingFile {
     if (this.failure) throw this.failure;
   }
 
-  /** The bytes are not wanted any more: nothing of them stays. */
+  /** Drops the file, and removes its temporary file. */
   async discard(): Promise<void> {
     this.failure ??= new Error('the file was discarded');
     this.releaseMemory();
     if (!this.temporary) return;
     await this.close();
     this.temporary.storePath.calls.removeSync(this.temporary.path);
-    this.room.release();
+    this.reservation.release();
   }
 
   private releaseMemory(): void {
@@ -167,34 +171,34 @@ export class IncomingFile {
     memoryInUse -= this.held;
     this.chunks = [];
     this.held = 0;
-    this.room.release();
+    this.reservation.release();
   }
 
   private moveToDisk(): void {
-    if (this.room.storePath.unavailable !== undefined) this.moveToAnotherDisk();
-    const { storePath } = this.room;
+    if (this.reservation.storePath.unavailable !== undefined) this.reserveElsewhere();
+    const { storePath } = this.reservation;
     const digest = new RunningDigest();
     this.temporary = { ...storePath.openTemporary(randomUUID()), storePath, digest };
     memoryInUse -= this.held;
     for (const chunk of this.chunks) digest.update(chunk);
   }
 
-  private moveToAnotherDisk(): void {
-    this.room.release();
-    this.room = this.reserve(Math.max(this.size, this.announced ?? 0));
-    this.room.arrive(this.size);
+  private reserveElsewhere(): void {
+    this.reservation.release();
+    this.reservation = this.reserve(Math.max(this.size, this.announced ?? 0));
+    this.reservation.arrive(this.size);
   }
 
-  /** The next step writes what has been collected. */
+  /** Queues a write of the collected bytes. */
   private writeOut(): Promise<void> {
     const { descriptor, digest, storePath } = this.temporary as PartialFile;
-    const { size, crc32 } = digest; // of all that is written with this
+    const { size, crc32 } = digest; // including this write
     const bytes = this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks);
     this.chunks = [];
     this.held = 0;
     return this.step(async () => {
       await writeAll(storePath.calls, descriptor, bytes);
-      this.room.written(bytes.length);
+      this.reservation.written(bytes.length);
       this.unflushed += bytes.length;
       if (!this.flushes || this.unflushed < this.flushSize) return;
       this.unflushed = 0;
@@ -206,7 +210,7 @@ export class IncomingFile {
     });
   }
 
-  /** Does something to the temporary file after all that was asked for before; not at all when that failed. */
+  /** Queues an operation on the temporary file. It is skipped if an earlier one failed. */
   private step(run: () => Promise<void>): Promise<void> {
     this.stepsLeft++;
     this.steps = this.steps
@@ -218,7 +222,7 @@ export class IncomingFile {
     return this.steps;
   }
 
-  /** Closes the temporary file, once, when nothing is done to it any more. */
+  /** Closes the temporary file after all queued steps; later calls return the same promise. */
   private close(): Promise<void> {
     const { descriptor, storePath } = this.temporary as PartialFile;
     const end = () => this.flushing.then(() => storePath.calls.close(descriptor)).catch(this.fail);
@@ -232,10 +236,10 @@ export class IncomingFile {
   };
 }
 
-/** In the pieces in which it came: to join them first costs more than to go through them. */
+/** Hashes the chunks one by one: concatenating them first is slower. */
 function digestOf(chunks: readonly Buffer[]): { crc32: number; sha256: Buffer } {
   const [only] = chunks;
-  // The quickest way there is for one piece.
+  // The one-shot hash is the fastest for a single chunk.
   if (chunks.length === 1 && only)
     return { crc32: crc32(only), sha256: Buffer.from(hash('sha256', only, 'hex'), 'hex') };
   const digest = new RunningDigest();

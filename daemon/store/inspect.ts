@@ -6,15 +6,15 @@ import { counted } from '../words.js';
 import type { FileRecord } from './records.js';
 import { RunningDigest } from './running-digest.js';
 
-/** What a file's bytes are. */
+/** Properties of the bytes of a file. */
 export interface Content {
   size: number;
   crc32: number;
-  /** Only when asked for. */
+  /** Undefined if it was not requested. */
   sha256: Buffer | undefined;
 }
 
-/** Reads a whole file. `progress` gets the bytes of each piece. Rejects with the file system's error. */
+/** Reads a whole file. `progress` gets the size of each chunk in bytes. Rejects with the file system's error. */
 export async function readContent(
   path: string,
   { sha256: wanted = false, progress = (_bytes: number) => {} } = {},
@@ -31,7 +31,7 @@ export async function readContent(
   return { size, crc32: crc, sha256: sha256?.digest() };
 }
 
-/** The digest of a file's first bytes: of fewer when there are not so many. */
+/** The digest of the first `size` bytes of a file; of fewer if the file is shorter or missing. */
 export async function readPrefix(path: string, size: number): Promise<RunningDigest> {
   const digest = new RunningDigest();
   if (size === 0 || !existsSync(path)) return digest;
@@ -39,14 +39,14 @@ export async function readPrefix(path: string, size: number): Promise<RunningDig
   return digest;
 }
 
-/** So many files with several names are remembered. */
+/** Maximum number of files with several links in the cache. */
 const REMEMBERED = 100_000;
 
-/** Reads files for a check of all there is: each once, whatever the number of its names. */
+/** Reads files for a check of the whole store. Reads each inode once, however many links it has. */
 export class ContentReader {
   private readonly known = new Map<string, Content>();
 
-  /** As `readContent`; always with the SHA-256. */
+  /** As `readContent`, with the SHA-256. */
   async read(path: string): Promise<Content> {
     const { dev, ino, nlink } = statSync(path);
     if (nlink === 1) return readContent(path, { sha256: true });
@@ -60,7 +60,10 @@ export class ContentReader {
   }
 }
 
-/** How content differs from what its name says; undefined when it does not, or when the name does not tell. */
+/**
+ * Human-readable difference between content and the size and CRC32 in its name. Undefined if there is none, or if the name has
+ * neither.
+ */
 export function differenceFromName(name: string, content: Pick<Content, 'size' | 'crc32'>): string | undefined {
   const { size, crc32: crc } = fileId.decodeName(name);
   if (size === null || crc === null) return undefined;
@@ -69,7 +72,7 @@ export function differenceFromName(name: string, content: Pick<Content, 'size' |
   return undefined;
 }
 
-/** Why content is not that of the file that it should be; undefined when it is. */
+/** Human-readable difference between content and the name and SHA-256 of a record; undefined if there is none. */
 export function differenceFrom(
   { name, sha256 }: Pick<FileRecord, 'name' | 'sha256'>,
   content: Content,

@@ -3,37 +3,37 @@ import fileId from '../../file-id/file-id.js';
 import type { FileLocation } from './records.js';
 
 /*
- * What a store path holds:
+ * The layout of a store path:
  *
- *   data/AB/CD/<name>   files with IDs, nothing else of ours
- *   tmp/                uploads under way, swept at every start but for those that come in pieces; copies of peers' files
- *                       that get their names
+ *   data/AB/CD/<name>   files with IDs; fidfs puts nothing else there
+ *   tmp/                temporary files of uploads, removed at startup except those of resumable uploads; temporary files of
+ *                       copies from peers, until they are renamed
  *   quarantine/         files that did not match their names
  *   tombstones          the keys of deleted IDs, 20 bytes each, append-only
- *   ballast             room for the tombstones of a full disk
- *   batches             how many batches have changed it; see batch-counter.ts
- *   lock                held by the one process that writes to it
- *   fidfs-store-path    which store path of which node this is
+ *   ballast             space that is freed for tombstones on a full disk
+ *   batches             the number of batches that have changed the store path; see batch-counter.ts
+ *   lock                locked by the process that uses the store path
+ *   fidfs-store-path    the marker: number and identity of the store path; see marker.ts
  */
 
 export const MARKER_NAME = 'fidfs-store-path';
 
-/** What a store path is called in IDs and by people: M00 to MFF. */
+/** The label of a store path in IDs and messages: M00 to MFF. */
 export function storePathLabel(number: number): string {
   return `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`;
 }
 
-/** The directory of the files. FastDFS calls it the same, so its store paths can be served as they are. */
+/** The directory of the files. It has the same name as FastDFS's, so that store paths of FastDFS can be served unchanged. */
 export function dataDirectory(root: string): string {
   return join(root, 'data');
 }
 
-/** One of the 65,536 directories. */
+/** The path of a directory of files, by its number (0 to 65535). */
 export function fileDirectory(root: string, directory: number): string {
   return `${root}/data/${fileId.directories(directory)}`;
 }
 
-/** Where a file with an ID lies. */
+/** The path of a file with an ID. */
 export function filePath(root: string, directory: number, name: string): string {
   return `${root}/data/${fileId.directories(directory)}/${name}`;
 }
@@ -46,23 +46,23 @@ export function temporaryFile(root: string, name: string): string {
   return `${root}/tmp/${name}`;
 }
 
-/** What the temporary file of a copy is called: it says which name the file is to get, so that a start can give it. */
+/** The name of the temporary file of a copy. It contains the final location, so that recovery can repeat the rename. */
 export function copyTemporary({ directory, name }: Omit<FileLocation, 'storePath'>): string {
   return `copy-${fileId.directories(directory).replace('/', '')}-${name}`;
 }
 
-/** Which name a temporary file is to get; undefined when it is none of a copy. */
-export function placeOfCopy(temporary: string): Omit<FileLocation, 'storePath'> | undefined {
+/** The final location of a copy, from the name of its temporary file. Undefined if that is not the temporary file of a copy. */
+export function locationOfCopy(temporary: string): Omit<FileLocation, 'storePath'> | undefined {
   const [, directory, name] = /^copy-([0-9A-F]{4})-(.+)$/.exec(temporary) ?? [];
   return directory && name ? { directory: Number.parseInt(directory, 16), name } : undefined;
 }
 
-/** What the temporary file of an upload that comes in pieces is called. */
+/** The name of the temporary file of a resumable upload. */
 export function resumableTemporary(id: string): string {
   return `upload-${id}`;
 }
 
-/** The upload that a temporary file is of; undefined when it is none that comes in pieces. */
+/** The id of the resumable upload that a temporary file belongs to; undefined if it belongs to none. */
 export function uploadOfTemporary(temporary: string): string | undefined {
   return /^upload-(.+)$/.exec(temporary)?.[1];
 }
@@ -84,7 +84,7 @@ export function markerFile(root: string): string {
 }
 
 /**
- * The modification time of every file we write, in seconds (2000-01-01). Constant, so that nginx's ETag, which is made
- * of time and size, is equal on all nodes, whatever is linked to what; and in the past, as Last-Modified must be.
+ * The modification time of every stored file, in seconds since 1970 (2000-01-01). Hard links share an inode, so only a constant
+ * makes nginx's ETag (modification time and size) equal on all nodes. It must be in the past, as Last-Modified must be.
  */
 export const FILE_TIME = 946684800;

@@ -15,21 +15,21 @@ import { dataDirectory, MARKER_NAME, markerFile, storePathLabel } from './layout
 import { writeAllSync } from './write-all.js';
 
 /*
- * The marker of a store path says which one it is: its number and a random identity, `M00 <uuid>`. The index knows it
- * too, so that an unmounted disk (an empty directory) and swapped disks are noticed before anything is written.
- * A third word is the version of the layout (see `layout.ts`, and docs/formats.md); version 1 is not written.
+ * The marker of a store path contains its number and a random identity: `M00 <uuid>`. The index records the identity, so that
+ * an unmounted disk (an empty directory) and swapped disks are detected before anything is written.
+ * A third word is the version of the layout (see `layout.ts` and docs/formats.md); it is omitted for version 1.
  */
 
-/** The version of the layout of a store path that this program reads and writes. */
+/** The version of the layout that this program reads and writes. */
 export const LAYOUT_VERSION = '1';
 
-/** Why a store path is not used whose marker is not there. */
+/** Error message for a store path without its marker. */
 export const MARKER_MISSING = `${MARKER_NAME} is missing; is the disk mounted?`;
 
-/** The same, where the settings name another directory than they did. */
+/** The same, if the settings name another directory than at the last start. */
 const MOVED = `${MARKER_NAME} is missing, and storePaths names another directory than at the last start; to move a store path, stop the node and move its directory with all that is in it, ${MARKER_NAME} included, to the new place, or else write the old one again`;
 
-/** What a store path says of itself; undefined when it has no marker. Throws WrongStorePath for another version of the layout. */
+/** The text of a store path's marker; undefined if it has none. Throws WrongStorePath for another version of the layout. */
 export function readMarker(root: string): string | undefined {
   const marker = markerFile(root);
   if (!existsSync(marker)) return undefined;
@@ -42,9 +42,11 @@ export function readMarker(root: string): string | undefined {
 }
 
 /**
- * Compares the marker with what the index knows (undefined: nothing). Changes nothing. Returns what the marker says;
- * undefined when there is none, and none is expected. Throws when there should be one, and WrongStorePath when it is another's.
- * @param former the directory that it was at the last start; undefined where that is not known
+ * Compares the marker with the number and the recorded identity of a store path. Changes nothing.
+ * @param known the identity recorded in the index; undefined if the store path is new to the index
+ * @param former the directory at the last start, if known
+ * @returns the text of the marker; undefined if there is none and none is expected
+ * @throws Error if the marker is missing; WrongStorePath if it is that of another store path
  */
 export function expectMarker(
   root: string,
@@ -69,8 +71,8 @@ export function expectMarker(
 }
 
 /**
- * As `expectMarker`, for a path that this process has locked; makes a marker for one that is new to the index. Returns the
- * identity. Throws WrongStorePath, too, for a path that is new to the index and holds files that another one knows.
+ * As `expectMarker`, for a path that this process has locked; writes a new marker if the path is new to the index. Returns the
+ * identity. Also throws WrongStorePath if the path is new to the index, has a marker and contains files.
  */
 export function proveIdentity(root: string, number: number, known: string | undefined, former?: string): string {
   const found = expectMarker(root, number, known, former);
@@ -78,8 +80,8 @@ export function proveIdentity(root: string, number: number, known: string | unde
   if (found !== undefined && !isEmpty(dataDirectory(root))) {
     throw wrong(root, 'it holds files that the index does not know; if the index was lost, run "fidfs rebuild"');
   }
-  // An empty one with a marker is what a power cut leaves of the very first start, or another node's that has stopped. It gets
-  // another identity: that node is refused there from now on.
+  // An empty store path with a marker is left by a power cut at the first start, or belongs to another node that is stopped. It
+  // gets a new identity, so that the other node cannot use it any more.
   return makeMarker(root, number);
 }
 
@@ -94,7 +96,7 @@ function isEmpty(directory: string): boolean {
 function makeMarker(root: string, number: number): string {
   const identity = `${storePathLabel(number)} ${randomUUID()}`;
   mkdirSync(root, { recursive: true });
-  // Under another name first: a crash must not leave half of it, which would be that of no store path.
+  // Written under another name and renamed: a crash must not leave a partial marker.
   const marker = markerFile(root);
   const file = openSync(`${marker}.new`, 'w', 0o644);
   try {

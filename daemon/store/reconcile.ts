@@ -5,34 +5,34 @@ import type { StorePath } from './store-path.js';
 import type { Tombstones } from './tombstones.js';
 import { directoriesOf, filesIn } from './walk.js';
 
-/** Records, or tombstones, that are looked at between two turns of the event loop. */
+/** Records read at a time; the event loop runs in between. Also the number of tombstones read or appended at a time. */
 const AT_ONCE = 1000;
 
-/** Some 100 MB. */
+/** Keys kept in memory at a time; about 100 MB. */
 const TOMBSTONES_IN_MEMORY = 2 ** 20;
 
-/** So many batches more than are known to be durable may have been counted when a crash comes. */
+/** After a crash the counter of a store path may be ahead of the checkpoint by this many batches. */
 const CRASH = 2;
 
-/** What is to be brought to agree. */
+/** Parameters of a reconciliation, and the report it adds to. */
 export interface Reconciliation {
   group: string;
   serverId: number;
-  /** The server ids of the group. */
+  /** Server ids of the nodes of the group. */
   ids: ReadonlySet<number>;
   report: RecoveryReport;
 }
 
-/** Whether a store path and the records are of the same moment; if not, one of them was put back to an older copy. */
+/** Whether a store path and the index are of the same time. If not, one of them was restored from an older copy. */
 export function isOfTheSameMoment(path: StorePath, { checkpoint }: Pick<Records, 'checkpoint'>): boolean {
   const durable = checkpoint.batches[path.number] ?? 0;
   return path.batches.count >= durable && path.batches.count <= durable + CRASH;
 }
 
 /**
- * Brings a store path and the records to agree, whichever of them is the older one: deletions that only the records know are
- * done again and recorded on the path, files without a record are read and recorded, and records without a file go to the list of
- * what is to be fetched from peers. Before anything is served.
+ * Makes a store path and the index consistent again, whichever of them is older: deletions that only the index has are recorded
+ * on the path and repeated; files without a record are read and recorded; records without a file are withdrawn and marked as
+ * missing, to be fetched from peers. Runs before the node serves requests.
  */
 export async function reconcile(path: StorePath, records: Records, to: Reconciliation): Promise<void> {
   restoreTombstones(path, records);
@@ -43,26 +43,26 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
       await recoverFile(path, file, records, { ...to, checked: new Set() });
     }
   }
-  // Peers were told that they are here.
+  // This node has acknowledged entries to its peers that it may have lost.
   records.invalidateCursors();
   for await (const record of recordsOf(path, records)) {
     const { size } = fileId.decodeName(record.name);
     const found = path.sizeOf(record.directory, record.name);
     if (found !== undefined && (size === null || found === size)) continue;
-    // It was being written when the copy was made.
+    // A wrong size: the file was being written when the older copy was made.
     if (found !== undefined) to.report.quarantined.push(path.quarantine(record.directory, record.name));
     records.withdraw([toStored(record, record.name, size ?? 0)]);
     records.markMissing(record);
     to.report.missing++;
   }
-  // Neither history is ever taken for the other.
+  // A count beyond both histories: neither older copy matches the index from now on.
   path.batches.advance(Math.max(path.batches.count, records.checkpoint.batches[path.number] ?? 0) + CRASH + 1);
 }
 
 /**
- * Appends the tombstones that the records have and the path has not. Another path may have them; twice does no harm. The path
- * has them in no order, so its file is read once for each page of the records.
- * @param page so many are kept in memory; a Set takes no more than 2^24
+ * Appends the tombstones that are in the index but not on the path. The index does not record which path has a tombstone, but a
+ * tombstone on two paths does no harm. The path's file is not sorted, so it is read once for each page of keys.
+ * @param page number of keys in memory at a time, at most 2^24 (the limit of a Set)
  */
 export function restoreTombstones(
   { tombstones }: { tombstones: Pick<Tombstones, 'read' | 'append'> },

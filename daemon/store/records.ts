@@ -1,111 +1,122 @@
 /*
- * What the store needs to have written down about its files, and where it is written is none of its business: the
- * index implements this.
+ * The records that the store keeps about its files, as an interface: the store does not depend on a database. The index
+ * implements it.
  */
 
-/** Where a file lies on this node. */
+/** The location of a file on this node. */
 export interface FileLocation {
+  /** 0 to 255. */
   storePath: number;
   /** 0 to 65535. */
   directory: number;
   name: string;
 }
 
-/** What tells a client's wish from its echo: only the former goes into this node's replication log. */
+/** Distinguishes requests of clients from copies of them: only the former are in this node's replication log. */
 interface Accepted {
-  /** Whether a client asked this node for it; false for what is taken over from a peer. */
+  /** Whether this node accepted the upload or deletion from a client; false if it was replicated from a peer. */
   accepted: boolean;
-  /** Its number in the replication log; set when it is recorded, where there is a log. */
+  /** Its sequence number in the replication log; set when it is recorded, if there is a log. */
   sequence?: number | undefined;
 }
 
-/** A file with an ID of ours. */
+/** A stored file with an ID of this cluster. */
 export interface StoredFile extends FileLocation, Accepted {
   /** The whole ID: group1/M00/… */
   id: string;
   /** The ID's 20 bytes. */
   key: Buffer;
+  /** Bytes. */
   size: number;
   crc32: number;
   /** 32 bytes. */
   sha256: Buffer;
   /** Seconds since 1970. */
   created: number;
-  /** Where its bytes lie until they are durable, when only then it gets its name. */
+  /** Path of its temporary file, if it is renamed to its final name only after the sync. */
   temporary?: string;
-  /** Whether it is one more name of a file that was here before. */
+  /** Whether it is a hard link to a file that existed before. */
   linked?: boolean;
 }
 
-/** A file to delete. A foreign one (not minted by this cluster) has no record and leaves no tombstone. */
+/** A file to delete. */
 export interface RemovedFile extends FileLocation, Accepted {
+  /** The ID's 20 bytes. */
   key: Buffer;
+  /** Bytes. */
   size: number;
+  /** Whether its ID was not made by this cluster. A foreign file has no record and gets no tombstone. */
   foreign: boolean;
 }
 
 /**
- * How far everything is known to be on stable storage. After a crash only what lies beyond is looked at again: files
- * created in this second or later, directories from this one on, tombstones from these counts on (by store path),
- * deletions whose tombstone or unlink may not have reached the disk, and copies whose bytes may not have.
+ * Everything before the checkpoint is on stable storage. Recovery after a crash checks only what lies beyond it.
  */
 export interface Checkpoint {
+  /** Files created in this second (since 1970) or later may not be durable. */
   second: number;
+  /** New files may be in this directory and the following ones. */
   directory: number;
+  /** By store path: tombstones from this count on may not be durable. */
   tombstones: number[];
+  /** Deletions whose tombstone or unlink may not be durable. */
   deletions: FileLocation[];
+  /** Copies whose bytes may not be durable. */
   copies: FileLocation[];
-  /** How many batches had changed each store path, as far as that is durable. */
+  /** By store path: the durable number of batches that have changed it. */
   batches: number[];
 }
 
-/** One transaction: what came and went, and how far the batches before it have got. */
+/** The content of one transaction. The checkpoint covers the batches before it. */
 export interface Batch {
   added: StoredFile[];
   removed: RemovedFile[];
   checkpoint: Checkpoint;
-  /** What else is to be written down in the same transaction. */
+  /** Make further changes in the same transaction. */
   alongside?: (() => void)[];
 }
 
-/** A record of one file. */
+/** The record of a file. */
 export interface FileRecord extends FileLocation {
   key: Buffer;
   sha256: Buffer;
 }
 
 export interface Records {
-  /** The directory whose file system must be synced for records to be durable. */
+  /** The data directory. A sync of its file system makes records durable. */
   readonly directory: string;
-  /** The open WAL of the index, for a sync of single files. */
+  /** The open WAL of the index, for `sync: file`. */
   readonly walDescriptor: number;
-  /** Writes a batch in one transaction; durable only after the next sync. Throws when it could not. */
+  /** Writes a batch in one transaction. Durable after the next sync. Throws if the transaction failed. */
   record(batch: Batch): void;
-  /** Takes back added files whose sync failed. */
+  /** Removes the records of added files whose sync failed. */
   withdraw(added: StoredFile[]): void;
-  /** What was recorded so far is durable: from now on peers may be told of it. */
+  /** Makes all entries recorded so far visible to peers that follow the replication log. To be called when they are durable. */
   publish(): void;
-  /** Notes that a file should be here and is not: it is to be fetched from a peer. */
+  /** Records that this node should hold a file but does not. It is fetched from a peer. */
   markMissing(file: FileRecord): void;
-  /** What peers were told that this node holds may not be so: everything is to be compared with them anew. */
+  /**
+   * Invalidates the cursors in the logs of peers: acknowledged files may be lost, so that anti-entropy has to compare
+   * everything.
+   */
   invalidateCursors(): void;
-  /** Looks many things up in one transaction, which costs a fraction of one for each. */
+  /** Runs lookups in one read transaction, which is much faster than one transaction for each. */
   reading<Found>(look: () => Found): Found;
   find(key: Buffer): FileRecord | undefined;
   isDeleted(key: Buffer): boolean;
-  /** The file with this key that should be here, is not, and is to be fetched. */
+  /** The missing file with this key (see `markMissing`). */
   findMissing(key: Buffer): FileRecord | undefined;
-  /** The records that come after a key, in the order of their keys. */
+  /** Records with greater keys, ordered by key. */
   after(key: Buffer, limit: number): FileRecord[];
-  /** The deleted keys that come after a key, in their order. */
+  /** Greater deleted keys, in order. */
   deletedAfter(key: Buffer, limit: number): Buffer[];
-  /** Whether an upload that comes in pieces is still to be gone on with. */
+  /** Whether there is a resumable upload with this id. */
   isResumable(id: string): boolean;
-  /** The newest few of the files with this content. */
+  /** The newest files with this content, a few at most. */
   findByContent(sha256: Buffer): FileRecord[];
-  /** The records of files that this server id created in this second or later, in order. */
+  /** Records of files that this server id created in this second or later, ordered by key. */
   createdSince(serverId: number, second: number): FileRecord[];
-  /** The newest second that this server id used, in a file or a tombstone; 0 when there is none. */
+  /** The newest second that this server id used in the ID of a file or a tombstone; 0 if there is none. */
   lastSecond(serverId: number): number;
   readonly checkpoint: Checkpoint;
 }

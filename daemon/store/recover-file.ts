@@ -5,32 +5,37 @@ import { FILE_TIME, filePath } from './layout.js';
 import type { FileLocation, FileRecord, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** What a start after a crash found and did. */
+/** The result of a recovery. */
 export interface RecoveryReport {
+  /** Temporary files removed, or renamed to their final name. */
   temporaries: number;
-  /** Whole files that had no record: uploads that were never answered. */
+  /** Complete files without a record, now recorded: uploads that were not acknowledged. */
   indexed: number;
-  /** Damaged files, now in quarantine: where they are. */
+  /** Paths of damaged files in quarantine. */
   quarantined: string[];
-  /** Records without a file: uploads that were never answered, unless the disk lost something. */
+  /** Names of withdrawn records without a file: uploads that were not acknowledged, unless the disk lost data. */
   forgotten: string[];
-  /** Deletions whose file was still there. */
+  /** Deletions whose file still existed. */
   deleted: number;
-  /** Files that had a record and are not there; they are fetched from peers. */
+  /** Recorded files that do not exist; they are fetched from peers. */
   missing: number;
-  /** Store paths that were not of the same moment as the records: one of both is an older copy. */
+  /** Numbers of store paths that were reconciled, because they or the index had been restored from an older copy. */
   reconciled: number[];
 }
 
-/** What is looked for, and what was found so far. */
+/** Parameters of a recovery, and its results so far. */
 export interface Search {
   group: string;
   serverId: number;
   report: RecoveryReport;
+  /** Names of files that were read and found intact. */
   checked: Set<string>;
 }
 
-/** Looks at a file that may have no record: deleted, torn, or to be recorded. */
+/**
+ * Recovers one file beyond the checkpoint: unlinks it if it is deleted, moves it to quarantine if it is torn, records it
+ * otherwise.
+ */
 export async function recoverFile(
   path: StorePath,
   file: FileLocation,
@@ -67,7 +72,7 @@ export async function recoverFile(
   report.indexed++;
 }
 
-/** A record as `Records.withdraw` takes it. */
+/** Converts a record for `Records.withdraw`. */
 export function toStored(record: FileRecord, id: string, size: number): StoredFile {
   return { ...record, id, size, crc32: 0, created: 0, accepted: false };
 }

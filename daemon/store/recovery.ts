@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { type Content, differenceFrom, readContent } from './inspect.js';
-import { placeOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
+import { locationOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
 import { isOfTheSameMoment, reconcile } from './reconcile.js';
 import type { FileLocation, Records } from './records.js';
 import { type RecoveryReport, recoverFile, type Search, toStored } from './recover-file.js';
@@ -9,16 +9,17 @@ import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
 
 /**
- * How many directories in a row without anything new end the search. Files under way lie together in the directories
- * that follow the checkpoint; a power cut may have lost some of those, but not so many.
+ * The search for new files ends after this many directories in a row without one. Files that were not durable are in the
+ * directories that follow the checkpoint. A power cut may have lost the entries of some of these, but not of so many.
  */
 const EMPTY_DIRECTORIES = 8;
 
 /**
- * Puts right what a crash left behind, beyond the checkpoint: deletions are done again, copies get their names, other
- * temporaries are swept, whole files without a record are recorded, torn ones go to quarantine, records without a file are
- * dropped. What lies before
- * the checkpoint is trusted, so that a start takes no longer with many files. To be settled (synced) afterwards.
+ * Recovers from a crash: repeats deletions, renames complete copies to their final names, removes other temporary files,
+ * records complete files without a record, moves torn files to quarantine, and withdraws records without a file. Checks only
+ * what lies beyond the checkpoint, so the duration does not depend on the number of stored files. The caller must sync
+ * (`settle`) afterwards.
+ * @param ids server ids of the nodes of the group
  */
 export async function recover(
   paths: readonly StorePath[],
@@ -38,37 +39,40 @@ export async function recover(
   };
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.deleted += repeatDeletions(path, records);
-  for (const path of open) report.temporaries += await sweepTemporaries(path, wishesOf(records));
+  for (const path of open) report.temporaries += await sweepTemporaries(path, policyOf(records));
   report.missing = markMissingCopies(open, records);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
   const differing = open.filter((path) => !isOfTheSameMoment(path, records));
   for (const path of differing) await reconcile(path, records, { group, serverId, ids, report });
   report.reconciled = differing.map(({ number }) => number);
-  forgetMissingFiles(open, records, { serverId, report, checked });
+  withdrawMissingFiles(open, records, { serverId, report, checked });
   return report;
 }
 
-/** Which temporary files are not to be removed. */
-interface Wishes {
-  /** Whether a file, which may be torn, is what the copy was to be. */
+/** Decides which temporary files are kept. */
+interface TemporaryPolicy {
+  /** Whether the content of a temporary file, which may be torn, is that of the recorded copy. */
   isCopy(file: FileLocation & { content: Content }): boolean;
-  /** Whether an upload may go on. */
+  /** Whether a resumable upload may continue. */
   isResumable(id: string): boolean;
 }
 
-function wishesOf(records: Records): Wishes {
+function policyOf(records: Records): TemporaryPolicy {
   return { isCopy: (file) => isRecorded(file, records), isResumable: (id) => records.isResumable(id) };
 }
 
-/** Removes the uploads that a crash interrupted, and gives copies their names. Returns how many there were. */
-export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }: Wishes): Promise<number> {
+/**
+ * Renames complete copies to their final names and removes other temporary files, except those of resumable uploads. Returns
+ * their number.
+ */
+export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }: TemporaryPolicy): Promise<number> {
   let swept = 0;
   for (const temporary of readdirSync(temporaryDirectory(path.root))) {
     const upload = uploadOfTemporary(temporary);
     if (upload !== undefined && isResumable(upload)) continue;
     const fullPath = temporaryFile(path.root, temporary);
-    const location = placeOfCopy(temporary);
+    const location = locationOfCopy(temporary);
     if (location) {
       const content = await readContent(fullPath, { sha256: true });
       if (isCopy({ ...location, storePath: path.number, content }))
@@ -90,7 +94,7 @@ function isRecorded({ storePath, directory, name, content }: FileLocation & { co
   );
 }
 
-/** Finishes every deletion that got as far as its tombstone or its record. */
+/** Completes every deletion whose tombstone or record is on the disk. Returns the number of files unlinked. */
 function repeatDeletions(path: StorePath, records: Records): number {
   const { tombstones: settled, deletions } = records.checkpoint;
   const locations = deletions.filter((location) => location.storePath === path.number);
@@ -114,7 +118,7 @@ function repeatDeletions(path: StorePath, records: Records): number {
   return left.length;
 }
 
-/** A copy's record may have reached the disk before its bytes did, and with it how far the peer was followed. */
+/** The record of a copy, and the cursor in the peer's log with it, may have reached the disk before the bytes of the copy. */
 function markMissingCopies(open: readonly StorePath[], records: Records): number {
   const missing = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
     const path = open.find((one) => one.number === storePath);
@@ -129,7 +133,10 @@ function markMissingCopies(open: readonly StorePath[], records: Records): number
   return missing.length;
 }
 
-/** All paths at once: a directory has its number on all of them, and may have files on one only. */
+/**
+ * Goes through the store paths in parallel: they share the numbering of directories, and a directory may have files on only
+ * one of them.
+ */
 async function recoverFiles(paths: readonly StorePath[], records: Records, search: Search): Promise<void> {
   const { second, directory: first } = records.checkpoint;
   const own = new Set([search.serverId]);
@@ -146,8 +153,8 @@ async function recoverFiles(paths: readonly StorePath[], records: Records, searc
   }
 }
 
-/** A record beyond the checkpoint may have reached the disk before its file did. */
-function forgetMissingFiles(
+/** A record beyond the checkpoint may have reached the disk before its file. */
+function withdrawMissingFiles(
   open: readonly StorePath[],
   records: Records,
   { serverId, report, checked }: Omit<Search, 'group'>,
@@ -157,7 +164,7 @@ function forgetMissingFiles(
     return path && !checked.has(name) && path.sizeOf(directory, name) === undefined;
   };
   const missing = [...records.createdSince(serverId, records.checkpoint.second)].filter(isMissing);
-  // Should it be the disk that lost them, then peers have those that were acknowledged.
+  // If the disk lost acknowledged files, peers have them: anti-entropy then finds them.
   if (missing.length > 0) records.invalidateCursors();
   for (const record of missing) {
     records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);

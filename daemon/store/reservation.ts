@@ -1,26 +1,26 @@
 import type { StorePath } from './store-path.js';
 
-/** An upload of unknown length takes room in steps of so many bytes, */
+/** An upload of unknown length reserves space in steps of this many bytes. */
 const STEP = 2 ** 20;
-/** and leaves as many as this to others: it may turn out to be one that does not fit. */
+/** Such an upload must leave this many bytes available to others, because it may turn out not to fit. */
 const LEFT_TO_OTHERS = 4 * 2 ** 20;
 
 /**
- * Room on a store path for bytes that are still to be written there: nobody else is given it. To be released once what it
- * is for has been stored or is gone; a second release does nothing.
+ * Space on a store path reserved for bytes that are still to be written. Must be released when the upload has been stored or
+ * dropped; a second release does nothing.
  */
 export class Reservation {
-  /** Bytes that have room and are not written yet. */
+  /** Reserved bytes that are not written yet. */
   private left = 0;
-  /** Of those, bytes that have arrived. */
+  /** Those of them that have been received. */
   private arrived = 0;
-  /** All bytes that were given room. */
+  /** All bytes ever reserved. */
   private total = 0;
   private released = false;
 
   /**
-   * Throws a StoreError when there is no room for so many bytes.
-   * @param whole the room of a whole request, of which this is for a part: it comes out of that as long as there is some
+   * Throws a StoreError (full) if there is not enough space.
+   * @param whole the reservation of the whole request, if this is for one file of it: space is taken from it first
    */
   constructor(
     readonly storePath: StorePath,
@@ -30,38 +30,44 @@ export class Reservation {
     this.cover(bytes);
   }
 
-  /** Sees to it that so many bytes that are still to be written have room. Throws a StoreError when there is none. */
+  /**
+   * Extends the reservation to at least `bytes` that are still to be written. Throws a StoreError (full) if there is not
+   * enough space.
+   */
   cover(bytes: number): void {
     const shortfall = bytes - this.left;
     if (shortfall > 0) this.take(shortfall, 0);
   }
 
-  /** So many bytes have come, whether they were announced or not. Throws a StoreError when there is no room for them. */
+  /**
+   * Counts bytes as received, and extends the reservation if it does not cover them. Throws a StoreError (full) if there is
+   * not enough space.
+   */
   arrive(bytes: number): void {
     const shortfall = this.arrived + bytes - this.left;
     if (shortfall > 0) {
-      // What is small is taken as it comes.
+      // A small file reserves exactly what it needs.
       if (this.total + shortfall <= STEP) this.take(shortfall, 0);
       else this.take(Math.max(shortfall, this.whole ? 0 : STEP), LEFT_TO_OTHERS);
     }
     this.arrived += bytes;
   }
 
-  /** So many of the bytes that have come are on the disk now. */
+  /** Counts received bytes as written, which ends their reservation. */
   written(bytes: number): void {
     this.arrived -= bytes;
     this.storePath.written(bytes);
     this.giveBack(bytes);
   }
 
-  /** What was not written is not going to be. */
+  /** Releases what was reserved and not written. */
   release(): void {
     this.giveBack(this.left);
     this.released = true;
   }
 
   private take(bytes: number, leaving: number): void {
-    if (this.released) throw new Error('room was asked for behind its release');
+    if (this.released) throw new Error('space was reserved after the release of its reservation');
     const ofWhole = Math.min(bytes, this.whole?.left ?? 0);
     if (bytes > ofWhole) this.storePath.claim(bytes - ofWhole, leaving);
     if (this.whole) this.whole.left -= ofWhole;

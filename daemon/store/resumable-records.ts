@@ -1,29 +1,29 @@
-/** An upload that comes in pieces, as it is written down. */
+/** The record of a resumable upload (one that is sent in pieces). */
 export interface ResumableUpload {
   id: string;
-  /** Bytes that it is to have. */
+  /** Bytes of the complete file. */
   size: number;
   /** Bytes that are on stable storage, and their CRC32. */
   offset: number;
   crc32: number;
-  /** The number of the store path that its temporary file is on. */
+  /** Number of the store path of its temporary file. */
   storePath: number;
-  /** For the ID's name; may be empty. */
+  /** For the tail of the ID, without the dot; may be empty. */
   extension: string;
-  /** What the client says of it, for the client. */
+  /** The client's metadata, returned unchanged. */
   metadata: string;
-  /** When there was news of it, in milliseconds since 1970. */
+  /** Time of its last change, in milliseconds since 1970. */
   touched: number;
-  /** The ID of the file that it has become; null before. */
+  /** The ID of the stored file; null until the upload is complete and stored. */
   file: string | null;
 }
 
-/** Where uploads in pieces are written down; the index implements it. */
+/** The records of resumable uploads. The index implements it. */
 export interface ResumableRecords {
   find(id: string): ResumableUpload | undefined;
-  /** Adds it, or replaces what was written down of it. */
+  /** Inserts or replaces. */
   save(upload: ResumableUpload): void;
   remove(id: string): void;
-  /** Those without news since a time in milliseconds, the oldest first. */
+  /** Uploads with `touched` before a time in milliseconds since 1970, the oldest first. */
   untouchedSince(time: number, limit: number): ResumableUpload[];
 }

@@ -9,60 +9,63 @@ import type { RunningDigest } from './running-digest.js';
 import type { Store } from './store.js';
 import type { StorePath } from './store-path.js';
 
-/** An upload without a piece for so long has expired. */
+/** A resumable upload expires after this time without a piece. */
 export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
-/** An upload keeps the room for its rest while there is news of it, and for so long after: it may be abandoned. */
-const ROOM_MILLISECONDS = 60_000;
-/** Digests of so many uploads are kept between their pieces; those of others are made again from the disk. */
+/** Space for the rest of an upload stays reserved for this time after its last piece; then the upload counts as abandoned. */
+const RESERVED_MILLISECONDS = 60_000;
+/** Number of uploads whose digests are kept in memory between pieces; those of others are computed again from the disk. */
 const DIGESTS = 4096;
-/** Within a piece, how far it has come is written down whenever so many bytes more are on stable storage. */
+/** Within a piece, the offset is recorded whenever this many further bytes are on stable storage. */
 const NOTE_SIZE = 16 * 2 ** 20;
 /** Expired uploads that are removed in one batch. */
 const SWEPT_AT_ONCE = 500;
 
-/** There is no such upload, or not any more. */
+/** There is no upload with this id (any more). */
 export class NoSuchUpload extends Error {
   override name = 'NoSuchUpload';
 }
 
-/** What came of an upload is not on the disk as it came: it has to begin anew. */
+/** The received part of an upload is lost or corrupt: the client has to restart it. */
 export class UploadDamaged extends Error {
   override name = 'UploadDamaged';
 }
 
-/** A whole file could not be kept although it was written. Its bytes may be the reason; `cause` is the error. */
+/** A complete file was written, but peers did not take it. Its bytes may be the reason; `cause` is the error. */
 export class NotKept extends Error {
   override name = 'NotKept';
 }
 
-/** One piece of an upload, as it comes. */
+/** A piece of an upload that is being received. */
 export interface Piece {
-  /** Reads it into the sink. What came before it rejects is kept. */
+  /** Writes the piece to the sink. If it rejects, the bytes written so far are kept. */
   receive(sink: Pick<IncomingFile, 'write'>): Promise<void>;
-  /** Whether it counts only as a whole: then nothing is kept when `receive` rejects. */
+  /** Whether the piece counts only as a whole: then nothing of it is kept if `receive` rejects. */
   isWhole: boolean;
 }
 
 /**
- * Uploads that come in pieces. What came lies in a temporary file, and how much of that is on stable storage is written
- * down behind it, so that an offset never promises more than a power cut leaves. Once whole, the temporary file is not
- * written to any more: it may be linked to.
+ * Resumable uploads, which are sent in pieces. The bytes are written to a temporary file, and the offset is recorded after
+ * they are on stable storage, so that an acknowledged offset survives a power cut. The temporary file of a complete upload is
+ * not written to any more, because a stored file may be a hard link to it.
  *
- * Of one upload, one call at a time; that is the caller's business.
+ * The caller must not run two calls for the same upload at the same time.
  */
 export class ResumableUploads {
   private readonly digests = new Map<string, RunningDigest>();
-  /** The room of those of which there was news, and when that was (monotonic); the oldest news first. */
-  private readonly rooms = new Map<string, { room: Reservation; heard: number }>();
+  /** Reservations between pieces, with the time of the last piece (performance.now()); the oldest first. */
+  private readonly reservations = new Map<string, { reservation: Reservation; since: number }>();
 
-  /** The files that uploads have become whose record of it failed: the next try records them, and makes no second ones. */
+  /**
+   * IDs of stored files that could not be recorded in their upload: the next attempt records them and does not store a second
+   * file.
+   */
   private readonly unrecorded = new Map<string, string>();
 
   /**
-   * @param keep makes a whole file durable on as many nodes as are promised, and resolves with its ID; rejects with NotKept
-   * where other nodes did not take it
+   * @param keep stores a complete file on as many nodes as the configuration promises and resolves with its ID; rejects with
+   * NotKept if peers did not take it
    * @param flushes whether pieces are flushed (not with `sync: off`)
-   * @param warn is told what is lost
+   * @param warn logs damaged uploads
    */
   constructor(
     private readonly store: Pick<Store, 'writer' | 'paths' | 'reserve'>,
@@ -72,98 +75,104 @@ export class ResumableUploads {
     private readonly warn: (message: string, error: unknown) => void,
   ) {}
 
-  /** Begins an upload. Rejects with a StoreError when there is no room for it. */
+  /** Creates an upload and reserves space for it. Rejects with a StoreError (full or unavailable) if there is not enough. */
   async create(wanted: Pick<ResumableUpload, 'id' | 'size' | 'extension' | 'metadata'>): Promise<void> {
-    const room = this.store.reserve(wanted.size);
-    const { storePath } = room;
+    const reservation = this.store.reserve(wanted.size);
+    const { storePath } = reservation;
     const upload = { ...wanted, offset: 0, crc32: 0, storePath: storePath.number, touched: Date.now(), file: null };
     try {
       storePath.calls.closeSync((await this.openTemporary(upload)).descriptor);
-      // The disk of the records, which is synced next, may be another one.
+      // `save` syncs the index, which may be on another disk.
       if (this.flushes) await storePath.syncTemporaries();
       await this.save(upload);
     } catch (error) {
       storePath.calls.removeSync(pathOf(upload, storePath));
-      room.release();
+      reservation.release();
       throw error;
     }
-    this.keepRoom(upload.id, room);
+    this.keepReservation(upload.id, reservation);
   }
 
-  /** How an upload stands; one that is whole, and did not become a file when it came to that, does so now. */
+  /**
+   * The current state of an upload. A complete one that could not be stored before is stored now. Rejects with NoSuchUpload,
+   * UploadDamaged or a StoreError.
+   */
   async look(id: string): Promise<ResumableUpload> {
     const upload = this.find(id);
     if (upload.file !== null) return upload;
     const { size = 0 } = statSync(pathOf(upload, this.storePathOf(upload)), { throwIfNoEntry: false }) ?? {};
-    if (size < upload.offset) return this.lose(upload, 'what came of it is not there any more');
+    if (size < upload.offset) return this.lose(upload, 'its received bytes are lost');
     return upload.offset === upload.size ? this.finish(upload) : upload;
   }
 
-  /** Takes one more piece; resolves when it is on stable storage, and when it was the last, when the file has its ID. */
+  /**
+   * Receives a piece. Resolves when it is on stable storage; after the last piece, when the file is stored. Rejects as
+   * `look`, and with the error of `receive`.
+   */
   async append(id: string, piece: Piece): Promise<ResumableUpload> {
     const upload = await this.look(id);
     if (upload.offset === upload.size) return upload;
     const before = await this.digestOf(upload);
     const digest = piece.isWhole ? before.copy() : before;
-    this.digests.delete(id); // until it is known how this ends
-    const took = ({ size: offset, crc32 }: Pick<RunningDigest, 'size' | 'crc32'>) =>
+    this.digests.delete(id); // it is not valid while the piece is received
+    const saveOffset = ({ size: offset, crc32 }: Pick<RunningDigest, 'size' | 'crc32'>) =>
       this.save({ ...upload, offset, crc32, touched: Date.now() });
-    let noted = upload.offset;
-    const note = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => {
-      if (stable.size < noted + NOTE_SIZE) return;
-      noted = stable.size;
-      took(stable).catch(() => undefined); // what comes after it fails, too, and says so
+    let recorded = upload.offset;
+    const onStable = (stable: Pick<RunningDigest, 'size' | 'crc32'>) => {
+      if (stable.size < recorded + NOTE_SIZE) return;
+      recorded = stable.size;
+      saveOffset(stable).catch(() => undefined); // the save at the end of the piece reports the error
     };
     const temporary = await this.openTemporary(upload);
-    const room = this.roomFor(upload, temporary);
+    const reservation = this.reservationFor(upload, temporary);
     const partial = { ...temporary, digest };
-    const file = IncomingFile.resume(partial, room, this.flushes, piece.isWhole ? () => {} : note);
+    const file = IncomingFile.resume(partial, reservation, this.flushes, piece.isWhole ? () => {} : onStable);
     const failure = await piece.receive(file).then(
       () => undefined,
       (error: unknown) => ({ error }),
     );
     await file.suspend().catch(async (error: unknown) => {
-      room.release();
-      // A full disk: what came gives its room back. Where that is not written down, digestOf finds it out.
-      const giveBack = async () => partial.storePath.calls.truncateSync(partial.path, upload.offset);
-      await giveBack().catch(() => undefined);
+      reservation.release();
+      // On a full disk the space of this piece is freed. If an offset beyond that stays recorded, digestOf detects it.
+      const truncate = async () => partial.storePath.calls.truncateSync(partial.path, upload.offset);
+      await truncate().catch(() => undefined);
       await this.save(upload).catch(() => undefined);
       throw error;
     });
     if (failure && piece.isWhole) {
       this.remember(id, before);
       partial.storePath.calls.truncateSync(partial.path, upload.offset);
-      room.release();
+      reservation.release();
       throw failure.error;
     }
-    this.keepRoom(id, room);
-    const taken = await took(digest);
+    this.keepReservation(id, reservation);
+    const saved = await saveOffset(digest);
     this.remember(id, digest);
     if (failure) throw failure.error;
-    return taken.offset === taken.size ? this.finish(taken) : taken;
+    return saved.offset === saved.size ? this.finish(saved) : saved;
   }
 
-  /** Ends an upload, whole or not, and forgets it; a file that it has become stays. */
+  /** Removes an upload and its temporary file; a file stored from it stays. Rejects with NoSuchUpload or a StoreError. */
   async remove(id: string): Promise<void> {
     await this.discard([this.find(id)]);
   }
 
-  /** Gives up those that were abandoned. Resolves with how many. */
+  /** Releases reservations of abandoned uploads and removes expired uploads. Resolves with the number removed. */
   async sweep(now = Date.now()): Promise<number> {
-    for (const [id, { heard }] of this.rooms) {
-      if (performance.now() - heard < ROOM_MILLISECONDS) break;
-      this.giveRoomBack(id);
+    for (const [id, { since }] of this.reservations) {
+      if (performance.now() - since < RESERVED_MILLISECONDS) break;
+      this.releaseReservation(id);
     }
     let swept = 0;
     for (;;) {
-      const abandoned = this.records.untouchedSince(now - RESUMABLE_LIFETIME_MILLISECONDS, SWEPT_AT_ONCE);
-      await this.discard(abandoned);
-      swept += abandoned.length;
-      if (abandoned.length < SWEPT_AT_ONCE) return swept;
+      const expired = this.records.untouchedSince(now - RESUMABLE_LIFETIME_MILLISECONDS, SWEPT_AT_ONCE);
+      await this.discard(expired);
+      swept += expired.length;
+      if (expired.length < SWEPT_AT_ONCE) return swept;
     }
   }
 
-  /** An upload as it stands. Throws NoSuchUpload. */
+  /** The record of an upload. Throws NoSuchUpload. */
   find(id: string): ResumableUpload {
     const upload = this.records.find(id);
     if (!upload) throw new NoSuchUpload(`there is no upload ${id}`);
@@ -177,12 +186,12 @@ export class ResumableUploads {
     const path = pathOf(upload, storePath);
     storePath.calls.utimesSync(path, FILE_TIME, FILE_TIME);
     const received = { ...digest.copy().finish(), content: { path, storePath }, extension, release: () => {} };
-    const file = this.unrecorded.get(id) ?? (await this.keepSound(received, upload));
+    const file = this.unrecorded.get(id) ?? (await this.keepOrCheck(received, upload));
     this.unrecorded.set(id, file);
     const finished = await this.save({ ...upload, file, touched: Date.now() });
     this.unrecorded.delete(id);
     this.digests.delete(id);
-    this.giveRoomBack(id);
+    this.releaseReservation(id);
     try {
       storePath.calls.removeSync(path);
     } catch (error) {
@@ -194,8 +203,11 @@ export class ResumableUploads {
     return finished;
   }
 
-  /** As `keep`. What was known of the bytes in memory may not be so on the disk: then no other node takes them. */
-  private async keepSound(received: ReceivedFile, upload: ResumableUpload): Promise<string> {
+  /**
+   * As `keep`. If peers did not take the file, compares it with its digest: bytes that are corrupt on the disk are the likely
+   * reason.
+   */
+  private async keepOrCheck(received: ReceivedFile, upload: ResumableUpload): Promise<string> {
     try {
       return await this.keep(received);
     } catch (error) {
@@ -212,20 +224,23 @@ export class ResumableUploads {
     for (const upload of uploads) {
       this.unrecorded.delete(upload.id);
       this.digests.delete(upload.id);
-      this.giveRoomBack(upload.id);
+      this.releaseReservation(upload.id);
       const storePath = this.store.paths[upload.storePath];
-      // On a disk that is away now, the start that finds it again does it.
+      // On a disk that is not in use now, the recovery of the startup that uses it again removes the file.
       if (storePath) storePath.calls.removeSync(pathOf(upload, storePath));
     }
   }
 
-  /** Gives up what is there of a damaged upload. Its record stays for a day, so that every request is told the same. */
+  /**
+   * Removes the temporary file of a damaged upload. Its record stays until it expires, so that every request gets the same
+   * error.
+   */
   private lose(upload: ResumableUpload, why: string): never {
     const error = new UploadDamaged(`upload ${upload.id} has to begin anew: ${why}`);
     this.digests.delete(upload.id);
-    this.giveRoomBack(upload.id);
+    this.releaseReservation(upload.id);
     this.storePathOf(upload).calls.removeSync(pathOf(upload, this.storePathOf(upload)));
-    this.warn('what came of an upload in pieces is damaged', error);
+    this.warn('the received part of a resumable upload is damaged', error);
     throw error;
   }
 
@@ -241,25 +256,28 @@ export class ResumableUploads {
     return storePath;
   }
 
-  /** Opens its temporary file behind what is there of it. */
+  /** Opens the temporary file of an upload for appending at its offset. Rejects with UploadDamaged or a StoreError. */
   private async openTemporary(upload: ResumableUpload): Promise<Omit<PartialFile, 'digest'>> {
     const storePath = this.storePathOf(upload);
     const temporary = storePath.reopenTemporary(resumableTemporary(upload.id), upload.offset);
-    if (!temporary) return this.lose(upload, 'what came of it is not there any more');
+    if (!temporary) return this.lose(upload, 'its received bytes are lost');
     return { ...temporary, storePath };
   }
 
   /**
-   * The room that an upload has kept since its last piece, or that it gets now, for all that is missing: it is refused before the
-   * room that is left is used up by pieces of what will never be whole. Throws a StoreError when there is none.
+   * Takes the reservation that an upload has kept since its last piece, or makes a new one, for all missing bytes: an upload that
+   * cannot be completed is refused before its pieces fill the disk. Throws a StoreError (full) if there is not enough space.
    */
-  private roomFor({ id, size, offset }: ResumableUpload, { storePath, descriptor }: Omit<PartialFile, 'digest'>) {
-    const kept = this.rooms.get(id)?.room;
-    this.rooms.delete(id); // not to be given back while the piece comes
+  private reservationFor(
+    { id, size, offset }: ResumableUpload,
+    { storePath, descriptor }: Omit<PartialFile, 'digest'>,
+  ) {
+    const kept = this.reservations.get(id)?.reservation;
+    this.reservations.delete(id); // `sweep` must not release it while the piece is received
     try {
-      const room = kept ?? new Reservation(storePath, 0);
-      room.cover(size - offset);
-      return room;
+      const reservation = kept ?? new Reservation(storePath, 0);
+      reservation.cover(size - offset);
+      return reservation;
     } catch (error) {
       kept?.release();
       storePath.calls.closeSync(descriptor);
@@ -267,23 +285,23 @@ export class ResumableUploads {
     }
   }
 
-  private keepRoom(id: string, room: Reservation): void {
-    this.rooms.set(id, { room, heard: performance.now() });
+  private keepReservation(id: string, reservation: Reservation): void {
+    this.reservations.set(id, { reservation, since: performance.now() });
   }
 
-  private giveRoomBack(id: string): void {
-    this.rooms.get(id)?.room.release();
-    this.rooms.delete(id);
+  private releaseReservation(id: string): void {
+    this.reservations.get(id)?.reservation.release();
+    this.reservations.delete(id);
   }
 
-  /** The digest of what is there; where it is not known any more, what is there is read and compared. */
+  /** The digest of the received bytes. If it is not in memory, reads and checks them. Rejects with UploadDamaged. */
   private async digestOf(upload: ResumableUpload): Promise<RunningDigest> {
     const { id, offset, crc32 } = upload;
     const known = this.digests.get(id);
     if (known?.size === offset) return known;
     const digest = await readPrefix(pathOf(upload, this.storePathOf(upload)), offset);
     const isRight = digest.size === offset && digest.crc32 === crc32;
-    return isRight ? digest : this.lose(upload, 'what came of it is not what it was');
+    return isRight ? digest : this.lose(upload, 'its received bytes are corrupt');
   }
 
   private remember(id: string, digest: RunningDigest): void {

@@ -2,17 +2,17 @@ import { counted } from '../words.js';
 import { StoreError } from './errors.js';
 import type { StorePath } from './store-path.js';
 
-/** Whether uploads may go to a path, by its number. */
+/** Whether uploads may go to the store path with this number. */
 export type MayTake = (storePath: number) => boolean;
 
 /**
- * The path with the most free space among those that can take so many bytes. Throws a StoreError when there is none, which
- * says why of each.
+ * Chooses the store path for a file of `size` bytes: the one with the most available space among those that can take it. Throws a
+ * StoreError (full or unavailable) with the reason for each path if there is none.
  */
 export function roomiest(paths: readonly StorePath[], size: number, mayTake: MayTake): StorePath {
   const found = look(paths, size, mayTake);
   if (found) return found;
-  // What is known is up to a second old.
+  // The free space is up to a second old.
   refresh(paths);
   const freed = look(paths, size, mayTake);
   if (freed) return freed;
@@ -24,7 +24,7 @@ export function roomiest(paths: readonly StorePath[], size: number, mayTake: May
   throw new StoreError('full', `no store path has room for ${counted(size, 'byte')} above its reserve: ${reasons}`);
 }
 
-/** Whether all paths together can take what none can alone. */
+/** Whether the store paths together have `size` bytes available. */
 export function fitsSpread(paths: readonly StorePath[], size: number, mayTake: MayTake): boolean {
   const usable = paths.filter((path) => path.unavailable === undefined && mayTake(path.number));
   return size <= usable.reduce((sum, { space }) => sum + space.available, 0);

@@ -1,7 +1,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
-/** Size, CRC32 and SHA-256 of bytes as they come. */
+/** Size, CRC32 and SHA-256 of a stream of bytes. */
 export class RunningDigest {
   size = 0;
   crc32 = 0;
@@ -14,7 +14,7 @@ export class RunningDigest {
     this.sha256.update(chunk);
   }
 
-  /** One that goes its own way from here on. */
+  /** An independent copy of the current state. */
   copy(): RunningDigest {
     const copy = new RunningDigest(this.sha256.copy());
     copy.size = this.size;
@@ -22,7 +22,7 @@ export class RunningDigest {
     return copy;
   }
 
-  /** What the bytes are; no more may come. */
+  /** Returns the digest. `update` must not be called any more. */
   finish(): { size: number; crc32: number; sha256: Buffer } {
     return { size: this.size, crc32: this.crc32, sha256: this.sha256.digest() };
   }

@@ -13,14 +13,14 @@ import {
 import type { FileLocation } from './records.js';
 import { writeAllSync } from './write-all.js';
 
-/** One disk or directory of this node, and the only module that changes what is on it. */
+/** One disk or directory of this node. Files on it are created, linked, renamed and removed only by this class. */
 export class StorePath extends Disk {
-  /** Directories made since the last batch took them; their entries need a sync of their own with `sync: file`. */
+  /** Directories with new subdirectories since the last `takeFreshDirectories`; `sync: file` must sync them. */
   private freshDirectories: string[] = [];
 
   /**
-   * Writes a small file under its final name, which nobody knows yet. Leaves nothing when it throws.
-   * @param onRemains called where something is left all the same, because it could not be removed either
+   * Writes a small file under its final name, which is not public yet. If it throws a StoreError, no file is left.
+   * @param onRemains called if the partial file could not be removed after an error
    */
   create(directory: number, name: string, content: readonly Uint8Array[], onRemains: () => void): void {
     this.fileSystem.assertSound();
@@ -31,7 +31,7 @@ export class StorePath extends Disk {
     this.fill(file, path, content, onRemains);
   }
 
-  /** Writes a whole file and closes it. Leaves nothing of it when it throws, or says so. */
+  /** Writes the content of an open file and closes it. If it throws, the file is removed, or `onRemains` is called. */
   private fill(file: number, path: string, content: readonly Uint8Array[], onRemains: () => void): void {
     try {
       try {
@@ -45,7 +45,7 @@ export class StorePath extends Disk {
       try {
         this.calls.removeSync(path);
       } catch {
-        onRemains(); // what the write threw says more
+        onRemains(); // the error of the write is the one to report
       }
       throw this.blame('write', path, error);
     }
@@ -59,7 +59,7 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Gives a finished temporary file its final name, one more; never replaces a file. */
+  /** Links a complete temporary file to its final name. Never replaces a file. Throws a StoreError. */
   adopt(temporary: string, directory: number, name: string): void {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
@@ -70,15 +70,15 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Writes a whole temporary file. Leaves nothing when it throws. */
+  /** Writes a complete temporary file and returns its path. If it throws a StoreError, no file is left. */
   createTemporary(name: string, content: Uint8Array): string {
     const path = temporaryFile(this.root, name);
     const { descriptor } = this.overLeftover(path, () => this.openTemporary(name));
-    this.fill(descriptor, path, [content], () => {}); // the next one of this name removes it
+    this.fill(descriptor, path, [content], () => {}); // one that remains is removed when the name is used again
     return path;
   }
 
-  /** One more name for a file of this path. False when it may have no more of them, or is gone. */
+  /** Makes a hard link to a file of this path. False if the file has the maximum number of links or does not exist. */
   link(existing: FileLocation, directory: number, name: string): boolean {
     this.fileSystem.assertSound();
     const path = filePath(this.root, directory, name);
@@ -86,7 +86,7 @@ export class StorePath extends Disk {
     return this.tryLink(source, () => this.withDirectory(directory, () => this.calls.linkSync(source, path)));
   }
 
-  /** A temporary name for the content of another file of this path. Undefined when it may have none, or is gone. */
+  /** Makes a temporary hard link to a file of this path and returns its path. Undefined if `link` would return false. */
   linkTemporary(name: string, existing: FileLocation): string | undefined {
     const path = temporaryFile(this.root, name);
     const source = this.pathOf(existing);
@@ -94,14 +94,14 @@ export class StorePath extends Disk {
     return this.tryLink(source, () => this.overLeftover(path, link)) ? path : undefined;
   }
 
-  /** One more temporary name for a temporary file. Undefined when it may have no more of them. */
+  /** Makes another temporary hard link to a temporary file. Undefined if `link` would return false. */
   linkTemporaries(temporary: string, name: string): string | undefined {
     const path = temporaryFile(this.root, name);
     const link = () => this.calls.linkSync(temporary, path);
     return this.tryLink(temporary, () => this.overLeftover(path, link)) ? path : undefined;
   }
 
-  /** Makes a temporary file in the place of one that an earlier failure left. */
+  /** Runs `make`; if the temporary file already exists, left by an earlier failure, removes it and runs `make` again. */
   private overLeftover<T>(path: string, make: () => T): T {
     try {
       return make();
@@ -127,7 +127,7 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Gives a temporary file another temporary name. */
+  /** Renames a temporary file within its directory and returns the new path. Throws a StoreError. */
   renameTemporary(temporary: string, name: string): string {
     const path = temporaryFile(this.root, name);
     try {
@@ -139,8 +139,8 @@ export class StorePath extends Disk {
   }
 
   /**
-   * Gives a finished temporary file a name that is public already, and may have a file, bad or good, of the same ID. Where
-   * both were links to one file, the temporary one is left.
+   * Renames a complete temporary file to its final name, which is public already. Replaces a file of the same ID, which may be
+   * corrupt. If both are hard links to the same file, the temporary one remains (rename does nothing). Throws a StoreError.
    */
   replace(temporary: string, directory: number, name: string): void {
     this.fileSystem.assertSound();
@@ -152,12 +152,12 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Removes a file; one that is not there is no error. */
+  /** Removes a file. A missing file is no error. */
   discard(directory: number, name: string): void {
     this.calls.removeSync(filePath(this.root, directory, name));
   }
 
-  /** Keeps a bad file aside; returns where. */
+  /** Moves a corrupt file to quarantine/ and returns its path there. */
   quarantine(directory: number, name: string): string {
     let target = join(quarantineDirectory(this.root), name);
     for (let copy = 1; existsSync(target); copy++) target = join(quarantineDirectory(this.root), `${name}.${copy}`);
@@ -165,7 +165,7 @@ export class StorePath extends Disk {
     return target;
   }
 
-  /** Size of a regular file; undefined when there is none (a directory or a link is none). */
+  /** Size of a regular file in bytes. Undefined if it does not exist or is not a regular file. Throws a StoreError. */
   sizeOf(directory: number, name: string): number | undefined {
     try {
       const stat = lstatSync(filePath(this.root, directory, name));
@@ -176,12 +176,12 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Which file a name stands for, of those that have several; undefined when there is none. */
+  /** The inode number of a file; undefined if it does not exist. */
   inodeOf(directory: number, name: string): number | undefined {
     return lstatSync(filePath(this.root, directory, name), { throwIfNoEntry: false })?.ino;
   }
 
-  /** Opens a new temporary file. */
+  /** Creates a temporary file. Throws a StoreError, also if it exists. */
   openTemporary(name: string): { path: string; descriptor: number } {
     this.fileSystem.assertSound();
     const path = temporaryFile(this.root, name);
@@ -193,8 +193,8 @@ export class StorePath extends Disk {
   }
 
   /**
-   * Opens a temporary file to go on writing behind its first `size` bytes, and makes it when that is none. Undefined when
-   * it has not got so many, or has become a stored file, which has another name.
+   * Opens a temporary file for appending after its first `size` bytes; what follows them is truncated. Creates it if `size` is 0
+   * and it does not exist. Undefined if it is shorter, or has been stored and thus has a second link.
    */
   reopenTemporary(name: string, size: number): { path: string; descriptor: number } | undefined {
     this.fileSystem.assertSound();
@@ -210,7 +210,7 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Brings the names of temporary files to stable storage. */
+  /** Syncs the directory of the temporary files. */
   async syncTemporaries(): Promise<void> {
     const descriptor = this.calls.openSync(temporaryDirectory(this.root), 'r');
     try {
@@ -220,24 +220,24 @@ export class StorePath extends Disk {
     }
   }
 
-  /** A write to a temporary file of this path failed. */
+  /** Wraps the error of a failed write to a temporary file, as `blame`. */
   temporaryFailed(path: string, error: unknown): StoreError {
     return this.blame('write', path, error);
   }
 
-  /** The directories made since the last call. */
+  /** The directories with new subdirectories since the last call. */
   takeFreshDirectories(): string[] {
     const fresh = this.freshDirectories;
     this.freshDirectories = [];
     return fresh;
   }
 
-  /** Their entries could not be synced: the next batch takes them again. */
+  /** Gives directories back that could not be synced, for the next batch. */
   leaveFreshDirectories(directories: readonly string[]): void {
     this.freshDirectories.push(...directories);
   }
 
-  /** Runs `make`; when its directory is missing, makes that and runs it again. */
+  /** Runs `make`; if its directory is missing, creates that and runs `make` again. */
   private withDirectory<T>(directory: number, make: () => T): T {
     try {
       return make();
@@ -245,7 +245,7 @@ export class StorePath extends Disk {
       if (!isNotFound(error)) throw error;
     }
     const inner = fileDirectory(this.root, directory);
-    // Not recursive: where data/ itself is gone, so is the disk.
+    // Not recursive: if data/ is missing, the disk is not mounted.
     for (const made of [inner.slice(0, -3), inner]) {
       try {
         this.calls.mkdirSync(made);

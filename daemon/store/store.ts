@@ -13,29 +13,34 @@ import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
 
-/** Files made together lie together: so many in a directory, then the next one. As FastDFS's default. */
+/**
+ * Directories are filled one after another with this many files each, so that files created together are in one directory.
+ * FastDFS's default.
+ */
 const FILES_PER_DIRECTORY = 100;
 const DIRECTORIES = 65536;
 
 export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync' | 'deduplicate'>;
 
-/** What an ID is made of, and its record. */
+/** The properties of a file from which its ID and its record are made. */
 type Content = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension'>;
 
-/** What was known of a large file's content before its batch: the file written last, and one that was read and found right. */
+/** Duplicates of a large file, looked up before its batch. */
 interface LargeDuplicate {
+  /** Where this process wrote the content last. */
   last: FileLocation | undefined;
+  /** A file that was read and checked. */
   location: FileLocation | undefined;
 }
 
-/** How a store says what is wrong without being the answer to anyone. */
+/** Logs an error that is not part of an answer to a client. */
 export type Warn = (message: string, error: unknown) => void;
 
-/** The files of this node: takes them in, gives them IDs, makes them durable, deletes them. */
+/** The files of this node: receives them, assigns IDs, makes them durable, deletes them. */
 export class Store {
   readonly writer: DurableWriter;
   readonly duplicates: Duplicates;
-  /** What was added since the start. */
+  /** Uploads stored since the process started, for metrics. */
   readonly accepted = { files: 0, bytes: 0 };
   private readonly identifiers: Identifiers;
   private directory: number;
@@ -60,17 +65,17 @@ export class Store {
     this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn, calls);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
-      this.writer.lookAtRoom();
+      this.writer.refresh();
       this.writer.removeLeftovers();
     }, 1000).unref();
   }
 
-  /** Lets uploads go only to the store paths for which this says true, each time. */
+  /** Restricts uploads to the store paths for which `mayTake` returns true; it is called for each upload. */
   restrictPaths(mayTake: MayTake): void {
     this.mayTake = mayTake;
   }
 
-  /** The numbers of the store paths on which files, copies and deletions can be made durable; of those, which are full. */
+  /** Numbers of the store paths on which files and deletions can be made durable (`well`), and which of them are full. */
   get usable(): { well: number[]; full: number[] } {
     const { unavailable, isFull } = this.writer;
     const well = unavailable === undefined ? this.paths.filter((path) => path.unavailable === undefined) : [];
@@ -78,7 +83,7 @@ export class Store {
     return { well: well.map(({ number }) => number), full: full.map(({ number }) => number) };
   }
 
-  /** Why no upload can be taken now, for people; undefined when they can. */
+  /** Human-readable reason why no upload can be stored now; undefined if uploads are possible. */
   get unavailable(): string | undefined {
     if (this.writer.unavailable) return this.writer.unavailable;
     if (this.writer.isFull) return `the disk of the data directory is full: ${this.records.directory}`;
@@ -90,16 +95,17 @@ export class Store {
     }
   }
 
-  /** A text without the directories of the store paths, which are called by their numbers: for clients. */
+  /** Replaces the directories of store paths in a text by their labels (M00), for answers to clients. */
   withoutRoots(text: string): string {
-    // The longest first: one may begin with another.
+    // The longest first: one root may be a prefix of another.
     const paths = [...this.paths].sort((one, other) => other.root.length - one.root.length);
     return paths.reduce((left, { root, number }) => left.replaceAll(root, storePathLabel(number)), text);
   }
 
   /**
-   * Begins to take in a file. Throws a StoreError when a file of the announced size has no room.
-   * @param whole the room of the request that it is a part of
+   * Begins to receive a file. Throws a StoreError (full or unavailable) if there is no space for the announced size.
+   * @param announced size in bytes, if known
+   * @param whole the reservation of the request that the file is a part of
    */
   receive(announced: number | undefined, whole?: Reservation): IncomingFile {
     const reserve = (bytes: number) =>
@@ -109,14 +115,16 @@ export class Store {
     return new IncomingFile(reserve, announced, this.settings.sync !== 'off');
   }
 
-  /** Keeps room for so many bytes that are to come. Throws a StoreError when no store path has so much. */
+  /**
+   * Reserves space for this many bytes on one store path. Throws a StoreError (full or unavailable) if no store path has it.
+   */
   reserve(bytes: number): Reservation {
     return new Reservation(this.choosePath(bytes), bytes);
   }
 
   /**
-   * Keeps room for all files of a request. Undefined when only several store paths together can take them: then each gets
-   * its own, as it grows. Throws a StoreError when not even those can.
+   * Reserves space for all files of a request on one store path. Undefined if only several store paths together have enough: then
+   * each file reserves its own space as it grows. Throws a StoreError (full or unavailable) if there is not enough in all.
    */
   reserveWhole(bytes: number): Reservation | undefined {
     try {
@@ -128,8 +136,7 @@ export class Store {
   }
 
   /**
-   * Gives IDs to received files and makes them durable, all or none. When this resolves they survive a power cut.
-   * Rejects with a StoreError, and then nothing of them is left.
+   * Assigns IDs to received files and makes them durable, all or none. Rejects with a StoreError; then none of them is stored.
    */
   async add(received: readonly ReceivedFile[]): Promise<StoredFile[]> {
     const hasLarge = received.some(({ content }) => 'storePath' in content);
@@ -139,7 +146,10 @@ export class Store {
     );
   }
 
-  /** Gives an ID to a content that is here, as one more name of the file that has it. Undefined when that has gone. */
+  /**
+   * Assigns another ID to a stored content, as a hard link to `duplicate`. Undefined if that file was deleted in the meantime or
+   * takes no more links. Rejects with a StoreError.
+   */
   async addName(content: Content, duplicate: FileLocation): Promise<StoredFile | undefined> {
     const write = () => {
       const stored = this.linkTo(content, duplicate);
@@ -150,13 +160,14 @@ export class Store {
   }
 
   /**
-   * Deletes a file durably. Undefined when this node has no such file, or has it no more, and no peer is said to have it.
-   * Rejects with a StoreError when that could not be made durable.
-   * @param held whether a peer has a record of the file, or it is missing here; then it is deleted here even where it never came to be
+   * Deletes a file durably. Resolves with undefined if it is deleted already, or if neither this node nor a peer (`held`) has it.
+   * Rejects with a StoreError if the deletion could not be made durable; it may still be completed later.
+   * @param held whether a peer has a record of the file, or it is missing on this node; then it is deleted even if this node
+   * never stored it
    */
   remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
     const location = `${id.storePath}/${id.directory}/${id.name}`;
-    // Of two clients who delete the same file, the second learns that it is gone, once it is.
+    // If two clients delete the same file at the same time, the second waits and gets undefined.
     const earlier = this.removing.get(location);
     if (earlier) return earlier.then(() => undefined);
     const removal = this.removeOnce(id, held).finally(() => this.removing.delete(location));
@@ -164,25 +175,25 @@ export class Store {
     return removal;
   }
 
-  /** Whether the file is here: with a record, or only on the disk, as foreign ones are. */
+  /** Whether this node has the file: with a record, or only on the disk, as foreign files. Undefined if it has not. */
   holds(id: FileId): 'record' | 'disk' | undefined {
     return this.holdsAs(id, this.records.find(fileId.keyOf(id.name)));
   }
 
-  /** Whether the file should be here, and is to be fetched from whoever has it. */
+  /** Whether the file is missing: this node should have it and fetches it from a peer. */
   isMissing(id: FileId): boolean {
     if (id.group !== this.settings.group || id.kind === 'trunk') return false;
     return isOf(this.records.findMissing(fileId.keyOf(id.name)), id);
   }
 
-  /** Whether the file was deleted: it will never be here again. */
+  /** Whether the file was deleted. Its ID is never used again. */
   isDeleted(id: FileId): boolean {
     return this.records.isDeleted(fileId.keyOf(id.name));
   }
 
   /**
-   * Takes a file that is not what it should be, or not there, out of the records, to be fetched from a peer; its bytes, if
-   * there are any, are kept in quarantine. Returns where, or undefined.
+   * Withdraws the record of a corrupt or lost file and marks the file as missing, to be fetched from a peer. Moves its bytes to
+   * quarantine and resolves with their path; undefined if there is no file. Rejects with a StoreError.
    */
   async quarantine(record: FileRecord): Promise<string | undefined> {
     const path = this.paths[record.storePath] as StorePath;
@@ -204,11 +215,11 @@ export class Store {
     return kept;
   }
 
-  /** Takes a whole file that is on the disk, but has no record, into the records. */
+  /** Records a complete file that is on the disk without a record. Rejects with a StoreError. */
   async record(file: FileLocation & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
     const { storePath, directory, name } = file;
     const { source, created } = fileId.decodeName(name);
-    // What this node itself accepted is news to its peers.
+    // A file that this node accepted goes into its replication log.
     const accepted = 'serverId' in source && source.serverId === this.settings.serverId;
     const id = fileId.join(this.settings.group, storePath, directory, name);
     await this.writer.commit({
@@ -217,7 +228,9 @@ export class Store {
     });
   }
 
-  /** Waits for what is under way and leaves a checkpoint behind which nothing has to be looked at again. */
+  /**
+   * Waits for running commits, syncs, and writes a checkpoint that covers everything, so that the next startup checks nothing.
+   */
   async close(): Promise<void> {
     clearInterval(this.refreshTimer);
     await this.writer.settle();
@@ -230,21 +243,21 @@ export class Store {
     const here = this.holdsAs(id, record);
     const isDeleted = here !== 'record' && this.records.isDeleted(key);
     if (!path || (here === undefined && isDeleted)) return undefined;
-    // Records go by the key: the deletion of this ID would be that of the file which has the key elsewhere.
+    // Records are keyed by the 20 bytes alone: deleting this ID would delete a file with the same key at another location.
     const known = record ?? this.records.findMissing(key);
     if (known && !isOf(known, id)) return undefined;
-    // On a disk that is not there now the file would stay, and come back with it; and what has no record may be there.
+    // If the disk is not mounted, the file would reappear with it, and a file without a record cannot be found.
     path.assertThere();
     if (here === undefined && !held) return undefined;
     const { storePath, directory, name } = id;
-    // What was deleted, but could not be removed yet, has no record either.
+    // A deleted file that could not be unlinked yet has no record either, but is not foreign.
     const foreign = here !== 'record' && !held && !isDeleted;
     const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
     await this.writer.commit({ removed: [removed] });
     return removed;
   }
 
-  /** As `holds`, for who has looked up the record of the key. */
+  /** As `holds`, with the record of the key. */
   private holdsAs(id: FileId, record: FileRecord | undefined): 'record' | 'disk' | undefined {
     if (id.group !== this.settings.group || id.kind === 'trunk') return undefined;
     if (isOf(record, id)) return 'record';
@@ -252,7 +265,7 @@ export class Store {
     return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
   }
 
-  /** The path for a file of so many bytes. Throws a StoreError when none can take it. */
+  /** The store path for a file of this many bytes. Throws a StoreError (full or unavailable) if none can take it. */
   private choosePath(size: number): StorePath {
     return roomiest(this.paths, size, this.mayTake);
   }
@@ -283,13 +296,13 @@ export class Store {
     }
   }
 
-  /** A file with the content of one that is on the disk already. */
+  /** Looks up duplicates of a large file; reads them, so it runs before the batch. */
   private async largeDuplicate({ content, sha256 }: ReceivedFile): Promise<LargeDuplicate | undefined> {
     if (!this.settings.deduplicate || !('storePath' in content)) return undefined;
     return { last: this.duplicates.last(sha256), location: await this.duplicates.large({ sha256 }) };
   }
 
-  /** Mints an ID for a content that is here already: one more name of the file that has it. */
+  /** Stores a file as a hard link to a duplicate. Undefined if there is none. */
   private link(file: ReceivedFile, large: LargeDuplicate | undefined): StoredFile | undefined {
     if (!this.settings.deduplicate) return undefined;
     const { content, sha256, size } = file;
@@ -311,7 +324,7 @@ export class Store {
 
   private largeDuplicates(sha256: Buffer, large: LargeDuplicate | undefined): FileLocation[] {
     const last = this.duplicates.last(sha256);
-    // Written since the look at the disk, by this process, and so what arrived.
+    // A file written after the lookup needs no check: this process has just written these bytes.
     return [last === large?.last ? undefined : last, large?.location].filter((location) => location !== undefined);
   }
 
@@ -323,7 +336,10 @@ export class Store {
     return { id, key: bytes, storePath: path.number, directory, name, size, crc32, sha256, created, accepted: true };
   }
 
-  /** Mints an ID and writes the file under it, on another path when one turns out to be full or gone. */
+  /**
+   * Assigns an ID and writes the file under it. Tries another store path if the first is full or unavailable. Throws a
+   * StoreError.
+   */
   private write(file: ReceivedFile): StoredFile {
     let failure: unknown;
     for (let attempt = 0; attempt <= this.paths.length; attempt++) {
@@ -336,22 +352,22 @@ export class Store {
         else path.create(directory, name, file.content as readonly Buffer[], () => this.writer.discard(stored));
       } catch (error) {
         failure = error;
-        // A path that is well after a failure (an odd error of this one file) would fail again.
+        // If the path is healthy, the error concerns this file and would occur again.
         if (onDisk || (path.unavailable === undefined && !path.isFull)) throw error;
         continue;
       }
-      file.room?.release();
+      file.reservation?.release();
       if (this.settings.deduplicate) this.duplicates.wrote(file.sha256, stored);
       return stored;
     }
     throw failure;
   }
 
-  /** Where a file has room, or, where that is of no use, somewhere else. */
-  private pathFor({ room, size }: ReceivedFile, isFirst: boolean): StorePath {
-    const path = room?.storePath;
+  /** The store path of the file's reservation, or another one if that cannot be used. */
+  private pathFor({ reservation, size }: ReceivedFile, isFirst: boolean): StorePath {
+    const path = reservation?.storePath;
     if (isFirst && path && path.unavailable === undefined && this.mayTake(path.number)) return path;
-    room?.release();
+    reservation?.release();
     return this.choosePath(size);
   }
 
@@ -365,7 +381,7 @@ export class Store {
   }
 }
 
-/** Whether a record is that of the file with this ID: the same name may be asked for at another location. */
+/** Whether a record is that of the file with this ID. A request may name the same file name with another location. */
 function isOf(record: FileLocation | undefined, { storePath, directory, name }: FileId): boolean {
   return record?.name === name && record.directory === directory && record.storePath === storePath;
 }

@@ -6,16 +6,16 @@ import { writeAllSync } from './write-all.js';
 const TOMBSTONE_LENGTH = 20;
 
 /**
- * The deleted IDs of one store path: an append-only file of 20-byte keys, kept for ever. It is the truth about
- * deletions; the index only mirrors it. A torn last entry (power cut) was never acknowledged and is truncated when opened.
+ * The deleted IDs of one store path: an append-only file of 20-byte keys, which are never removed. It is the authoritative
+ * record of deletions; the index holds a copy. A torn last entry (power cut) was not acknowledged and is truncated on opening.
  */
 export class Tombstones {
-  /** Whether there may be more in the file than the entries, which could not be truncated yet. */
+  /** Whether the file may contain more than `entries`, because truncating it failed. */
   private isRagged = false;
 
   private constructor(
     readonly descriptor: number,
-    /** Which file it is, whatever its name stands for by now. */
+    /** The inode of the open file; its name may refer to another file later. */
     readonly inode: number,
     private entries: number,
     private readonly calls: Calls,
@@ -29,12 +29,12 @@ export class Tombstones {
     return new Tombstones(descriptor, ino, entries, calls);
   }
 
-  /** How many there are. */
+  /** Number of tombstones. */
   get count(): number {
     return this.entries;
   }
 
-  /** Appends all keys or none; durable only after the next sync. */
+  /** Appends all keys or none, and then throws the error of the call. Durable after the next sync. */
   append(keys: readonly Uint8Array[]): void {
     if (this.isRagged) this.truncateFile(this.entries);
     this.isRagged = true;
@@ -43,20 +43,20 @@ export class Tombstones {
     this.entries += keys.length;
   }
 
-  /** Takes back what was appended after there were `count`. */
+  /** Removes the tombstones after the first `count`. */
   truncate(count: number): void {
     if (this.entries !== count || this.isRagged) this.truncateFile(count);
   }
 
   private truncateFile(count: number): void {
-    // Whatever becomes of the file: from now on there are so many.
+    // Set first: if truncating the file fails, it is repeated before the next append.
     this.entries = count;
     this.isRagged = true;
     this.calls.ftruncateSync(this.descriptor, count * TOMBSTONE_LENGTH);
     this.isRagged = false;
   }
 
-  /** The keys from the `from`th on, oldest first. */
+  /** Yields the keys from index `from` on, oldest first. */
   *read(from = 0): Generator<Buffer> {
     const chunk = Buffer.alloc(TOMBSTONE_LENGTH * 4096);
     let position = from * TOMBSTONE_LENGTH;
@@ -66,7 +66,7 @@ export class Tombstones {
       if (whole === 0) return;
       for (let offset = 0; offset < whole; offset += TOMBSTONE_LENGTH) {
         const key = Buffer.from(chunk.subarray(offset, offset + TOMBSTONE_LENGTH));
-        // Blocks that a power cut left unwritten read as zeros; no ID is that.
+        // Blocks that a power cut left unwritten read as zeros, which is no valid key.
         if (key.some((byte) => byte !== 0)) yield key;
       }
       position += whole;

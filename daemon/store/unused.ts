@@ -4,12 +4,12 @@ import { dataDirectory, quarantineDirectory, tombstonesFile } from './layout.js'
 import { readMarker } from './marker.js';
 
 /**
- * What keeps a store path from being taken out of use for good: undefined when it is there, is the one that is meant, and
- * holds neither files nor deletions. What cannot be looked at may hold something.
+ * Human-readable reason why a store path must not be removed from the settings: it holds files or tombstones, or cannot be
+ * checked because it is not the expected one or not mounted. Undefined if it is empty. Throws the file system's error.
  */
 export function whatIsOn(root: string, identity: string): string | undefined {
   try {
-    if (readMarker(root) !== identity) return 'it is not there, so nobody knows what it holds';
+    if (readMarker(root) !== identity) return 'it is not there, so that it cannot be checked';
     for (const directory of [dataDirectory(root), quarantineDirectory(root)]) {
       const entries = readdirSync(directory, { recursive: true, withFileTypes: true });
       if (entries.some((entry) => !entry.isDirectory())) return 'it holds files';

@@ -5,9 +5,12 @@ import { dataDirectory, fileDirectory } from './layout.js';
 import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** A regular file whose name is well formed. */
+/** A regular file whose name is that of a valid ID. */
 export interface FoundFile extends FileLocation {
-  /** Whether one of the given nodes minted it; if not it is foreign, and nobody but its owner may move it. */
+  /**
+   * Whether one of the given nodes made its ID. If not, the file is foreign: only a request of a client deletes it, and
+   * nothing moves it.
+   */
   ours: boolean;
 }
 
@@ -20,7 +23,11 @@ function entriesOf(directory: string): Dirent[] {
   }
 }
 
-/** The files of one directory; `serverIds` are the nodes whose files are ours. What is not a regular file with an ID's name (FastDFS keeps more there) is left out. */
+/**
+ * The files of one directory, empty if it does not exist. Skips everything but regular files with the name of an ID: FastDFS
+ * keeps other files there.
+ * @param serverIds the nodes whose files are not foreign
+ */
 export function filesIn(path: StorePath, directory: number, serverIds: ReadonlySet<number>): FoundFile[] {
   const found: FoundFile[] = [];
   for (const entry of entriesOf(fileDirectory(path.root, directory))) {
@@ -37,15 +44,15 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
 }
 
 /**
- * Whether a name tells size and CRC32 of its file. FastDFS takes a slave whose name is as long as a normal one for a normal
- * one; its tail gives it away.
+ * Whether a name contains size and CRC32 of its file. A slave file of FastDFS whose name is as long as a normal one decodes as a
+ * normal one, but has another form of tail.
  */
 export function tellsContent({ ours, name }: FoundFile): boolean {
   const { size } = fileId.decodeName(name);
   return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27)));
 }
 
-/** The directories of a store path that exist, in order. */
+/** The numbers of the existing directories of a store path, ascending. */
 export function* directoriesOf(path: StorePath): Generator<number> {
   const isDirectory = (entry: Dirent) => entry.isDirectory() && /^[0-9A-F]{2}$/.test(entry.name);
   const names = (directory: string) =>

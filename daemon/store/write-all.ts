@@ -1,11 +1,11 @@
 import type { Calls } from './calls.js';
 
-/** A write that stopped short although no error was reported: what a full disk looks like. */
+/** The error for a write of 0 bytes that reported none: the disk is full. */
 function shortWrite(): Error {
   return Object.assign(new Error('short write: no space left on device'), { code: 'ENOSPC' });
 }
 
-/** Writes the whole buffer; node's own writeSync returns short on a full disk without an error. */
+/** Writes the whole buffer. Throws ENOSPC on a full disk, where Node's writeSync returns a short count without an error. */
 export function writeAllSync({ writeSync }: Pick<Calls, 'writeSync'>, file: number, bytes: Uint8Array): void {
   let written = 0;
   while (written < bytes.length) {
@@ -15,7 +15,7 @@ export function writeAllSync({ writeSync }: Pick<Calls, 'writeSync'>, file: numb
   }
 }
 
-/** Writes the whole buffer at the file's position, off the main thread. */
+/** As `writeAllSync`, asynchronously. */
 export async function writeAll({ write }: Pick<Calls, 'write'>, file: number, bytes: Uint8Array): Promise<void> {
   let written = 0;
   while (written < bytes.length) {

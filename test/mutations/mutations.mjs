@@ -109,7 +109,7 @@ export const mutations = [
   {
     name: 'what a listener of the log throws reaches no change',
     file: commit,
-    from: "this.parts.warn('peers could not be told what is new; they are with the next change', error);",
+    from: "this.parts.warn('peers could not be told of new log entries; they are with the next batch', error);",
     to: 'throw error;',
     tests: [batches],
   },

@@ -39,7 +39,7 @@ t.test('what rots under the running node is refused by the others, and the clien
   const last = await send(second, upload, 1_000_000, content.subarray(1_000_000));
   assertProblem(t, last, 410, 'upload-damaged', 'the last piece');
   t.equal((await tus(first, 'HEAD', upload)).status, 410);
-  await first.until(() => first.log.includes('what came of it is not what it was'), 'logged');
+  await first.until(() => first.log.includes('its received bytes are corrupt'), 'logged');
   for (const node of [first, second]) {
     await node.until(() => filesOn(node.storePath).length === 0, 'without anything of it');
     await node.assertClean(t);

@@ -50,7 +50,7 @@ t.test('what rots before an upload is whole never becomes a file', async (t) => 
   // Seen to fail (404, without a word) when the record is removed, too.
   t.equal((await tus(node, 'HEAD', upload)).status, 410, 'and whoever asks is told the same');
   assertProblem(t, await send(node, upload, 1000, content.subarray(1000)), 410, 'upload-damaged', 'again');
-  await node.until(() => node.log.includes('what came of it is not what it was'), 'logged');
+  await node.until(() => node.log.includes('its received bytes are corrupt'), 'logged');
   await node.killDaemon();
   t.equal((await tus(node, 'HEAD', upload)).status, 410, 'after a restart, too');
   await node.assertClean(t);
