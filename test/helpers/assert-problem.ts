@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import { type Answer, problemOf } from './node.js';
 
-/** Asserts that an answer is a problem document (RFC 9457) of the catalogue, whatever the address ended in. */
+/** Asserts that an answer is the problem document (RFC 9457) of a catalogue entry; `what` describes the request. */
 export function assertProblem(t: Test, answer: Answer, status: number, name: string, what: string): void {
   t.equal(answer.status, status, `${what}: status`, { body: answer.body.toString().slice(0, 500) });
   t.equal(answer.headers['content-type'], 'application/problem+json', `${what}: media type`);

@@ -3,10 +3,10 @@ import { type BrowserContextOptions, chromium, type Locator, type Page } from 'p
 import type { Test } from 'tap';
 import { missing } from './programs.js';
 
-/** Why a test that needs a browser must be skipped; false when it need not. */
+/** Reason to skip a test that needs a browser; false if there is one. */
 export const noBrowser = missing('chromium');
 
-/** What an upload of the list is doing, as its row says. */
+/** State of an upload in the list, as in the `data-phase` of its row. */
 export type Phase =
   | 'queued'
   | 'hashing'
@@ -18,7 +18,7 @@ export type Phase =
   | 'done'
   | 'failed';
 
-/** The web page in a real browser. */
+/** The web console in a browser. */
 export class ConsolePage {
   constructor(
     readonly page: Page,
@@ -30,7 +30,7 @@ export class ConsolePage {
     await this.page.waitForSelector('h1');
   }
 
-  /** Answers the question for the key, which must be on the screen. */
+  /** Fills in the key dialog, which must be open. */
   async enterKey(key: string): Promise<void> {
     await this.page.fill('dialog input', key);
     await this.page.click('dialog button.primary');
@@ -56,7 +56,7 @@ export class ConsolePage {
     return this.page.locator('.row');
   }
 
-  /** Resolves with the row of a file when it is in a phase. */
+  /** Resolves with the row of a file once it is in the phase. */
   async row(name: string, phase?: Phase): Promise<Locator> {
     const state = phase ? `[data-phase=${phase}]` : '';
     const row = this.page.locator(`.row${state}`, { has: this.page.getByText(name, { exact: true }) }).first();
@@ -64,20 +64,20 @@ export class ConsolePage {
     return row;
   }
 
-  /** Resolves with the ID of a file when it is stored. */
+  /** Resolves with the ID of a file once it is stored. */
   async id(name: string): Promise<string> {
     return (await (await this.row(name, 'done')).locator('code').textContent()) ?? '';
   }
 
-  /** Presses a button of a row, by what it says. */
+  /** Clicks the button with this label in a row. */
   async press(name: string, button: string): Promise<void> {
     await (await this.row(name)).getByRole('button', { name: `${button}: ${name}` }).click();
   }
 }
 
 /**
- * Opens a browser on a node's web page for a test. At the end there must have been no errors in the page, nothing that
- * its Content-Security-Policy forbids, and no request to another origin; what the page said is printed when the test fails.
+ * Opens a browser on a node's web console for a test. Asserts at the end that the page had no errors, violated no
+ * Content-Security-Policy, and made no request to another origin. Prints the page's console messages if the test fails.
  */
 export async function withConsole(
   t: Test,

@@ -1,4 +1,4 @@
-/** Runs something while the time of day of this process is set forward, or back, by so many milliseconds. */
+/** Runs `run` with `Date.now` of this process shifted by `milliseconds`, which may be negative. */
 export async function atAnotherTime<Result>(milliseconds: number, run: () => Promise<Result>): Promise<Result> {
   const { now } = Date;
   Date.now = () => now() + milliseconds;

@@ -4,23 +4,23 @@ import type { Test } from 'tap';
 import { Link, type LinkState } from './link.js';
 import { type NodeOptions, TestNode } from './node.js';
 
-/** Waits by requests and looks, so it is kept short. */
+/** Limit for a node to become ready. */
 const READY_SECONDS = 60;
 
-/** What a test's cluster is to be. */
+/** Options of a test cluster. */
 export interface ClusterOptions {
   /** The group of each node: ['group1', 'group1', 'group2']. */
   groups: readonly string[];
   /** Settings of all nodes. */
   env?: Record<string, string>;
-  /** The fidfs command of all nodes, where it is not this project's. */
+  /** Path of the fidfs command of all nodes; by default this project's. */
   program?: string;
 }
 
-/** The ways between the nodes of a cluster, by the indexes of the nodes. */
+/** The links between the nodes of a cluster, by the indexes of the nodes. */
 export type Links = (from: number, to: number) => Link;
 
-/** As `createCluster`, with links between the nodes that the test can spoil. */
+/** As `createCluster`, with links between the nodes whose state the test can set. */
 export async function createLinkedCluster(
   t: Test,
   options: ClusterOptions,
@@ -40,7 +40,7 @@ export async function createLinkedCluster(
   return { nodes, links: (from, to) => made.get(`${from} ${to}`) as Link };
 }
 
-/** Cuts all ways between some nodes and the others, or mends them. */
+/** Sets the state of all links between two sets of nodes, in both directions. */
 export function setBetween(links: Links, some: readonly number[], others: readonly number[], state: LinkState): void {
   for (const one of some) {
     for (const other of others) {
@@ -50,7 +50,7 @@ export function setBetween(links: Links, some: readonly number[], others: readon
   }
 }
 
-/** Makes the nodes of a cluster, server ids from 1 on, which know each other; none is started. */
+/** Creates the nodes of a cluster, with server ids from 1 and each other as peers; does not start them. */
 export async function createCluster(t: Test, { groups, env = {}, program }: ClusterOptions): Promise<TestNode[]> {
   const nodes: TestNode[] = [];
   for (const [index, group] of groups.entries()) {
@@ -65,7 +65,7 @@ export async function createCluster(t: Test, { groups, env = {}, program }: Clus
   return nodes;
 }
 
-/** Starts nodes and waits until all are ready, and know that all of their peers are up. */
+/** Starts nodes; resolves when all are ready and have all their peers marked as up. */
 export async function startAll(nodes: readonly TestNode[]): Promise<void> {
   await Promise.all(nodes.map((node) => node.start()));
   for (const node of nodes) {
@@ -81,14 +81,14 @@ function seesAllUp(node: TestNode): boolean {
   return Object.values(nodes).every(({ up }) => up);
 }
 
-/** A running cluster whose nodes are all ready. */
+/** Creates and starts a cluster; resolves when all nodes are ready. */
 export async function startCluster(t: Test, options: ClusterOptions): Promise<TestNode[]> {
   const nodes = await createCluster(t, options);
   await startAll(nodes);
   return nodes;
 }
 
-/** Resolves when a node takes uploads and has what its peers have. */
+/** Resolves when the node answers /readyz with 200. */
 export function ready(node: TestNode): Promise<void> {
   const isReady = () =>
     node.get('/readyz').then(
@@ -98,7 +98,7 @@ export function ready(node: TestNode): Promise<void> {
   return node.until(isReady, 'ready', READY_SECONDS);
 }
 
-/** Resolves when a node itself holds a file, whatever the others would serve. */
+/** Resolves when the files are in the node's own store path. */
 export function holds(node: TestNode, ids: readonly string[], seconds = READY_SECONDS): Promise<void> {
   return node.until(() => ids.every((id) => node.hasFile(id)), 'in possession of the files', seconds);
 }

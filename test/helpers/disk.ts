@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Every file that a store path holds in data/ and tmp/, by its path. */
+/** The paths of all files in data/ and tmp/ of a store path. */
 export function filesOn(storePath: string): string[] {
   const found: string[] = [];
   for (const directory of ['data', 'tmp']) {
@@ -13,12 +13,12 @@ export function filesOn(storePath: string): string[] {
   return found;
 }
 
-/** What uploads under way have left in tmp/. */
+/** The names of the temporary files of a store path. */
 export function temporariesOn(storePath: string): string[] {
   return readdirSync(join(storePath, 'tmp'));
 }
 
-/** Changes one byte of a file, as a disk that rots does. */
+/** Flips one bit of a file, at a byte offset. */
 export function flipByte(path: string, offset: number): void {
   const file = openSync(path, 'r+');
   const byte = Buffer.alloc(1);

@@ -1,16 +1,16 @@
 import { type Calls, realCalls } from '../../daemon/store/calls.js';
 
-/** What goes wrong, and when. */
+/** Which system call fails, and how. */
 export interface Fault {
   /** The number of the call that fails, from 1. */
   at: number;
-  /** An errno name; `short` writes half of what it should, and then the disk is full. */
+  /** An errno name; `short` writes half of the bytes, and fails the next write with ENOSPC. */
   code: string;
-  /** Whether all calls from then on fail, too. */
+  /** Whether all later calls fail, too. */
   isLasting: boolean;
 }
 
-/** A disk that fails when it is told to. Syncs do nothing: what a power cut leaves is not its business. */
+/** File system calls with fault injection. Syncs do nothing: power cuts are tested elsewhere. */
 export class FaultyDisk {
   /** Calls so far. */
   count = 0;
@@ -37,7 +37,7 @@ export class FaultyDisk {
     const nothing = async () => {};
     this.calls = {
       openSync: now('open', real.openSync),
-      // A descriptor is given back whatever close says.
+      // The descriptor is released even if close fails.
       closeSync: (descriptor) => {
         real.closeSync(descriptor);
         this.pass('close');
@@ -64,12 +64,12 @@ export class FaultyDisk {
     };
   }
 
-  /** From now on nothing fails any more. */
+  /** Disables the fault. */
   heal(): void {
     this.isWell = true;
   }
 
-  /** One more call, which may be that which fails. */
+  /** Counts a call and throws if it must fail. */
   pass(name: string): void {
     if (this.isDue() && this.fault.code !== 'short') this.fail(name, this.fault.code);
   }

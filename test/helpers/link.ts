@@ -3,31 +3,31 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { createServer as createTlsServer } from 'node:tls';
 import type { Test } from 'tap';
 
-/** What a link between two nodes does to the bytes. */
+/** How a link between two nodes treats the bytes. */
 export type LinkState =
   | 'up'
-  /** Connections are refused, and those that are there end. */
+  /** Connections are reset, open ones included. */
   | 'cut'
-  /** Connections are taken, and nothing is ever answered. */
+  /** Connections are accepted and never answered. */
   | 'silent'
-  /** Answers are noise. */
+  /** Answers are not valid HTTP. */
   | 'garbage'
-  /** Answers come at some 20 KB a second. */
+  /** Answers arrive at about 20 KB per second. */
   | 'slow'
-  /** Some bytes in the bodies of answers are wrong. */
+  /** Some bytes in the bodies of answers are changed. */
   | 'corrupt';
 
 const SLOW_BYTES = 1000;
 const SLOW_MILLISECONDS = 50;
 
-/** The way from one node to another, which a test can spoil. */
+/** A TCP proxy between two nodes, whose state the test sets. */
 export class Link {
   state: LinkState = 'up';
-  /** Bytes of answers that have passed. */
+  /** Bytes of answers forwarded. */
   bytes = 0;
-  /** Bytes of requests that have passed. */
+  /** Bytes of requests forwarded. */
   sent = 0;
-  /** Called whenever some have. */
+  /** Called after each chunk of a request. */
   onSent: () => void = () => {};
   private readonly sockets = new Set<Socket>();
 
@@ -36,7 +36,7 @@ export class Link {
     private readonly target: () => number,
   ) {}
 
-  /** Opens a link to a port; closed after the test. With a certificate it is TLS on this side. */
+  /** Opens a link to a port; closed after the test. With a certificate it accepts TLS. */
   static async open(t: Test, target: () => number, certificate?: { cert: Buffer; key: Buffer }): Promise<Link> {
     const server = certificate ? createTlsServer(certificate) : createServer();
     const link = new Link(server, target);
@@ -58,7 +58,7 @@ export class Link {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** From now on; connections that are there end. */
+  /** Sets the state for new connections and closes the open ones. */
   set(state: LinkState): void {
     this.state = state;
     for (const socket of this.sockets) socket.destroy();
@@ -92,7 +92,7 @@ export class Link {
   private keep(socket: Socket): void {
     this.sockets.add(socket);
     socket.on('close', () => this.sockets.delete(socket));
-    socket.on('error', () => {}); // cut by this link, or by a node that was killed
+    socket.on('error', () => {}); // closed by this link, or by a killed node
   }
 }
 
@@ -110,11 +110,11 @@ async function trickle(from: Socket, to: Socket): Promise<void> {
 }
 
 /**
- * Passes answers on with some bytes of files wrong. Heads pass, and JSON, also that at the beginning of a page: so the node is
- * taken for well, and its answers are read.
+ * Forwards answers with some bytes of file bodies changed. Leaves headers and JSON intact, including the JSON at the
+ * beginning of a log page, so that the node stays up and its answers are read.
  */
 function corrupt(from: Socket, to: Socket): void {
-  /** Bytes of the answer that still pass as they are. */
+  /** Bytes of the answer that are still forwarded unchanged. */
   let sound = 0;
   let isPage = false;
   from.on('data', (chunk: Buffer) => {

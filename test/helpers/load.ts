@@ -3,52 +3,52 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { TestNode, Uploaded } from './node.js';
 import { type Random, randomFrom } from './random.js';
 
-/** What was sent, to compare with what comes back. */
+/** Size and digest of an uploaded content, for comparison with downloads. */
 interface Sent {
   size: number;
   sha256: string;
 }
 
-/** What a client may rely on at one instant. */
+/** What the answers so far have promised to the clients. */
 export interface Promised {
-  /** Answered with 201, and no deletion was asked for. */
+  /** Files answered with 201 for which no deletion was requested. */
   stored: Map<string, Sent>;
-  /** Answered with 204. */
+  /** IDs of deletions answered with 204. */
   deleted: Set<string>;
 }
 
 export interface LoadOptions {
   clients?: number;
-  /** Of 100 requests, how many delete. */
+  /** Percentage of requests that delete. */
   deletions?: number;
-  /** Bytes of the largest file. */
+  /** Maximum size of a file in bytes. */
   largest?: number;
-  /** Of 100 uploads, how many are of a content that was uploaded before. */
+  /** Percentage of uploads with a content that was uploaded before. */
   duplicates?: number;
 }
 
-/** Contents of which duplicates are made. */
+/** Number of recent contents from which duplicates are chosen. */
 const RECENT = 30;
 const POOL_SIZE = 4 * 2 ** 20;
-/** A client that got an error waits so long, as a polite one does. */
+/** Pause of a client after an error. */
 const PAUSE_MILLISECONDS = 20;
 
-/** Clients that upload (raw and multipart) and delete until they are told to stop, and remember what they were promised. */
+/** Concurrent clients that upload (raw and multipart) and delete until `stop`, and record what the answers promised. */
 export class Load {
   private readonly stored = new Map<string, Sent>();
   private readonly ids: string[] = [];
   private readonly deleted = new Set<string>();
-  /** Deletions that were asked for and not (yet) answered with 204. */
+  /** Deletions requested but not answered with 204. */
   private readonly doubtful = new Set<string>();
   private readonly pool: Buffer;
   private readonly recent: Buffer[] = [];
   private running: Promise<unknown> | undefined;
   private stopping = false;
-  /** How often each status came; 0 when the connection broke. */
+  /** Number of answers by status; 0 stands for a broken connection. */
   readonly statuses = new Map<number, number>();
-  /** Deletions that were answered with 202: they are done where no node is lost. */
+  /** Deletions answered with 202: durable only if no node is lost. */
   readonly spreading = new Set<string>();
-  /** Why connections broke, for the one who looks at a failed test. */
+  /** Errors of broken connections, for failure messages. */
   readonly breaks: string[] = [];
 
   constructor(
@@ -75,18 +75,21 @@ export class Load {
     return this.statuses.get(status) ?? 0;
   }
 
-  /** How many requests were refused for what a node, or the group, cannot do now. */
+  /** Number of requests refused with 503 or 507. */
   get refused(): number {
     return this.count(503) + this.count(507);
   }
 
-  /** What has been promised up to now. */
+  /** What has been promised so far. */
   promised(): Promised {
     const stored = new Map([...this.stored].filter(([id]) => !this.doubtful.has(id) && !this.deleted.has(id)));
     return { stored, deleted: new Set(this.deleted) };
   }
 
-  /** Deletes most of what is stored and forgets it, so that a long run needs no large disk. Not while it runs. */
+  /**
+   * Deletes all but the last 100 files and removes them from the records, so that a long run needs no large disk. Must not be
+   * called while the load runs.
+   */
   async forgetMost(): Promise<void> {
     const ids = [...this.stored.keys()].slice(0, -100);
     const questions = ids.values();
@@ -162,7 +165,7 @@ export class Load {
     return content;
   }
 
-  /** Mostly small, some empty, some that go to disk as they come. */
+  /** Mostly small, some empty, some large enough to be streamed to a temporary file. */
   private newContent(): Buffer {
     const { largest = 2 * 2 ** 20 } = this.options;
     const kind = this.random.below(100);
@@ -172,14 +175,14 @@ export class Load {
     return this.pool.subarray(start, start + size);
   }
 
-  /** One of the last few hundred: those of the last moments are the ones at risk. */
+  /** One of the last 200 uploads: recent ones are the most at risk. */
   private anyStored(): string | undefined {
     const id = this.ids.at(-1 - this.random.below(Math.min(200, this.ids.length)));
     return id !== undefined && this.stored.has(id) ? id : undefined;
   }
 }
 
-/** What several loads have been promised. */
+/** The union of what several loads have been promised. */
 export function promisedBy(loads: readonly Load[]): Promised {
   return {
     stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
@@ -192,8 +195,8 @@ function digest(content: Buffer): string {
 }
 
 /**
- * Asks a node for everything that was promised. Returns what is not as it should be, one line each.
- * @param gone what a deleted file may be: with another node down, 503, because that one might have it
+ * Downloads everything that was promised from a node. Returns the violations, one line each.
+ * @param gone allowed statuses for a deleted file: with another node down also 503, because that node might have it
  */
 export async function broken(
   node: TestNode,
@@ -206,7 +209,7 @@ export async function broken(
     for (const id of questions) {
       const { status, body } = await node.get(id);
       const sent = stored.get(id);
-      // nginx may go on for a second with a file that it has open.
+      // nginx may serve a file from its open_file_cache for up to a second.
       const isGone = async () => gone.includes(status) || gone.includes((await node.get(id)).status);
       if (!sent) await node.until(isGone, 'gone', 3).catch(() => found.push(`${id}: deleted, and yet ${status}`));
       if (sent && status !== 200) found.push(`${id}: ${status} instead of ${sent.size} bytes`);

@@ -21,7 +21,7 @@ interface Variable {
   valueFrom?: { fieldRef?: { fieldPath: string }; secretKeyRef?: { name: string; key: string } };
 }
 
-/** What the tests look at in the template of the pods. */
+/** The fields of the pod template that the tests use. */
 export interface PodSpec {
   enableServiceLinks?: boolean;
   terminationGracePeriodSeconds: number;
@@ -57,8 +57,8 @@ export function readManifest(file: string): KubernetesObject[] {
 }
 
 /**
- * What Kubernetes' OpenAPI schemas find wrong in an object: by the validators made of them, and by the types made of
- * them, which alone know that a field does not exist.
+ * Validates an object with the validators and the types that are generated from Kubernetes' OpenAPI schemas; only the types
+ * detect unknown fields. Returns the mistakes.
  */
 export async function mistakesIn(object: KubernetesObject): Promise<string[]> {
   const { apiVersion, kind } = object;
@@ -77,7 +77,7 @@ export const object: I${kind} = ${JSON.stringify(object)};
   return mistakes;
 }
 
-/** What the compiler says of a module's text. */
+/** The messages of the TypeScript compiler for the text of a module. */
 function typeMistakes(text: string): string[] {
   const file = `${PROJECT}object-of-a-manifest.ts`;
   const options: ts.CompilerOptions = {
@@ -93,7 +93,7 @@ function typeMistakes(text: string): string[] {
   return diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
-/** The variables that a container's command starts with, in a pod of this name. */
+/** The environment of a container's command in the pod of this name. */
 export function containerEnvironment(
   { enableServiceLinks = true, containers: [container] }: PodSpec,
   pod: string,
@@ -114,7 +114,7 @@ export function containerEnvironment(
   return environment;
 }
 
-/** Runs the command of a container, up to the program that it becomes, and returns that one's settings. */
+/** Runs the command of a container with `env -0` in place of the final exec, and returns the FIDFS_ variables. */
 export function settingsOf({ containers: [container] }: PodSpec, environment: Record<string, string>) {
   const [shell, ...words] = container.command as [string, ...string[]];
   const script = container.args[0].replace(/^exec .* start$/m, 'exec env -0');

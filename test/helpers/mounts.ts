@@ -8,7 +8,7 @@ function run(program: string, ...args: string[]): void {
   execFileSync(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
-/** Why file systems cannot be mounted here, as tap's `skip` takes it; false when they can. */
+/** Reason to skip tests that mount file systems; false if mounting works. */
 export function cannotMount(): string | false {
   if (process.getuid?.() !== 0) return 'needs root, to mount file systems';
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-mount-'));
@@ -25,14 +25,14 @@ export function cannotMount(): string | false {
   }
 }
 
-/** A directory for this test's mounts and images, removed at its end. */
+/** Creates a directory for the mounts and images of a test, removed at its end. */
 export function scratch(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
 }
 
-/** Makes a sparse file with an empty ext4 in it, of blocks that mkfs chooses where nothing is said. */
+/** Creates a sparse file with an empty ext4; mkfs chooses the block size if none is given. */
 export function makeImage(image: string, mebibytes: number, blockSize?: number): void {
   writeFileSync(image, '');
   truncateSync(image, mebibytes * 2 ** 20);
@@ -56,7 +56,7 @@ export function mountTmpfs(t: Test, point: string, mebibytes: number): string {
   return point;
 }
 
-/** Takes a file system away, even from under a process that uses it. No error when it is not mounted. */
+/** Unmounts a file system lazily, even if processes use it. Does nothing if it is not mounted. */
 export function unmount(point: string): void {
   try {
     run('umount', '-l', point);

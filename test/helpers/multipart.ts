@@ -1,7 +1,7 @@
-/** One part of a multipart/form-data body: a file when it has a file name or a type, else a text field. */
+/** One part of a multipart/form-data body: a file if it has a file name or a type, otherwise a text field. */
 export interface Part {
   name?: string;
-  /** Written as it stands between quotes. */
+  /** Written unescaped between quotes. */
   fileName?: string;
   type?: string;
   content: Buffer | string;
@@ -11,7 +11,7 @@ export const BOUNDARY = '----fidfs-test-boundary';
 /** The headers that go with a body of `multipart`. */
 export const MULTIPART = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` };
 
-/** A multipart/form-data body, byte for byte as browsers and curl write it. */
+/** Builds a multipart/form-data body with the same bytes as browsers and curl. */
 export function multipart(...parts: Part[]): Buffer {
   const pieces = parts.flatMap(({ name = 'file', fileName, type, content }) => [
     `--${BOUNDARY}\r\nContent-Disposition: form-data; name="${name}"`,

@@ -12,7 +12,7 @@ import { freePort } from './ports.js';
 /** The fidfs command of this project. */
 export const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 
-/** Runs node without what tap adds to follow processes: it slows each start, and writes where other users may not. */
+/** Removes the options that tap adds to trace child processes: they slow down each start, and write where other users may not. */
 const WITHOUT_OPTIONS = ['-u', 'NODE_OPTIONS'];
 
 /** One file of an upload's answer. */
@@ -26,14 +26,14 @@ export interface Uploaded {
   copies: number;
 }
 
-/** What came back, read whole. */
+/** An answer with its whole body. */
 export interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;
   body: Buffer;
 }
 
-/** How a command ended. */
+/** Exit status and output of a command. */
 export interface Ended {
   status: number;
   stdout: string;
@@ -43,20 +43,20 @@ export interface Ended {
 export interface NodeOptions {
   /** Environment variables, such as FIDFS_SYNC. */
   env?: Record<string, string>;
-  /** An existing directory for everything; a fresh one otherwise. */
+  /** An existing directory for all data; by default a new one. */
   directory?: string;
-  /** Who starts it, where root runs the tests. */
+  /** User that starts it, if root runs the tests. */
   user?: { uid: number; gid: number };
-  /** How many descriptors each of its processes may have. */
+  /** Limit of open descriptors of each of its processes. */
   descriptors?: number;
-  /** The fidfs command, where it is not this project's. */
+  /** Path of the fidfs command; by default this project's. */
   program?: string;
 }
 
-/** A real node: nginx and daemon, in a directory of its own, on free ports. */
+/** A node with a real nginx and daemon, in its own directory and on free ports. */
 export class TestNode {
   readonly key = 'test-key-0123456789abcdef';
-  /** It keeps connections nearly as long as nginx does: undici sends a request twice that it begins as it gives its connection up. */
+  /** Keep-alive nearly as long as nginx's: undici repeats a request that it sends just as it closes an idle connection. */
   readonly agent = new Agent({ connections: 64, pipelining: 1, keepAliveTimeout: 60_000 });
   private process: ChildProcess | undefined;
   private output = '';
@@ -71,7 +71,7 @@ export class TestNode {
     private program: string,
   ) {}
 
-  /** Makes a node that is not started, and cleans up after the test; a failing test prints the log. */
+  /** Creates a node without starting it. After the test it is stopped and removed; if the test fails, its log is printed. */
   static async create(t: Test, options: NodeOptions = {}): Promise<TestNode> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'fidfs-test-'));
     const node = new TestNode(
@@ -92,14 +92,14 @@ export class TestNode {
     return node;
   }
 
-  /** Makes and starts a node. */
+  /** Creates and starts a node. */
   static async start(t: Test, options: NodeOptions = {}): Promise<TestNode> {
     const node = await TestNode.create(t, options);
     await node.start();
     return node;
   }
 
-  /** Changes its settings from the next start on. */
+  /** Changes its environment from the next start on. */
   configure(env: Record<string, string>): void {
     Object.assign(this.extra, env);
   }
@@ -121,7 +121,7 @@ export class TestNode {
     return this.env.FIDFS_STORE_PATHS?.split(',')[0] ?? join(this.data, 'store0');
   }
 
-  /** Where a file of this node lies, whether it is there or not. */
+  /** The path of a file in this node's store path, whether it exists or not. */
   pathOf(id: string): string {
     return join(this.storePath, 'data', id.split('/').slice(2).join('/'));
   }
@@ -131,7 +131,7 @@ export class TestNode {
     return existsSync(this.pathOf(id));
   }
 
-  /** All that nginx and the daemon have said so far. */
+  /** The output of nginx and the daemon so far. */
   get log(): string {
     return this.output;
   }
@@ -147,19 +147,19 @@ export class TestNode {
       FIDFS_DAEMON_LISTEN: `127.0.0.1:${this.daemonPort}`,
       FIDFS_KEY: this.key,
       FIDFS_WORKERS: '1',
-      // The reserve is a test of its own: no disk that runs the tests needs to be 5 % empty.
+      // The default reserve of 5 % has its own test; the disk that runs the tests may be fuller.
       FIDFS_RESERVE: '1MiB',
       ...this.extra,
     };
   }
 
-  /** Starts it; resolves when it listens, ready or not, rejects with its words when it ends before. */
+  /** Starts it; resolves when it listens, ready or not. Rejects with its output if it exits before. */
   async start(): Promise<void> {
     const limit = this.descriptors === undefined ? [] : ['prlimit', `--nofile=${this.descriptors}`];
     const child = spawn('env', [...WITHOUT_OPTIONS, ...limit, process.execPath, this.program, 'start'], {
       env: { ...process.env, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A process group as a shell makes it, so that a test can press Ctrl-C.
+      // In its own process group, as from a shell, so that a test can simulate Ctrl-C.
       detached: true,
       ...this.user,
     });
@@ -176,13 +176,13 @@ export class TestNode {
     });
   }
 
-  /** Stops reading what it says, as when a terminal is closed. */
+  /** Closes its output, as when a terminal is closed. */
   hangUp(): void {
     this.process?.stdout?.destroy();
     this.process?.stderr?.destroy();
   }
 
-  /** Stops it as a user does. */
+  /** Sends a signal and resolves when it has exited. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     const child = this.process;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
@@ -192,7 +192,7 @@ export class TestNode {
     this.process = undefined;
   }
 
-  /** Resolves with the exit status, or the signal, with which it ends. */
+  /** Resolves with its exit status, or with the signal that ended it. */
   async ended(): Promise<number | NodeJS.Signals | null> {
     const child = this.process;
     if (!child) throw new Error('the node was not started');
@@ -215,13 +215,13 @@ export class TestNode {
     return childrenOf(this.pid);
   }
 
-  /** Kills the daemon with -9 and resolves when it has been started again and is ready. */
+  /** Kills the daemon with SIGKILL; resolves when it has been restarted and is ready. */
   async killDaemon(): Promise<void> {
     process.kill(this.daemonPid(), 'SIGKILL');
     await this.until(async () => this.daemonPid() !== 0 && (await this.get('/readyz')).status === 200, 'ready again');
   }
 
-  /** Waits for a condition that has no event; the test's own time limit ends it. */
+  /** Polls a condition every 20 ms; rejects after `seconds`. */
   async until(condition: () => boolean | Promise<boolean>, what: string, seconds = 30): Promise<void> {
     const end = Date.now() + seconds * 1000;
     while (!(await condition())) {
@@ -230,7 +230,7 @@ export class TestNode {
     }
   }
 
-  /** Any request to nginx; the body is read whole. */
+  /** Sends any request to nginx and reads the whole answer. */
   async request(
     path: string,
     options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'> & { origin?: string },
@@ -253,19 +253,19 @@ export class TestNode {
     return { authorization: `Bearer ${this.key}`, ...others };
   }
 
-  /** A raw upload, whatever comes of it. */
+  /** Sends a raw upload; resolves with any answer. */
   post(body: Dispatcher.DispatchOptions['body'], query = '', headers: Record<string, string> = {}): Promise<Answer> {
     return this.request(`/upload${query}`, { method: 'POST', body: body ?? null, headers: this.authorized(headers) });
   }
 
-  /** A raw upload that must succeed. */
+  /** Sends a raw upload; rejects unless the answer is 201. */
   async upload(body: Buffer, query = ''): Promise<Uploaded> {
     const answer = await this.post(body, query);
     if (answer.status !== 201) throw new Error(`upload: ${answer.status} ${answer.body}`);
     return (JSON.parse(answer.body.toString()) as { files: [Uploaded] }).files[0];
   }
 
-  /** The `fidfs` command with this node's settings. */
+  /** Runs the `fidfs` command with this node's settings. */
   command(...words: string[]): Promise<Ended> {
     return new Promise((resolve) => {
       const options = { env: { ...process.env, ...this.env }, cwd: this.directory, maxBuffer: 2 ** 26 };
@@ -281,8 +281,8 @@ export class TestNode {
   }
 
   /**
-   * Asserts that nothing is wrong and nothing half done is left.
-   * @param isKilled whether it was killed or cut off: then an upload that was never answered may be in quarantine, torn
+   * Asserts that `fidfs verify` finds nothing wrong and that tmp/ and quarantine/ are empty.
+   * @param isKilled whether the node was killed: then quarantine/ may have a torn upload that was never acknowledged
    */
   async assertClean(t: Test, { isKilled = false } = {}): Promise<void> {
     const { status, stdout, stderr } = await this.command('verify');
@@ -294,12 +294,12 @@ export class TestNode {
   }
 }
 
-/** What a process was started as; empty when it has ended. */
+/** The command line of a process; empty if it has ended. */
 export function commandLine(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
   } catch {
-    return ''; // no such process any more
+    return ''; // the process has ended
   }
 }
 
@@ -316,7 +316,7 @@ function childrenOf(pid: number): number[] {
       .filter((one) => one !== '')
       .map(Number);
   } catch {
-    return []; // ended meanwhile
+    return []; // the process has just ended
   }
 }
 

@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 
-/** Why packets cannot be dropped here; false when they can. */
+/** Reason to skip tests of packet loss; false if packets can be dropped. */
 export function cannotDropPackets(): string | false {
   const loss = new PacketLoss();
   try {
@@ -13,11 +13,11 @@ export function cannotDropPackets(): string | false {
   }
 }
 
-/** Loss of packets to and from some ports of this machine, by a table of nftables of its own. */
+/** Drops packets to and from ports of this machine, by an nftables table of its own. */
 export class PacketLoss {
   private readonly table = `fidfs_test_${process.pid}`;
 
-  /** Drops so many of 100 packets from now on, in both directions. Throws when that cannot be done. */
+  /** Starts dropping `percent` of the packets, in both directions. Throws if that is not possible. */
   begin(ports: readonly number[], percent: number): void {
     const rule = (direction: string) =>
       `tcp ${direction} { ${ports.join(', ')} } numgen random mod 100 < ${percent} drop`;

@@ -3,10 +3,10 @@ import type { Test } from 'tap';
 import type { TestNode } from './node.js';
 import { listening } from './ports.js';
 
-/** What becomes of a whole body with status 200 that the source sent; `url` is what the follower asked for. */
+/** Changes the body of an answer with status 200 from the source; `url` is that of the follower's request. */
 export type Transform = (url: string, body: Buffer) => Buffer | Promise<Buffer>;
 
-/** Puts a proxy on the way from a follower to its source, which is node 1 of group1. To be called before both start. */
+/** Puts a proxy between a follower and its source, which is node 1 of group1. Must be called before both start. */
 export async function proxyBetween(t: Test, follower: TestNode, source: TestNode, transform: Transform): Promise<void> {
   const proxy = createServer((asked, answer) => {
     const { method, url = '', headers } = asked;

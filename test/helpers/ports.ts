@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { Test } from 'tap';
 
-/** From 10,000 on: below the ports that systems give to outgoing connections, which could take that of a node that restarts. */
+/** Below the ephemeral ports: an outgoing connection could otherwise take the port of a node that restarts. */
 const PORTS = 10_000;
-/** Test files that run at the same time take them from different parts: a port may be asked for long before it is used. */
+/** Concurrent test files use different parts of the range, because a port may be chosen long before it is used. */
 const PARTS = 4;
 const PART = Number(process.env.TAP_JOB_ID ?? Math.floor(Math.random() * PARTS)) % PARTS;
 const FIRST_PORT = 10_000 + (PART * PORTS) / PARTS;
@@ -12,9 +12,9 @@ const LAST_PORT = FIRST_PORT + PORTS / PARTS - 1;
 
 const given = new Set<number>();
 
-/** A loopback port that was free a moment ago, and was not asked for before: any that a server can come back to, or one of a range. */
+/** A loopback port that is free now and was not returned before, of the default range or the given one. */
 export async function freePort(first = FIRST_PORT, last = LAST_PORT): Promise<number> {
-  // From anywhere in the range on, as other tests look at the same time.
+  // Starts at a random port, because other tests search at the same time.
   const start = Math.floor(Math.random() * (last - first + 1));
   for (let step = 0; step <= last - first; step++) {
     const port = first + ((start + step) % (last - first + 1));
@@ -33,7 +33,7 @@ export async function freePort(first = FIRST_PORT, last = LAST_PORT): Promise<nu
   throw new Error(`no port from ${first} to ${last} is free`);
 }
 
-/** Lets a server of the test listen on a free loopback port until the test's end. */
+/** Makes a server listen on a free loopback port until the end of the test; resolves with the port. */
 export async function listening(t: Test, server: Server): Promise<number> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -3,18 +3,18 @@ import { readdirSync, readFileSync } from 'node:fs';
 import type { Load, Promised } from './load.js';
 import type { TestNode } from './node.js';
 
-/** Every thread: one that the kernel is just syncing for stops only after that. */
+/** Whether all threads of a process are stopped: a thread inside a sync stops only after it. */
 export function isStopped(pid: number): boolean {
   const threads = readdirSync(`/proc/${pid}/task`);
   return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
 }
 
-/** As `stopped`, with what a load had been promised. */
+/** As `stopped`; resolves with what the load had been promised. */
 export function cutPower(node: TestNode, load: Load, image: string, copy: string): Promise<Promised> {
   return stopped(node, image, copy, () => load.promised());
 }
 
-/** Copies the image of a node's disk at an instant when nobody writes, and says what had been promised at it. */
+/** Stops all processes of a node, copies the image of its disk, and resolves with what had been promised at that moment. */
 export async function stopped<Promises>(
   node: TestNode,
   image: string,

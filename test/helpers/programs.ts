@@ -14,7 +14,7 @@ export function run(program: string, words: string[], env: Record<string, string
   });
 }
 
-/** Runs a process for the time of the test; what it says is shown when the test fails. */
+/** Runs a process until the end of the test; prints its output if the test fails. */
 export function runFor(t: Test, program: string, words: string[], env: Record<string, string> = {}): void {
   const child = spawn(program, words, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
@@ -32,13 +32,13 @@ export function runFor(t: Test, program: string, words: string[], env: Record<st
   });
 }
 
-/** Why a test that needs these programs must be skipped; false when it need not. */
+/** Reason to skip a test that needs these programs; false if all are installed. */
 export function missing(...programs: string[]): string | false {
   const absent = programs.filter((program) => spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0);
   return absent.length > 0 && `not installed here: ${absent.join(', ')}`;
 }
 
-/** Why a test that starts a node as another user must be skipped; false when it need not. */
+/** Reason to skip a test that starts a node as another user; false if that is possible. */
 export function cannotRunAsOthers(): string | false {
   if (process.getuid?.() !== 0) return 'only root can start a node as somebody else';
   const project = fileURLToPath(new URL('../../../package.json', import.meta.url));

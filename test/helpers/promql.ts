@@ -1,13 +1,13 @@
 import { parser } from '@prometheus-io/lezer-promql';
 
-/** What Prometheus itself knows of each target. */
+/** Metrics that Prometheus itself adds for each target. */
 const OF_PROMETHEUS: ReadonlyMap<string, ReadonlySet<string>> = new Map([['up', new Set<string>()]]);
 const LABELS_OF_PROMETHEUS = ['job', 'instance'];
 
-/** The names of metrics in an answer of /metrics, with the labels of each. */
+/** The names of metrics in an answer of /metrics, and the labels of each. */
 export type MetricLabels = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Reads the text format of Prometheus, of one node or of several. */
+/** Parses Prometheus's text format, of one node or several. */
 export function readMetrics(text: string): MetricLabels {
   const metrics = new Map<string, Set<string>>();
   for (const line of text.split('\n')) {
@@ -20,7 +20,7 @@ export function readMetrics(text: string): MetricLabels {
   return metrics;
 }
 
-/** What is wrong with a query: it is none, or names a metric, or a label of its metrics, that is not there. */
+/** The mistakes in a query: syntax errors, unknown metrics, and labels that none of its metrics has. */
 export function mistakesInQuery(query: string, metrics: MetricLabels, legend: readonly string[] = []): string[] {
   const mistakes: string[] = [];
   const labels = new Set(legend);

@@ -1,22 +1,22 @@
 import { randomInt } from 'node:crypto';
 import type { Test } from 'tap';
 
-/** A repeatable source of randomness. */
+/** A reproducible random number generator. */
 export interface Random {
-  /** 0 up to, but not including, `limit`. */
+  /** An integer from 0 to `limit` - 1. */
   below(limit: number): number;
   bytes(length: number): Buffer;
   pick<T>(things: readonly T[]): T;
 }
 
-/** Seeded by TEST_SEED or anew; the seed is printed, so that a failure can be repeated. */
+/** Creates a generator seeded by TEST_SEED or randomly; prints the seed, so that a failure can be reproduced. */
 export function seeded(t: Test): Random {
   const seed = Number(process.env.TEST_SEED ?? randomInt(2 ** 31));
   t.comment(`seed ${seed}: repeat with TEST_SEED=${seed}`);
   return randomFrom(seed);
 }
 
-/** Mulberry32: small, even, and the same everywhere. */
+/** The Mulberry32 generator. */
 export function randomFrom(seed: number): Random {
   let state = seed;
   const next = () => {

@@ -2,17 +2,17 @@ import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import type { TestNode } from './node.js';
 
-/** What came back over a raw connection. */
+/** An answer received over a raw connection. */
 export interface RawAnswer {
-  /** 0 when the connection was closed without an answer. */
+  /** 0 if the connection was closed without an answer. */
   status: number;
   headers: Record<string, string>;
   body: string;
-  /** Every byte that came, interim answers included. */
+  /** All bytes received, including interim responses. */
   text: string;
 }
 
-/** A connection to nginx that writes exactly what it is told: for requests that no polite client would send. */
+/** A TCP connection to nginx that sends exactly the given bytes, for requests that no HTTP library sends. */
 export class RawConnection {
   private received = '';
   private ended = false;
@@ -29,10 +29,10 @@ export class RawConnection {
     };
     socket.on('end', end);
     socket.on('close', end);
-    socket.on('error', end); // a reset is an end like any other
+    socket.on('error', end); // a reset counts as the end
   }
 
-  /** Opens a connection that is closed after the test at the latest. */
+  /** Opens a connection; it is closed after the test at the latest. */
   static open(t: Test, node: TestNode): Promise<RawConnection> {
     return new Promise((resolve, reject) => {
       const socket = connect(node.port, '127.0.0.1', () => {
@@ -53,12 +53,12 @@ export class RawConnection {
     for (const piece of pieces) this.socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
   }
 
-  /** Goes away without a word. */
+  /** Closes the connection without waiting for an answer. */
   destroy(): void {
     this.socket.destroy();
   }
 
-  /** Resolves when the text so far, or the end of the connection, satisfies the condition. */
+  /** Resolves with the text received so far once the condition holds. */
   until(condition: (text: string, ended: boolean) => boolean): Promise<string> {
     return new Promise((resolve) => {
       this.changed = () => {
@@ -68,14 +68,14 @@ export class RawConnection {
     });
   }
 
-  /** The final answer: once it is whole, or the connection has ended. One to HEAD has no body. */
+  /** Resolves with the final answer when it is complete or the connection has ended. An answer to HEAD has no body. */
   async answer(hasBody = true): Promise<RawAnswer> {
     const text = await this.until((received, ended) => ended || isWhole(received, hasBody));
     return parse(text);
   }
 }
 
-/** Sends these bytes on a connection of their own and returns the answer. */
+/** Sends these bytes on a new connection and returns the answer. */
 export async function raw(t: Test, node: TestNode, ...pieces: (string | Buffer)[]): Promise<RawAnswer> {
   const connection = await RawConnection.open(t, node);
   connection.write(...pieces);
@@ -84,7 +84,7 @@ export async function raw(t: Test, node: TestNode, ...pieces: (string | Buffer)[
   return answer;
 }
 
-/** The head of a request, with Host and key unless `headers` says otherwise. */
+/** The head of a request, with Host and key unless `headers` overrides them. */
 export function head(node: TestNode, line: string, headers: Record<string, string | number> = {}): string {
   const all = { Host: `127.0.0.1:${node.port}`, Authorization: `Bearer ${node.key}`, ...headers };
   const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}`);
@@ -96,7 +96,7 @@ export function chunk(bytes: Buffer | string): Buffer {
   return Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), Buffer.from(bytes), Buffer.from('\r\n')]);
 }
 
-/** An answer in short: `201`, or `400 bad-extension`; an error that is no problem document says so. */
+/** Summarises an answer: `201`, or `400 bad-extension`; for an error without a problem document it says so. */
 export function outcome(answer: { status: number; body: string | Buffer }): string {
   const { status } = answer;
   if (status === 0) return 'closed';
@@ -111,7 +111,7 @@ export function outcome(answer: { status: number; body: string | Buffer }): stri
     const whole = problem.status === status && problem.title !== '' && problem.detail !== '';
     if (whole) return `${status} ${problem.type.replace('urn:fidfs:problem:', '')}`;
   } catch {
-    // not JSON: said below
+    // not JSON: no problem document
   }
   return `${status} without a problem document`;
 }

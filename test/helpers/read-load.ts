@@ -2,7 +2,7 @@ import { type Load, promisedBy } from './load.js';
 import type { TestNode } from './node.js';
 import type { Random } from './random.js';
 
-/** Clients that read what was stored, and turn to the next node when one fails. */
+/** Clients that download stored files, and try the next node if one fails. */
 export class ReadLoad {
   count = 0;
   readonly failed: string[] = [];
@@ -36,7 +36,7 @@ export class ReadLoad {
         if (answer.status === 200 && answer.body.length === size) break;
         tries.push(answer.status);
       }
-      // What somebody deletes meanwhile may be gone.
+      // The file may have been deleted in the meantime.
       const isWanted = promisedBy(this.loads).stored.has(id);
       if (tries.length === this.nodes.length && isWanted) this.failed.push(`${id}: ${tries}`);
       this.count++;

@@ -5,17 +5,17 @@ import type { Test } from 'tap';
 import fileId from '../../file-id/file-id.js';
 import type { TestNode } from './node.js';
 
-/** What all nodes of a test share. */
+/** The peer secret of all nodes of a test. */
 export const PEER_SECRET = 'peer-secret-0123456789abcdef';
 
-/** Another node as a test describes it. */
+/** A peer as a test describes it. */
 export interface Other {
   id: number;
   group: string;
   url: string;
-  /** false: cluster.json says that it is down. */
+  /** Whether cluster.json marks it as up; default true. */
   up?: boolean;
-  /** Where it is, if its url says a name. */
+  /** Its resolved address, if its url has a host name. */
   origin?: string;
 }
 
@@ -30,7 +30,7 @@ export function peerSettings(serverId: number, group: string, others: Other[]): 
   };
 }
 
-/** Writes cluster.json as the daemon does; a test that decides what stands there has killed the daemon first. */
+/** Writes cluster.json as the daemon does. The daemon must have been killed before, because it would overwrite the file. */
 export function tell(node: TestNode, others: Other[]): void {
   const nodes = others.map(({ id, group, url, up = true, origin = url }) => {
     return [id, { group, origin, host: url.replace(/^https?:\/\//, ''), up }] as const;
@@ -38,7 +38,7 @@ export function tell(node: TestNode, others: Other[]): void {
   writeCluster(node, JSON.stringify({ nodes: Object.fromEntries(nodes) }));
 }
 
-/** Writes anything as cluster.json, and as its second copy. */
+/** Writes any text as cluster.json, and as its second copy. */
 export function writeCluster(node: TestNode, text: string, last = text): void {
   const directory = join(node.data, 'nginx');
   mkdirSync(directory, { recursive: true });
@@ -51,7 +51,7 @@ export function writeCluster(node: TestNode, text: string, last = text): void {
   }
 }
 
-/** Kills a node's daemon for good, for the time of the test: a supervisor that stands still starts no new one. */
+/** Kills a node's daemon and stops its supervisor until the end of the test, so that the daemon is not restarted. */
 export async function killDaemonForGood(t: Test, node: TestNode): Promise<void> {
   const { pid } = node;
   process.kill(pid, 'SIGSTOP');
@@ -60,14 +60,14 @@ export async function killDaemonForGood(t: Test, node: TestNode): Promise<void> 
   await node.until(async () => (await node.get('/readyz')).status === 503, 'without a daemon');
 }
 
-/** An ID that nobody has given to a file, unless the test places one there. */
+/** An ID of no existing file, unless the test creates one. */
 export function madeUpId(parts: { group?: string; source?: number; size?: number; counter?: number } = {}): string {
   const { group = 'group1', source = 1, size = 1000, counter = 0 } = parts;
   const key = fileId.encodeKey({ serverId: source, created: 1_795_328_179, size, crc32: 7, counter });
   return fileId.join(group, 0, 5, key.toString('base64url') + fileId.makeTail('jpg', counter));
 }
 
-/** The header that marks a request for a file as sent by one node to another. */
+/** The value of the header that marks a download request from one node to another. */
 export function markOf(id: string, sender: number, receiver: number, secret = PEER_SECRET): string {
   const readKey = createHmac('sha256', secret).update('fidfs read mark').digest('hex');
   const hmac = createHmac('sha256', readKey).update(`read\n/${id}\n${sender}\n${receiver}`).digest('hex');

@@ -6,17 +6,17 @@ import type { Test } from 'tap';
 import type { TestNode } from './node.js';
 import { isStopped } from './power-cut.js';
 
-/** What is put back of a node. */
+/** The part of a node that is restored. */
 export type SnapshotPart = 'everything' | 'the index' | 'the store path';
 
-/** A copy of what a node has on its disks at one instant: what a snapshot of a volume or of a virtual machine's disk is. */
+/** A copy of a node's disks at one moment, as a snapshot of a volume or a virtual machine. */
 export class Snapshot {
   private constructor(
     private readonly node: TestNode,
     private readonly directory: string,
   ) {}
 
-  /** Copies everything, with the daemon stopped for the time of it. */
+  /** Copies everything while the daemon is stopped. */
   static async take(t: Test, node: TestNode): Promise<Snapshot> {
     const directory = mkdtempSync(join(tmpdir(), 'fidfs-snapshot-'));
     t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -31,7 +31,7 @@ export class Snapshot {
     return new Snapshot(node, join(directory, 'data'));
   }
 
-  /** Puts the copy, or a part of it, in the place of what the node has. The node must not run. */
+  /** Replaces the node's data, or a part of it, by the copy. The node must not run. */
   putBack(part: SnapshotPart): void {
     const names = {
       everything: ['.'],

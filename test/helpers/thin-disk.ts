@@ -4,12 +4,12 @@ import { basename, join } from 'node:path';
 import type { Test } from 'tap';
 import { makeImage, mountImage, mountTmpfs, unmount } from './mounts.js';
 
-/** Bytes of a page of memory, of which the pool is made, and of a block of the disk. */
+/** Bytes of a memory page, which is the pool's unit, and of a block of the disk. */
 const PAGE = 4096;
 
 /**
- * A small disk that fails as real ones do: ext4 in a sparse image on a memory file system, which is the pool that the image
- * gets its blocks from. Where the pool has no more, writes to the disk fail, as on a thin volume or a dying disk.
+ * A small disk with real I/O errors: ext4 in a sparse image on a tmpfs, the pool from which the image gets its blocks. When
+ * the pool is full, writes to the disk fail, as on a thin volume or a failing disk.
  */
 export class ThinDisk {
   readonly point: string;
@@ -30,23 +30,23 @@ export class ThinDisk {
 
   private mount(): void {
     mountImage(this.t, this.image, this.point, 'loop,errors=remount-ro');
-    // The loop driver counts a request of which the pool took only a part as written whole: such a disk would lose what it
-    // said was durable. A request of one page is taken whole or not at all.
+    // The loop driver reports a request that the pool took only in part as written completely, so the disk would lose data
+    // that it reported as durable. A request of one page is written completely or not at all.
     const device = execFileSync('findmnt', ['-n', '-o', 'SOURCE', this.point], { encoding: 'utf8' }).trim();
     writeFileSync(`/sys/block/${basename(device)}/queue/max_sectors_kb`, String(PAGE / 1024));
   }
 
-  /** Another program takes all bytes that are free. */
+  /** Fills the disk's free space with a file of another program. */
   fill(): void {
     fillUp(join(this.point, 'somebody-elses-file'));
   }
 
-  /** Gives the bytes back. */
+  /** Removes that file. */
   empty(): void {
     rmSync(join(this.point, 'somebody-elses-file'));
   }
 
-  /** Another program takes all inodes. */
+  /** Uses up the disk's inodes with files of another program. */
   fillInodes(): void {
     const directory = join(this.point, 'somebody-elses-files');
     mkdirSync(directory, { recursive: true });
@@ -60,25 +60,25 @@ export class ThinDisk {
     }
   }
 
-  /** Gives the inodes back. */
+  /** Removes those files. */
   emptyInodes(): void {
     rmSync(join(this.point, 'somebody-elses-files'), { recursive: true });
   }
 
-  /** The file system turns read-only under those who write to it, as after an error of its journal. Until `repair`. */
+  /** Makes the file system read-only while it is in use, as after an error of its journal, until `repair`. */
   turnReadOnly(): void {
     execFileSync('mount', ['-o', 'remount,abort', this.point], { stdio: 'pipe' });
   }
 
-  /** What is new on the disk cannot be written any more, until `repair`. */
+  /** Makes writes of new blocks fail until `repair`. */
   failWrites(): void {
-    // Blocks that were used before are given back to the pool: with them writes would go on. Those freed last, too.
+    // Returns unused blocks to the pool, including recently freed ones, because writes to them would succeed.
     execFileSync('sync', ['-f', this.point], { stdio: 'pipe' });
     execFileSync('fstrim', [this.point], { stdio: 'pipe' });
     fillUp(join(this.pool, 'no-more-blocks'));
   }
 
-  /** Checks the file system, which nobody may use meanwhile, and mounts it anew. */
+  /** Checks the file system and mounts it again. No process may use it. */
   repair(): void {
     rmSync(join(this.pool, 'no-more-blocks'), { force: true });
     unmount(this.point);
@@ -88,14 +88,14 @@ export class ThinDisk {
     this.mount();
   }
 
-  /** Bytes that are free. */
+  /** Free bytes. */
   get free(): number {
     const { bavail, bsize } = statfsSync(this.point);
     return bavail * bsize;
   }
 }
 
-/** Writes a file until nothing fits. */
+/** Appends to a file until the file system is full. */
 function fillUp(path: string): void {
   const file = openSync(path, 'a');
   try {

@@ -1,7 +1,7 @@
 import { request } from 'undici';
 import type { Answer, TestNode } from './node.js';
 
-/** A request as a tus client makes it; `url` is a path or a whole address. */
+/** Sends a request as a tus client; `url` is a path or a whole address. */
 export async function tus(
   node: TestNode,
   method: 'POST' | 'HEAD' | 'PATCH' | 'DELETE' | 'OPTIONS',
@@ -19,14 +19,14 @@ export async function tus(
   };
 }
 
-/** Begins an upload of so many bytes; resolves with its path. */
+/** Creates an upload of `size` bytes; resolves with its path. */
 export async function begin(node: TestNode, size: number, headers: Record<string, string> = {}): Promise<string> {
   const answer = await tus(node, 'POST', '/tus/', { 'upload-length': String(size), ...headers });
   if (answer.status !== 201) throw new Error(`begin: ${answer.status} ${answer.body}`);
   return String(answer.headers.location);
 }
 
-/** Sends a piece. */
+/** Sends bytes at an offset (PATCH). */
 export function send(
   node: TestNode,
   upload: string,
@@ -38,7 +38,7 @@ export function send(
   return tus(node, 'PATCH', upload, { ...type, 'upload-offset': String(offset), ...headers }, bytes);
 }
 
-/** How far an upload is, and what it has become. */
+/** Resolves with an upload's offset, and with the ID of its file if it is complete. */
 export async function stateOf(node: TestNode, upload: string): Promise<{ offset: number; id: string | undefined }> {
   const { status, headers } = await tus(node, 'HEAD', upload);
   if (status !== 200) throw new Error(`HEAD ${upload}: ${status}`);
@@ -46,7 +46,7 @@ export async function stateOf(node: TestNode, upload: string): Promise<{ offset:
   return { offset: Number(headers['upload-offset']), id: id === undefined ? undefined : String(id) };
 }
 
-/** `Upload-Metadata` with a file name. */
+/** The `Upload-Metadata` header with a file name. */
 export function named(name: string): Record<string, string> {
   return { 'upload-metadata': `filename ${Buffer.from(name).toString('base64')}` };
 }

@@ -1,23 +1,23 @@
 import { register } from 'node:module';
 
-/** One step of a job, as far as the tests look at it. */
+/** The fields of a job's step that the tests use. */
 export interface Step {
   uses?: string;
   run?: string;
 }
 
-/** A workflow as the service that runs it reads it. */
+/** A workflow as GitHub's parser reads it. */
 export interface Workflow {
   mistakes: string[];
   jobs: { id: string; steps: Step[] }[];
 }
 
-/** The library imports its schemas as JSON without saying so, as bundlers let it. */
+/** The library imports its schemas as JSON without import attributes, which only bundlers accept. */
 const JSON_IMPORTS = `export const load = (url, context, next) =>
   next(url, url.endsWith('.json') ? { ...context, importAttributes: { type: 'json' } } : context);`;
 register(`data:text/javascript,${encodeURIComponent(JSON_IMPORTS)}`);
 
-/** Reads a workflow with GitHub's own parser: schema, expressions and the order of jobs. */
+/** Parses a workflow with GitHub's own parser: schema, expressions and the order of jobs. */
 export async function readWorkflow(name: string, content: string): Promise<Workflow> {
   const { convertWorkflowTemplate, NoOperationTraceWriter, parseWorkflow } = await import('@actions/workflow-parser');
   const { context, value } = parseWorkflow({ name, content }, new NoOperationTraceWriter());
