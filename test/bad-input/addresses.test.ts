@@ -7,7 +7,7 @@ import { head, outcome, raw } from '../helpers/raw.js';
 const node = await TestNode.start(t);
 const pid = node.daemonPid();
 const { id } = await node.upload(Buffer.from('the file'), '?ext=txt');
-// What no address may ever show.
+// Files that no address may serve.
 writeFileSync(join(node.storePath, 'secret'), 'a secret');
 writeFileSync(join(node.storePath, 'data', 'secret'), 'a secret');
 const [, , , , name = ''] = id.split('/');

@@ -33,7 +33,7 @@ PIECES.push(
 );
 PIECES.push('Content-Type: ', 'Content-Transfer-Encoding: base64\r\n', `${BOUNDARY}`, 'x'.repeat(20_000));
 
-/** A good body with pieces cut out, doubled, and put in where they do not belong. */
+/** A valid body with ranges removed, duplicated, and inserted at random positions. */
 function mangled(random: Random): Buffer {
   const parts = Array.from({ length: random.below(4) }, () => ({
     ...(random.below(3) === 0 ? {} : { fileName: random.pick(['a.jpg', '', '../b', 'c.tar.gz']) }),
@@ -84,7 +84,7 @@ t.test('mangled multipart bodies are stored or refused, never more than that', a
   t.strictSame(temporariesOn(node.storePath), []);
 });
 
-/** What an upload came to, whatever its IDs: the status, or each file's size, hash and extension. */
+/** The result of an upload without its IDs: the status, or the size, hash and extension of each file. */
 function meaning(answer: Answer): unknown {
   if (answer.status !== 201) return outcome(answer);
   return uploadedOf(answer).map(({ id, size, sha256 }) => [size, sha256, id.replace(/^[^.]*/, '')]);
@@ -146,7 +146,7 @@ t.test('mangled addresses are answered or refused, never more than that', async 
   const tally = new Map<string, number>();
   for (let round = 0; round < ROUNDS; round++) {
     const method = random.pick(['GET', 'HEAD', 'DELETE']);
-    // Whatever an address means, it must not mean this file to DELETE: it begins as that of another one.
+    // The address must never be that of this file with DELETE: the tail of the ID is changed first.
     const file =
       method === 'DELETE' ? id.replace(/\d{3}\.txt$/, (tail) => (tail === '000.txt' ? '999.txt' : '000.txt')) : id;
     let address = random.pick([`/${file}`, `/info/${file}`, '/upload', '/']);

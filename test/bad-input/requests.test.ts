@@ -107,7 +107,7 @@ t.test('odd methods, versions and request lines are refused with a problem docum
   const found: string[] = [];
   for (const line of lines) found.push(outcome(await raw(t, node, line + rest)));
   t.strictSame(found, new Array(lines.length).fill('405 method-not-allowed'));
-  // Where people send files first.
+  // Addresses to which users send files by mistake.
   for (const line of [
     'POST / HTTP/1.1',
     'PUT /photo.jpg HTTP/1.1',
@@ -124,7 +124,7 @@ t.test('odd methods, versions and request lines are refused with a problem docum
   t.strictSame(found, [...new Array(refused.length - 1).fill('400 bad-request'), '414 uri-too-long']);
 });
 
-// Seen to fail (502 now and then) without Connection: close in answerUnreadable.
+// Seen to fail (502 in some rounds) without Connection: close in answerUnreadable.
 t.test('a request that the daemon cannot parse does no harm to the next one', async (t) => {
   const wrong: string[] = [];
   for (let round = 0; round < 50; round++) {
@@ -135,7 +135,7 @@ t.test('a request that the daemon cannot parse does no harm to the next one', as
   t.strictSame(wrong, []);
 });
 
-// Seen to fail without the test of the host in originOf.
+// Seen to fail without the check of the host in publicBase.
 t.test('a malformed Host is 400, and one too many or none too', async (t) => {
   const hosts = [
     '',
@@ -168,7 +168,8 @@ t.test('huge queries and headers are taken or refused, and break nothing', async
     outcome(await raw(t, node, head(node, `POST /upload?${'ext=a&'.repeat(1000)}`, { 'Content-Length': 0 }))),
     outcome(await raw(t, node, head(node, `GET /${id}?download=${'x'.repeat(7000)}`))),
     outcome(await raw(t, node, head(node, `GET /healthz`, { 'X-Long': 'x'.repeat(40_000) }))),
-    // More than Node takes by itself, and what nginx does. Seen to fail (431) without maxHeaderSize, in either server.
+    // More than Node's default limit, and as much as nginx accepts. Seen to fail (431) without maxHeaderSize in either
+    // server.
     outcome(
       await raw(t, node, head(node, `GET /readyz`, { A: 'x'.repeat(7000), B: 'x'.repeat(7000), C: 'x'.repeat(7000) })),
     ),

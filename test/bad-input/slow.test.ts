@@ -5,14 +5,14 @@ import { chunk, head, outcome, RawConnection } from '../helpers/raw.js';
 
 const MIB = 2 ** 20;
 
-/** Sends a byte (as a chunk of its own, where it says so) every second until the connection ends. */
+/** Sends a byte (or a chunk with one byte) every second until the connection ends. */
 function trickle(connection: RawConnection, byte: Buffer): void {
   const timer = setInterval(() => connection.write(byte), 1000);
   const stop = () => clearInterval(timer);
   connection.socket.on('close', stop).on('end', stop);
 }
 
-// One test, because all of these wait for the same minute. Seen to fail without tooSlow() in body.ts.
+// A single test, because all cases wait for the same minute. Seen to fail without tooSlow() in body.ts.
 t.test('a client whose body stops coming, or all but stops, is dropped; others upload meanwhile', async (t) => {
   const node = await TestNode.start(t);
   const pid = node.daemonPid();
@@ -22,7 +22,7 @@ t.test('a client whose body stops coming, or all but stops, is dropped; others u
     return connection;
   };
   const some = Buffer.alloc(600_000);
-  // Streamed: a byte a second, into a temporary file and before there is one; then such as send nothing more at all.
+  // Streamed uploads: one byte per second, with and without a temporary file; then uploads that send nothing more.
   const trickles = [
     await begin({ 'Transfer-Encoding': 'chunked' }, chunk(some)),
     await begin({ 'Transfer-Encoding': 'chunked' }, chunk('x')),
@@ -35,7 +35,7 @@ t.test('a client whose body stops coming, or all but stops, is dropped; others u
     await begin({ 'Content-Length': MIB }, some),
     await begin({ 'Content-Length': 1000 }, Buffer.from('x')),
   ];
-  // Gathered by nginx: it costs a connection there, and the daemon never hears of it.
+  // Buffered by nginx: the daemon does not see the request.
   const gathered = await begin({ 'Content-Length': 1000 }, Buffer.from('x'));
   trickle(gathered, Buffer.from('x'));
   await node.until(() => temporariesOn(node.storePath).length === 4, 'taking four of them in');

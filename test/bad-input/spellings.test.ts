@@ -4,17 +4,17 @@ import { TestNode } from '../helpers/node.js';
 import { head, outcome, type RawAnswer, raw } from '../helpers/raw.js';
 
 /*
- * An address may be written in many ways. All mean the same to every method and route, because the daemon is given the
- * address by which nginx has chosen the location.
+ * All spellings of an address have the same meaning for every method and route, because the daemon gets the normalised
+ * address by which nginx chose the location.
  *
- * Seen to fail without NORMALISED in nginx/configuration.ts (the daemon's routes), with `$uri` in proxy_pass in its place (CR and
- * LF, question marks and percent signs), and with `$request_uri` for pieces that go to another node.
+ * Seen to fail without NORMALISED in nginx/configuration.ts (the daemon's routes), with `$uri` in proxy_pass in its place (CR
+ * and LF, question marks and percent signs), and with `$request_uri` for resumable uploads that go to another node.
  */
 
 const node = await TestNode.start(t);
 const content = Buffer.from('the file');
 
-/** Ways to write an address, whose first character is not a slash. */
+/** Spellings of an address; `path` has no leading slash. */
 const SPELLINGS: Record<string, (path: string) => string> = {
   'a double slash': (path) => `//${path}`,
   'three slashes': (path) => `///${path}`,
@@ -37,7 +37,7 @@ async function ask(line: string, headers: Record<string, string | number> = {}, 
   return raw(t, node, head(node, line, { ...length, ...headers }), body);
 }
 
-/** One request, and what of its answer must be the same however the address is written. */
+/** One request, and the part of its answer that must not depend on the spelling. */
 interface Route {
   line: (spelling: (path: string) => string) => Promise<string> | string;
   headers?: Record<string, string | number>;

@@ -24,7 +24,8 @@ t.test('a node alone, with one file: the command counts it right, and speaks of 
   );
   t.match(await said('status'), /damage: .*; what was there is kept as .*; there is no other node to fetch it from\n/);
   t.notMatch(node.log, 'peer');
-  // Nothing is to come, so that nothing is to be waited for. Seen to fail (503) with what is missing counted all the same.
+  // Without peers, missing files cannot be fetched, so the node does not wait for them. Seen to fail (503) when they are
+  // counted.
   await node.stop();
   await node.start();
   t.equal((await node.get('/readyz')).status, 200, 'ready after a restart');
@@ -35,7 +36,7 @@ t.test('a node alone, with one file: the command counts it right, and speaks of 
   t.match(await said('rebuild'), '0 files, 0 B, 1 deletion; 1 foreign file left alone\n');
 });
 
-// Seen to fail with the line of a node that is ready; and, where the directory was changed, with that of an unmounted disk.
+// Seen to fail with the message of a ready node, and, where the directory was changed, with that of an unmounted disk.
 t.test(
   'a start without its store path says that the node is not ready, why, and how a store path is moved',
   async (t) => {
@@ -57,7 +58,7 @@ t.test(
         `${first}: fidfs-store-path is missing; is the disk mounted?\n  ready        when ${node.origin}/readyz says so\n`,
     );
     t.notMatch(without, 'is ready on');
-    // Seen to fail (every file of it named as lost) with the files of all store paths looked for.
+    // Seen to fail (all its files are reported as lost) when the files of all store paths are checked.
     const verified = await node.command('verify');
     t.match(
       verified.stdout,

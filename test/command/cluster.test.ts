@@ -12,7 +12,7 @@ import { missing, run } from '../helpers/programs.js';
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const ENVIRONMENT = { ...process.env, NODE_OPTIONS: '', FIDFS_RESERVE: '1MiB' };
 
-/** The program behind `npm run cluster`, in a directory of its own. */
+/** The program of `npm run cluster`, in its own directory. */
 class Trial {
   output = '';
   private process: ChildProcess | undefined;
@@ -22,11 +22,11 @@ class Trial {
     readonly port: number,
   ) {}
 
-  /** Resolves when it has printed what to try, or has ended. */
+  /** Resolves when it has printed its instructions, or has exited. */
   async start(): Promise<void> {
     this.output = '';
     const options = ['--port', String(this.port), '--directory', this.directory];
-    // A process group as a shell makes it, so that Ctrl-C can be pressed.
+    // In its own process group, as from a shell, so that Ctrl-C can be simulated.
     const child = spawn(process.execPath, [join(PROJECT, 'bin/cluster.mjs'), ...options], {
       cwd: PROJECT,
       env: ENVIRONMENT,
@@ -45,7 +45,7 @@ class Trial {
     });
   }
 
-  /** Ends it as a terminal does; resolves with its exit status. */
+  /** Signals its process group, as a terminal does; resolves with its exit status. */
   async stop(signal: NodeJS.Signals = 'SIGINT'): Promise<number | null> {
     const child = this.process as ChildProcess;
     if (child.exitCode === null && child.signalCode === null) {
@@ -56,7 +56,7 @@ class Trial {
     return child.exitCode;
   }
 
-  /** Every process that it began, and those began. */
+  /** All its descendant processes. */
   pids(): number[] {
     const below = (pid: number): number[] => {
       const file = `/proc/${pid}/task/${pid}/children`;
@@ -66,7 +66,7 @@ class Trial {
     return below(this.process?.pid ?? 0);
   }
 
-  /** Runs a command that it printed, where it was printed. */
+  /** Runs a command that it printed after `label`. */
   async paste(label: string, before = ''): Promise<string> {
     const line = this.output.split('\n').find((one) => one.trimStart().startsWith(label));
     if (line === undefined) throw new Error(`nothing printed for ${label}:\n${this.output}`);
@@ -78,7 +78,7 @@ class Trial {
   }
 }
 
-/** A first port from which on all that three nodes listen on are free, or were a moment ago. */
+/** A first port for which all ports of three nodes are free. */
 async function firstPort(from = 20_000): Promise<number> {
   const port = await freePort(from, from + 5000);
   const others = [1, 100, 101, 200, 201, 300, 301].map((more) =>
@@ -143,7 +143,7 @@ test('npm run cluster starts three nodes, and what it prints to try works as pri
   for (const one of settings) writeFileSync(join(cluster.directory, `${one.serverId}.json`), JSON.stringify(one));
   const changed = readFileSync(file, 'utf8');
   await cluster.start();
-  // Seen to fail with the three alone.
+  // Seen to fail with the message for three nodes.
   t.match(cluster.output, `4 nodes are ready: http://127.0.0.1:${cluster.port}, `);
   t.match(await cluster.paste('how they all are'), /^4 +group1 +up/m);
   // Seen to fail with the settings files written at each start.
@@ -161,10 +161,10 @@ test('npm run cluster starts three nodes, and what it prints to try works as pri
   t.strictSame(left.filter(isAlive), [], 'no process is left');
 });
 
-// Seen to fail without the look into the log of the node: what listens there was taken for it.
+// Seen to fail without the check of the node's log: another program on the port was taken for the node.
 test('npm run cluster says which node cannot start, stops the others and fails', async (t) => {
   const cluster = await trial(t);
-  // Another program, which is well.
+  // Another program, which answers with 200.
   const other = createServer((_, response) => response.end('ready')).listen(cluster.port + 100, '127.0.0.1');
   await once(other, 'listening');
   t.teardown(() => other.close());

@@ -78,7 +78,7 @@ t.test('the fidfs command', async (t) => {
     await once(server.listen(0, '127.0.0.1'), 'listening');
     const origin = `http://127.0.0.1:${(server.address() as { port: number }).port}/`;
     const before = readdirSync(node.directory).sort();
-    // Seen to fail without the comparison in Client.get, and without the removal of what came.
+    // Seen to fail without the comparison in Client.get, and without the removal of the temporary file.
     for (const words of [/do not match the ID/, /do not match the ID/, /closed|terminated|aborted/]) {
       t.match(await node.command('get', '--server', origin, id), { status: 1, stdout: '', stderr: words });
     }
@@ -123,8 +123,8 @@ t.test('the fidfs command', async (t) => {
     t.match(plain.stdout, /M00 +\S+store0 .* well\nAll is well\.\n$/);
   });
 
-  // Seen to fail without isSaid (the disk's alarm comes besides), without `distinct` (what the store path says of itself, too)
-  // and without the order.
+  // Seen to fail without isSaid (the disk's alarm is listed too), without `distinct` (the state of the store path is listed
+  // too) and without the order.
   await t.test('status says each trouble once, a line each, the worst first', async (t) => {
     const marker = join(node.storePath, 'fidfs-store-path');
     renameSync(marker, `${marker}.away`);
@@ -163,7 +163,7 @@ t.test('the fidfs command', async (t) => {
       'node 2: ECONNREFUSED',
     ]);
     t.strictSame(findingsOf({ ...well, setAside: 2, alarms: [] }), ['2 files could not be fetched and are set aside']);
-    // Of two store paths, one is missing: the alarm comes a moment later, and takes the place of what the path says.
+    // One of two store paths is missing: its alarm is raised a moment later and replaces the finding of the store path.
     const trouble = 'fidfs-store-path is missing; is the disk mounted?';
     const said = `/disk2: the store path takes no files: ${trouble}`;
     const root = { number: 1, root: '/disk2', capacity: 1, reserved: 0, available: 0, trouble };
@@ -178,7 +178,7 @@ t.test('the fidfs command', async (t) => {
       status: 1,
       stderr: /ECONNREFUSED.*does the node run/,
     });
-    // Larger than what the sockets hold: the answer comes before the body has gone.
+    // Larger than the socket buffers: the answer arrives before the body is sent.
     writeFileSync(here('large'), Buffer.alloc(30_000_000));
     const words = [...fidfs, 'upload', here('large')];
     const { FIDFS_KEY: _, ...others } = node.env;
@@ -201,7 +201,7 @@ t.test('the fidfs command', async (t) => {
     t.notOk(existsSync(here('nowhere')));
   });
 
-  // Seen to fail (HTTP headers, "run there") with the words of the answer.
+  // Seen to fail (HTTP headers, "run there") with the text of the answer.
   await t.test('what is said of a missing or wrong key is in the terms of the command', async (t) => {
     const { FIDFS_KEY: _, ...others } = node.env;
     writeFileSync(here('settings.json'), JSON.stringify({ key: 'of-a-settings-file-0' }));
@@ -230,7 +230,7 @@ t.test('the fidfs command', async (t) => {
     }
   });
 
-  // Seen to fail with the whole address, and with title and detail whatever they say.
+  // Seen to fail with the whole address, and with title and detail always printed both.
   await t.test('an error names what failed once, and says once what is wrong', async (t) => {
     const { stderr } = await node.command('delete', UNKNOWN);
     t.equal(stderr, `fidfs: ${UNKNOWN}: ${node.origin}: 404 No such file here, or it is deleted already.\n`);
@@ -246,7 +246,7 @@ t.test('the fidfs command', async (t) => {
     );
   });
 
-  // Seen to fail with commander's own words.
+  // Seen to fail with commander's own messages.
   await t.test('wrong use is said as other errors are, with what may be meant and where to read on', async (t) => {
     const cases: [words: string[], stderr: string][] = [
       [['frob'], `fidfs: unknown command 'frob'\n"fidfs --help" lists the commands\n`],
@@ -285,7 +285,7 @@ t.test('the fidfs command', async (t) => {
     const onTerminal = async (...words: string[]) =>
       (await run('script', ['-qec', command('env', ...fidfs, ...words), '/dev/null'], node.env)).stdout;
     const bar = /[█░]/;
-    // It reads nothing for a while, so that the bar has to stand still on its way.
+    // The server reads nothing at first, so that the bar stops part of the way.
     const slow = createServer(async (request, response) => {
       await sleep(600);
       for await (const _ of request);
@@ -296,7 +296,7 @@ t.test('the fidfs command', async (t) => {
     const output = await onTerminal('upload', '--server', origin, large);
     slow.close();
     const percentages = [...output.matchAll(/(\d+)%/g)].map(([, text]) => Number(text));
-    // Seen to fail with a bar whose total is 1: it is full at once.
+    // Seen to fail with a bar whose total is 1: it is full immediately.
     t.ok(
       percentages.some((one) => one > 0 && one < 100),
       String(percentages),

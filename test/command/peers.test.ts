@@ -9,7 +9,7 @@ t.test('a status right after an upload shows the copies that its 201 promised', 
   const files: unknown[] = [];
   for (let count = 1; count <= 5; count++) {
     await node.upload(Buffer.from(`file ${count}`));
-    // As the command asks, without the time that its own start takes.
+    // The request of the command, without the time that its process takes to start.
     const { body } = await node.request('/status', {
       method: 'GET',
       headers: node.authorized(),

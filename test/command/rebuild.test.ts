@@ -4,7 +4,7 @@ import t from 'tap';
 import { scratch } from '../helpers/mounts.js';
 import { TestNode } from '../helpers/node.js';
 
-/** A foreign file: FastDFS made it. */
+/** The name of a foreign file, created by FastDFS. */
 const FOREIGN = 'CkIAAWsCjoiAGm2MAAAD6CKJ0IA746.txt';
 
 // Seen to fail (status 0, and a marker in the empty directory) without assertThere; each part without that part of it.
@@ -67,7 +67,7 @@ t.test('rebuild takes no empty directory for a store path, unless it is told tha
   t.match(await node.command('status'), { status: 0, stdout: /All is well/ });
   await node.stop();
 
-  // What FastDFS left has no marker of ours.
+  // A store path of FastDFS has no marker.
   mkdirSync(join(third, 'data/0E/FB'), { recursive: true });
   writeFileSync(join(third, 'data/0E/FB', FOREIGN), 'of FastDFS');
   node.configure({ FIDFS_STORE_PATHS: `${first},${second},${third}` });

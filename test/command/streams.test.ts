@@ -11,7 +11,7 @@ import { type Ended, TestNode } from '../helpers/node.js';
 const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 const LINE = /^group1\/\S+( tree\/\d+)?$/;
 
-/** Runs a line of bash in which `fidfs` is the command, with this node's settings. */
+/** Runs a bash script in which `fidfs` is the command, with this node's settings. */
 function shell(node: TestNode, script: string): Promise<Ended> {
   const env = { ...process.env, ...node.env, NODE_OPTIONS: '', NODE: process.execPath, COMMAND };
   const whole = `set -o pipefail; fidfs() { "$NODE" "$COMMAND" "$@"; }; ${script}`;
@@ -74,7 +74,7 @@ t.test('what the command reads and writes', async (t) => {
     t.match(await shell(node, open), { status: 1, stderr: /ECONNREFUSED/ });
   });
 
-  // Seen to fail without contentOf ("does the node run there?"), and (stored) without holding back its last bytes.
+  // Seen to fail without contentOf ("does the node run there?"), and (stored) if the last bytes are not held back.
   await t.test('a file that changes while it is read is said to have changed, and is not stored', async (t) => {
     const before = stored();
     const { status, stdout, stderr } = await shell(node, 'fidfs upload /proc/cpuinfo');

@@ -11,7 +11,7 @@ import { seeded } from '../helpers/random.js';
 const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
 const UNKNOWN = 'group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg';
 
-/** The command with something on its standard input. */
+/** Runs the command with this standard input. */
 async function withInput(node: TestNode, input: Buffer, ...words: string[]): Promise<Ended> {
   const options = { env: { ...process.env, ...node.env, NODE_OPTIONS: '' }, cwd: node.directory };
   const child = spawn(process.execPath, [COMMAND, ...words], options);
@@ -22,7 +22,7 @@ async function withInput(node: TestNode, input: Buffer, ...words: string[]): Pro
   child.stderr.on('data', (chunk) => {
     ended.stderr += chunk;
   });
-  child.stdin.on('error', () => {}); // it may have ended before it has read all
+  child.stdin.on('error', () => {}); // the command may exit before reading everything
   child.stdin.end(input);
   const [status] = await once(child, 'close');
   return { ...ended, status };
@@ -111,7 +111,7 @@ t.test('upload and get of more than a file', async (t) => {
       t.ok(readFileSync(join(here('out'), name)).equals(contents[place] as Buffer), name);
     }
     t.match(await node.command('get', first, ids[1] as string), { status: 0, stdout: `${names[0]}\n${names[1]}\n` });
-    // Seen to fail without the set of files that are taken: one of the two wins.
+    // Seen to fail without the set of target files: one file overwrites the other.
     const duplicate = first.replace('/M00/', '/M01/');
     t.match(await node.command('get', '-o', 'out', duplicate, first), {
       status: 1,
@@ -122,7 +122,7 @@ t.test('upload and get of more than a file', async (t) => {
     }
   });
 
-  // Seen to fail with get's own way of refusing a wrong ID among several.
+  // Seen to fail when get handles a malformed ID among several by itself.
   await t.test('get, delete and info: 0 all done, 1 something failed, 2 something is no ID', async (t) => {
     const { id } = await node.upload(Buffer.from('x'));
     const cases = [

@@ -5,7 +5,7 @@ import fileId from '../../file-id/file-id.js';
 import { TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
-/** A foreign file: FastDFS made it, and we do not know what is in it. */
+/** The name of a foreign file, created by FastDFS; its content is unknown. */
 const FOREIGN = 'CkIAAWsCjoiAGm2MAAAD6CKJ0IA746.txt';
 
 t.test('verify and rebuild', async (t) => {
@@ -114,7 +114,7 @@ t.test('verify and rebuild', async (t) => {
   });
 });
 
-/** An ID of ours for the same content, made a second later. */
+/** The ID of the same content with a creation time one second later. */
 function extraName(id: string): string {
   const { group, storePath, directory, name } = fileId.decode(id);
   const raw = Buffer.from(name.slice(0, 27), 'base64url');
@@ -122,7 +122,7 @@ function extraName(id: string): string {
   return fileId.join(group, storePath, directory, raw.toString('base64url') + name.slice(27));
 }
 
-// Seen to fail (all of them foreign) when only the server ids of the settings count.
+// Seen to fail (all of them foreign) when only the server ids of the settings count as ours.
 t.test('the files of a node that has left are no foreign ones', async (t) => {
   const node = await TestNode.start(t);
   for (let number = 0; number < 3; number++) await node.upload(Buffer.from(`of the former node ${number}`));

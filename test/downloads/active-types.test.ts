@@ -3,7 +3,7 @@ import { assertProblem } from '../helpers/assert-problem.js';
 import { TestNode } from '../helpers/node.js';
 
 const PAGE = Buffer.from('<html><script>alert(document.domain)</script></html>');
-/** Extensions of what a browser would run in the name of our origin, or hand to what does. */
+/** Extensions of files that a browser would execute with our origin, or pass to a plugin that does. */
 const ACTIVE = 'html htm HTML Html shtml xhtml xht svg SVG svgz xml xsl xslt rdf rss atom mathml js mjs swf mht mhtml';
 const PASSIVE = 'jpg png gif webp mp4 mp3 txt css pdf json zip';
 
@@ -11,7 +11,7 @@ t.test('an upload of HTML is never rendered on our origin', async (t) => {
   const node = await TestNode.start(t);
   const ids: string[] = [];
 
-  // Seen to fail without the map to `attachment`, and with one that forgets xml.
+  // Seen to fail without the map to `attachment`, and with a map without xml.
   t.test('what a browser would run comes as an attachment, with its type and nosniff', async (t) => {
     const wrong: unknown[] = [];
     for (const extension of ACTIVE.split(' ')) {
@@ -46,7 +46,7 @@ t.test('an upload of HTML is never rendered on our origin', async (t) => {
     }
   });
 
-  // Seen to fail with a map to nothing for requests without a download name.
+  // Seen to fail with an empty map entry for requests without a download name.
   t.test('no query makes it a page', async (t) => {
     const id = ids[0] as string;
     for (const query of [
@@ -65,7 +65,7 @@ t.test('an upload of HTML is never rendered on our origin', async (t) => {
     }
   });
 
-  // Seen to fail without the empty `types` of the error locations: their type is then made of the address, text/html.
+  // Seen to fail without the empty `types` of the error locations: their type would come from the address, text/html.
   t.test('errors under an address that ends in .html are problem documents', async (t) => {
     const id = ids[0] as string;
     t.equal((await node.delete(id)).status, 204);

@@ -3,12 +3,12 @@ import t, { type Test } from 'tap';
 import fileId from '../../file-id/file-id.js';
 import { TestNode, type Uploaded } from '../helpers/node.js';
 
-/** A date as HTTP writes it, so many seconds after the ID's. */
+/** The HTTP date that is `seconds` after the ID's creation time. */
 function dateOf(id: string, seconds = 0): string {
   return new Date((fileId.decode(id).created + seconds) * 1000).toUTCString();
 }
 
-/** The two obsolete forms that servers still have to read (RFC 9110, 5.6.7): those of RFC 850 and of asctime. */
+/** A date in the two obsolete forms that servers must accept (RFC 9110, 5.6.7): RFC 850 and asctime. */
 function obsoleteForms(date: string): [rfc850: string, asctime: string] {
   const [, day = '', number = '', month, year = '', time] = /^(\w+), (\d+) (\w+) (\d+) (\S+) GMT$/.exec(date) ?? [];
   const days = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'];
@@ -22,13 +22,13 @@ const DAY = 86_400;
 t.test('conditional requests', async (t) => {
   const node = await TestNode.start(t);
   const { id } = await node.upload(Buffer.from('0123456789'), '?ext=txt');
-  // 386d4380 is 2000-01-01: the one time that all files have, so that all nodes give one ETag.
+  // 386d4380 is 2000-01-01, the fixed modification time of all files, so that all nodes send the same ETag.
   const etag = '"386d4380-a"';
   const equal = dateOf(id);
   const older = dateOf(id, -1);
   const newer = dateOf(id, DAY);
 
-  /** Sends each set of headers with GET and HEAD; lists what was answered otherwise than wanted. */
+  /** Sends each set of headers with GET and HEAD; lists the statuses that differ from the expected ones. */
   const check = async (t: Test, wanted: [headers: Record<string, string>, status: number][]) => {
     const wrong: unknown[] = [];
     for (const [headers, status] of wanted) {
@@ -67,7 +67,7 @@ t.test('conditional requests', async (t) => {
       [{ 'if-none-match': `"other", ${etag}` }, 304],
       [{ 'if-none-match': '*' }, 304],
       [{ 'if-none-match': '"386d4380-b"' }, 200],
-      // With an entity tag the date does not count.
+      // If-None-Match takes precedence over the date.
       [{ 'if-none-match': etag, 'if-modified-since': older }, 304],
       [{ 'if-none-match': '"other"', 'if-modified-since': newer }, 200],
     ]),
@@ -113,7 +113,7 @@ t.test('conditional requests', async (t) => {
     ]),
   );
 
-  // Seen to fail with `etag off`, and (the dates) without the Last-Modified of our own.
+  // Seen to fail with `etag off`, and (the dates) without our own Last-Modified.
   t.test('If-Range gives the range of the same file, else the whole', (t) => {
     const range = 'bytes=2-4';
     return check(t, [
@@ -129,7 +129,7 @@ t.test('conditional requests', async (t) => {
     ]);
   });
 
-  // Seen to fail without Cache-Control in the location that the rewrite leads to.
+  // Seen to fail without Cache-Control in the location of the rewrite.
   t.test('a condition changes nothing else of the answer', async (t) => {
     const path = `/${id}?download=a.txt`;
     const plain = await node.get(path);
@@ -138,7 +138,7 @@ t.test('conditional requests', async (t) => {
     t.match(plain.headers, { 'content-disposition': /^attachment; filename="a.txt"/ });
   });
 
-  // Seen to fail without the look for the file before the 412.
+  // Seen to fail without the check for the file before the 412.
   t.test('a file that is not here is 404, whatever the condition', async (t) => {
     const { id: gone } = await node.upload(Buffer.from('soon gone'));
     await node.delete(gone);
@@ -153,7 +153,7 @@ t.test('conditional requests', async (t) => {
     t.strictSame(wrong, []);
   });
 
-  // Seen to fail without the look at the method in dateCondition.
+  // Seen to fail without the check of the method in dateCondition.
   t.test('If-Modified-Since is for GET and HEAD: a DELETE with it deletes', async (t) => {
     const file = await node.upload(Buffer.from('to be deleted'));
     const headers = node.authorized({ 'if-modified-since': dateOf(file.id, -1) });

@@ -30,7 +30,7 @@ const vectors: Vector[] = JSON.parse(
   readFileSync(new URL('../../../test/vectors/fastdfs-ids.json', import.meta.url), 'utf8'),
 );
 
-/** The content that real FastDFS was given: the pattern, once with a piece appended, or the check value of CRC32. */
+/** The content uploaded to FastDFS for a vector: the pattern, once with an append, or the check value of CRC32. */
 function contentOf({ fileSize, contentSha256, fileId }: Vector): Buffer {
   const pattern = (length: number) => Buffer.from(Array.from({ length }, (_, position) => position & 0xff));
   const candidates = [pattern(fileSize), Buffer.concat([pattern(100), pattern(50)]), Buffer.from('123456789')];
@@ -40,7 +40,7 @@ function contentOf({ fileSize, contentSha256, fileId }: Vector): Buffer {
   return content;
 }
 
-/** Every file below a directory, with what would change if somebody touched it. */
+/** Inode, size and modification time of every file below a directory. */
 function snapshot(root: string): Record<string, string> {
   const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const states = files.map((entry) => {
@@ -59,13 +59,13 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
   };
-  // The two of gigabytes are left to the test of large files.
+  // The two vectors of gigabytes have their own test (large.test.ts).
   const files = vectors.filter(({ kind, fileSize }) => kind !== 'trunk' && fileSize < 2 ** 30);
   const trunks = vectors.filter(({ kind }) => kind === 'trunk');
   const pathOf = ({ storePathIndex, localPath }: Vector) => join(roots[storePathIndex] as string, localPath);
   for (const file of files) put(pathOf(file), contentOf(file));
 
-  // What else FastDFS leaves there.
+  // Other files that FastDFS leaves in a store path.
   const [root = ''] = roots;
   const metadata = files.filter(({ kind }) => kind === 'normal').slice(0, 5);
   for (const file of metadata) put(`${pathOf(file)}-m`, 'width\x02150\x01height\x02150');
@@ -75,7 +75,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
   put(join(root, 'data/00/00/000001'), Buffer.alloc(310_272, 'trunk'));
   put(join(root, 'logs/storaged.log'), '[2026-11-22 06:16:19] INFO');
   const before = snapshot(directory);
-  /** The files that FastDFS left, as they are now. */
+  /** The current state of the files that FastDFS left. */
   const now = () => {
     const all = snapshot(directory);
     return Object.fromEntries(Object.keys(before).flatMap((path) => (all[path] ? [[path, all[path]]] : [])));
@@ -87,7 +87,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     return { status, report: JSON.parse(stdout) as VerifyReport };
   };
 
-  // Seen to fail with NAME_PATTERN's tail held to 7 characters (slaves).
+  // Seen to fail with NAME_PATTERN's tail limited to 7 characters (slaves).
   t.test('normal, slave and appender files come byte for byte', async (t) => {
     const wrong: unknown[] = [];
     for (const file of files) {
@@ -98,8 +98,8 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     t.equal(files.length, 42);
   });
 
-  // Seen to fail without $arg_token in the map of $fidfs_more (nothing is said), without the look for TOKEN_FILE (said each
-  // time), and without isForeign (said for our own).
+  // Seen to fail without $arg_token in the map of $fidfs_more (no message), without the check for TOKEN_FILE (a message each
+  // time), and without isForeign (a message for our own files).
   t.test('a download with an anti-steal token is said once to go unchecked, and sent', async (t) => {
     const said = () => node.log.split('anti-steal token, which is not checked').length - 1;
     const [first, second] = files as [Vector, Vector];
@@ -119,7 +119,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
       t.equal(status, 200);
       t.ok(body.equals(contentOf(file)));
     }
-    // What nginx says has come when something that it says later has.
+    // nginx's log is complete up to a message when a later one has arrived.
     await node.until(() => said() > 0, 'said');
     t.equal(said(), 1);
     t.notMatch(node.log, 'ffffffff', 'without the token');
@@ -144,7 +144,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
   });
 
   let uploaded = '';
-  // Seen to fail with filesIn taking every file for ours.
+  // Seen to fail with filesIn treating every file as ours.
   t.test('uploads, a crash, verify and rebuild leave every one of them where it is', async (t) => {
     const { id } = await node.upload(Buffer.from('a newcomer'), '?ext=txt');
     uploaded = id;
@@ -163,7 +163,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     t.strictSame([...new Set(answers.map((answer) => answer.status))], [200]);
   });
 
-  // Seen to fail without the look at the disk in Store.remove.
+  // Seen to fail without the check of the disk in Store.remove.
   t.test('each kind can be deleted, the others stay', async (t) => {
     const [normal, slave, appender] = ['normal', 'slave', 'appender'].map((kind) =>
       files.find((one) => one.kind === kind),
@@ -181,7 +181,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     t.match(await verify(), { status: 0, report: { wrong: [] } });
   });
 
-  // Seen to fail (found) with isCheckable for our own files only, and (not moved) with filesIn taking every file for ours.
+  // Seen to fail (found) with foreign files left unchecked, and (not moved) with filesIn treating every file as ours.
   t.test('a damaged one is reported by verify, and nobody moves it', async (t) => {
     const [flipped, longer] = files.filter((file) => file.kind === 'normal' && file.fileSize === 1000) as [
       Vector,
@@ -212,7 +212,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     t.strictSame(now(), damaged);
     for (const file of [flipped, longer]) writeFileSync(pathOf(file), contentOf(file));
     t.equal((await node.command('scrub')).status, 0);
-    // Seen to fail (the alarm stays) without a look at what the search before had found.
+    // Seen to fail (the alarm stays) without a check of what the previous scrub found.
     t.equal((await node.command('status')).status, 0, 'and its alarm is over when they are whole again');
   });
 });

@@ -9,7 +9,7 @@ const GIB = 2 ** 30;
 t.test('files around and beyond 4 GiB', async (t) => {
   const node = await TestNode.start(t);
 
-  /** Puts a file with holes into the store path, with its position written every GiB and at its end; returns its ID. */
+  /** Creates a sparse file in the store path, with its position written at every GiB and at its end; returns its ID. */
   const place = (size: number): string => {
     const key = fileId.encodeKey({ serverId: 7, created: 1_795_328_179, size, crc32: size % 99991, counter: 5 });
     const name = key.toString('base64url') + fileId.makeTail('mp4', 123);

@@ -11,7 +11,7 @@ import { killDaemonForGood, madeUpId } from '../helpers/readers.js';
 const NOBODY = { uid: 65534, gid: 65534 };
 const unavailable = '503 unavailable, Retry-After 5';
 
-/** A download's status; of a 503 also what a client needs to know of it. */
+/** A download's status; for a 503 also its problem and Retry-After. */
 async function download(node: TestNode, id: string, method: 'GET' | 'HEAD' = 'GET', query = ''): Promise<string> {
   const { status, headers, body } = await node.request(`/${id}${query}`, { method });
   if (status !== 503) return String(status);
@@ -33,12 +33,12 @@ for (const count of [1, 2]) {
     const others = [madeUpId().replace('/M00/', `/M0${1 - number}/`), madeUpId().replace('/M00/', '/M05/')];
     const away = join(directory, 'away');
     t.equal(await download(node, unknown), '404');
-    // Renamed away, unmounted (an empty directory), and without a part that tells that it is the one.
+    // The path renamed, unmounted (an empty directory), and without each part that identifies a store path.
     for (const part of ['', '/data', '/fidfs-store-path', 'unmounted']) {
       const path = part === 'unmounted' ? root : root + part;
       renameSync(path, away);
       if (part === 'unmounted') mkdirSync(root);
-      // nginx keeps a file open for a second.
+      // nginx keeps a file in its open_file_cache for a second.
       if (part !== '/fidfs-store-path') await node.until(async () => (await node.get(id)).status !== 200, 'without it');
       else t.equal(await download(node, id), '200', 'what can be read is served');
       for (const file of part === '/fidfs-store-path' ? [unknown] : [id, unknown]) {
@@ -52,7 +52,7 @@ for (const count of [1, 2]) {
       t.equal(await download(node, id), '200', `${part} is back`);
       t.equal(await download(node, unknown), '404', `${part} is back`);
     }
-    // Another directory of the same file system, by a link.
+    // data/ as a symbolic link to another directory of the same file system.
     renameSync(join(root, 'data'), away);
     symlinkSync(away, join(root, 'data'));
     t.equal(await download(node, unknown), '404', 'data/ as a link');
@@ -64,8 +64,8 @@ for (const count of [1, 2]) {
   });
 }
 
-// Seen to fail (404) with 403 among the statuses that stand for no file, without the dot behind data/, and without the
-// last condition of @fidfs_not_here.
+// Seen to fail (404) with 403 among the statuses of missing files, without the dot after data/, and without the last
+// condition of @fidfs_not_here.
 t.test('a file that nginx may not open is 503, not 404', { skip: cannotRunAsOthers() }, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -79,7 +79,7 @@ t.test('a file that nginx may not open is 503, not 404', { skip: cannotRunAsOthe
     chmodSync(path, 0o700);
     t.equal(await download(node, id), '200', path);
   }
-  // Not read before: what nginx has open, it may go on reading.
+  // A file that was not read before: nginx can go on reading an open one.
   const { id: unread } = await node.upload(Buffer.from('not yet read'));
   chmodSync(node.pathOf(unread), 0);
   t.equal(await download(node, unread), unavailable, 'the file alone');
@@ -106,7 +106,7 @@ t.test(
   },
 );
 
-// Seen to fail (404) with the look at the disk after that at the records in Store.removeOnce.
+// Seen to fail (404) with the check of the disk after that of the records in Store.removeOnce.
 t.test('a deletion of a file without a record is 503 while its store path is missing', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));

@@ -30,7 +30,7 @@ t.test('download names', async (t) => {
       }
     }
     t.strictSame(wrong, []);
-    // One character to njs's own engine, two to QuickJS: the ASCII form differs.
+    // One character in njs's own engine, two in QuickJS: the ASCII form differs.
     const { headers } = await node.get(`/${id}?download=%F0%9F%98%80.jpg`);
     t.match(headers['content-disposition'], /^attachment; filename="_+\.jpg"; filename\*=UTF-8''%F0%9F%98%80\.jpg$/);
   });
@@ -47,7 +47,7 @@ t.test('download names', async (t) => {
     }
   });
 
-  // Seen to fail without decodeRun, without the look for control characters (FastDFS's module lets %0d%0a through) and without
+  // Seen to fail without decodeRun, without the check for control characters (FastDFS's module accepts %0d%0a) and without
   // shorten.
   t.test('a name that is no name costs nothing but itself', async (t) => {
     const long = 'a'.repeat(300);
@@ -73,7 +73,7 @@ t.test('download names', async (t) => {
           wrong.push({ parameter, query, status, disposition, wanted });
         }
       }
-      // GBK and Latin-1: how many characters cannot be read is njs's own word.
+      // GBK and Latin-1: the number of replacement characters depends on njs.
       for (const query of ['%B9%B9%C8.jpg', 'caf%E9.jpg', '%E7%85.jpg']) {
         const { status, headers } = await node.get(`/${id}?${parameter}=${query}`);
         t.equal(status, 200);

@@ -29,7 +29,7 @@ t.test('downloads and their ranges', async (t) => {
     t.match(got.headers, { 'content-length': '100000', 'content-type': 'image/jpeg', 'accept-ranges': 'bytes' });
     t.equal(head.status, 200);
     t.equal(head.body.length, 0);
-    // The client of this test closes the connection after a HEAD.
+    // undici closes the connection after a HEAD.
     const common = { date: '', connection: '' };
     t.strictSame({ ...head.headers, ...common }, { ...got.headers, ...common });
   });

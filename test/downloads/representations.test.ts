@@ -5,7 +5,7 @@ import { TestNode } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
 
 /*
- * How files are sent: in what encoding, compressed or not; and deletions that depend on what is there.
+ * Charset and compression of downloads, and conditional deletions.
  */
 
 const long = Buffer.from('Всё хорошо. '.repeat(200));
@@ -65,7 +65,7 @@ t.test('a node as it comes', async (t) => {
     t.notMatch(node.log, '[warn]', 'nginx can build its table of types');
   });
 
-  // Seen to fail without the location of what is compressed.
+  // Seen to fail without the location of compressed files.
   t.test('.svgz says that it is compressed SVG, and is compressed once', async (t) => {
     const picture = gzipSync(Buffer.concat([Buffer.from('<svg xmlns="http://www.w3.org/2000/svg">'), long]));
     for (const ext of ['svgz', 'SVGZ']) {
@@ -141,7 +141,7 @@ t.test('charset and gzip can be set and be off', async (t) => {
   t.equal((await node.get(id)).headers['content-type'], 'text/plain; charset=gb18030');
 });
 
-// Seen to fail without the conditions in forwardDeletion, and without compression() in the location of files that are elsewhere.
+// Seen to fail without the conditions in forwardDeletion, and without compression() in the location of files of other nodes.
 t.test('for files of another group it is all the same', async (t) => {
   const [first, second] = (await startCluster(t, { groups: ['group1', 'group2'] })) as [TestNode, TestNode];
   const { id } = await second.upload(long, '?ext=txt');

@@ -5,25 +5,25 @@ import { TestNode } from '../helpers/node.js';
 t.test('reading needs nginx alone', async (t) => {
   const node = await TestNode.start(t);
 
-  // Seen to fail with `open_file_cache_valid 60s`, which is nginx's own value.
+  // Seen to fail with `open_file_cache_valid 60s`, which is nginx's default.
   t.test('a file that is being read is gone soon after the 204 of its deletion', async (t) => {
     const { id } = await node.upload(Buffer.from('read, then deleted'), '?ext=txt');
     t.equal((await node.get(id)).status, 200);
     t.equal((await node.delete(id)).status, 204);
-    // The promise is a second; the rest is for a busy machine.
+    // The promised limit is one second; the rest is for a busy machine.
     await node.until(async () => (await node.get(id)).status === 404, 'gone', 5);
     t.equal((await node.get(id)).status, 404, 'and it stays gone');
     t.equal((await node.delete(id)).status, 404);
   });
 
-  // Seen to fail with /info passed to the daemon, without 502 in the error pages of PROXY, and (a large upload, a
+  // Seen to fail with /info forwarded to the daemon, without 502 in the error pages of PROXY, and (a large upload, a
   // deletion) without recursive_error_pages.
   t.test(
     'with the daemon dead for good, downloads and /info go on, and uploads are told when to try again',
     async (t) => {
       const content = Buffer.alloc(700_000, 'x');
       const { id } = await node.upload(content, '?ext=bin');
-      // A supervisor that stands still starts no new daemon.
+      // A stopped supervisor does not restart the daemon.
       process.kill(node.pid, 'SIGSTOP');
       process.kill(node.daemonPid(), 'SIGKILL');
       t.teardown(() => process.kill(node.pid, 'SIGCONT'));

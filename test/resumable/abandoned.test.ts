@@ -15,7 +15,7 @@ function memoryOf(node: TestNode): number {
   return Number(kilobytes) * 1024;
 }
 
-/** Makes it so that nothing was heard of any upload for a day and more. */
+/** Sets the last activity of all uploads back by more than a day. */
 function age(node: TestNode): void {
   const database = new Database(join(node.data, 'index.db'));
   database.exec('UPDATE upload SET touched = touched - 86400000 - 1000');

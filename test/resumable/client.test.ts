@@ -8,14 +8,14 @@ const SIZE = 100 * 2 ** 20;
 const CUTS = 10;
 const KILLS = 2;
 
-/** What ends an upload's connection, in order, each after a random number of bytes. */
+/** The events that end an upload's connection, in order, each after a random number of bytes. */
 function trouble(random: Random): { at: number; what: 'cut' | 'kill' }[] {
   const kinds = [...Array<'cut'>(CUTS).fill('cut'), ...Array<'kill'>(KILLS).fill('kill')];
   const places = kinds.map(() => random.below(SIZE * 0.95)).sort((one, other) => one - other);
   return places.map((at) => ({ at, what: kinds.splice(random.below(kinds.length), 1)[0] as 'cut' | 'kill' }));
 }
 
-/** Sends a file by the unmodified client through a connection that is cut, to a daemon that is killed. */
+/** Sends a file with the unmodified client, while its connection is cut and the daemon is killed. */
 async function sendThroughTrouble(t: Test, chunkSize: number): Promise<void> {
   const random = seeded(t);
   const content = random.bytes(SIZE);

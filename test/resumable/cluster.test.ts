@@ -27,7 +27,7 @@ t.test('any node takes the pieces of an upload that another one began', async (t
   await second.assertClean(t);
 });
 
-// Seen to fail (503, about copies, for ever) without the second reading in ResumableUploads.keepSound.
+// Seen to fail (503 about copies at every attempt) without the second read in ResumableUploads.keepSound.
 t.test('what rots under the running node is refused by the others, and the client is told to begin anew', async (t) => {
   const random = seeded(t);
   const env = { FIDFS_COPY_TIMEOUT: '2s' };
@@ -55,7 +55,7 @@ t.test('while the node that began an upload is away, the upload waits', async (t
   await send(first, upload, 0, Buffer.alloc(1000));
   await first.stop();
   const head = await tus(second, 'HEAD', upload);
-  // With 503 tus-js-client takes the upload for lost.
+  // On 503 tus-js-client discards the upload.
   t.match(head, { status: 423, headers: { 'retry-after': /\d/ } });
   const piece = await send(second, upload, 1000, Buffer.alloc(1000));
   assertProblem(t, piece, 503, 'unavailable', 'a piece');

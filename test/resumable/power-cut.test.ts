@@ -13,14 +13,14 @@ const ROUNDS = Math.ceil(Number(process.env.STORM_ROUNDS ?? 10) / 2);
 const SIZE = 6_000_000;
 const CLIENTS = 4;
 
-/** What was promised of an upload: how far it is, and what it has become. */
+/** What the answers have promised for an upload: its offset, and the ID of its file. */
 interface Promised {
   content: Buffer;
   offset: number;
   id: string | undefined;
 }
 
-/** Clients that send uploads in pieces until told to stop. */
+/** A client that sends resumable uploads until `isOver`. */
 async function send6MB(node: TestNode, random: Random, uploads: Map<string, Promised>, isOver: () => boolean) {
   while (!isOver()) {
     const content = random.bytes(SIZE);
@@ -36,7 +36,10 @@ async function send6MB(node: TestNode, random: Random, uploads: Map<string, Prom
   }
 }
 
-/** Starts a node on what a power cut left; all that was promised must be there, and go on. */
+/**
+ * Starts a node on the disk image of a power cut; asserts that all promised bytes are there and that the uploads can be
+ * resumed.
+ */
 async function lookAt(t: Test, image: string, point: string, promised: ReadonlyMap<string, Promised>): Promise<void> {
   mountImage(t, image, point);
   const node = await TestNode.create(t, { directory: point });
@@ -57,7 +60,7 @@ async function lookAt(t: Test, image: string, point: string, promised: ReadonlyM
   rmSync(image);
 }
 
-// Seen to fail (409 for the next piece) when `append` does not wait for what it writes down.
+// Seen to fail (409 for the next piece) when `append` does not wait for its record to be durable.
 t.test('an offset that was answered survives a power cut at any moment', { skip: cannotMount() }, async (t) => {
   const random = seeded(t);
   const directory = scratch(t);
@@ -70,7 +73,7 @@ t.test('an offset that was answered survives a power cut at any moment', { skip:
     const uploads = new Map<string, Promised>();
     let isOver = false;
     const clients = Array.from({ length: CLIENTS }, () => send6MB(node, random, uploads, () => isOver));
-    // The random moment is what is being tested.
+    // The random moment is the subject of the test.
     await sleep(100 + random.below(300));
     const copy = join(directory, 'copy');
     const promised = await stopped(

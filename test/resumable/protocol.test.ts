@@ -116,7 +116,7 @@ t.test('a piece that is not what its checksum says leaves nothing', async (t) =>
   assertProblem(t, unknown, 400, 'bad-digest', 'an unknown algorithm');
   t.equal((await send(node, upload, 0, half, checksum(half, 'sha1'))).status, 204);
 
-  // Half a piece, and the connection is gone.
+  // Sends half a piece and closes the connection.
   const socket = connect(node.port, '127.0.0.1');
   const head = {
     ...node.authorized({ 'tus-resumable': '1.0.0', ...OCTETS }),
@@ -195,7 +195,7 @@ t.test('what breaks the protocol is refused, and the upload goes on', async (t) 
     [404, 'not-found', 'a node that is none', tus(node, 'HEAD', `/tus/9-${'0'.repeat(32)}`)],
   ];
   for (const [status, name, what, answer] of cases) assertProblem(t, await answer, status, name, what);
-  // Seen to fail (201) when every POST goes to the library.
+  // Seen to fail (201) when every POST is passed to the library.
   const post = await tus(node, 'POST', upload, { 'upload-length': '1' });
   assertProblem(t, post, 405, 'method-not-allowed', 'another beginning');
   const get = await node.get(upload, node.authorized());
@@ -206,7 +206,7 @@ t.test('what breaks the protocol is refused, and the upload goes on', async (t) 
   t.strictSame(temporaries(node), []);
 });
 
-// Seen to fail (two IDs) when nothing is locked.
+// Seen to fail (two IDs) without locks.
 t.test('an upload that is finished twice at once becomes one file', async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);

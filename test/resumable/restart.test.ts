@@ -47,7 +47,7 @@ t.test('what rots before an upload is whole never becomes a file', async (t) => 
   await node.start();
   const answer = await send(node, upload, 1000, content.subarray(1000));
   assertProblem(t, answer, 410, 'upload-damaged', 'it has to begin anew');
-  // Seen to fail (404, without a word) when the record is removed, too.
+  // Seen to fail (404, without a log message) when the record is removed, too.
   t.equal((await tus(node, 'HEAD', upload)).status, 410, 'and whoever asks is told the same');
   assertProblem(t, await send(node, upload, 1000, content.subarray(1000)), 410, 'upload-damaged', 'again');
   await node.until(() => node.log.includes('its received bytes are corrupt'), 'logged');
@@ -87,7 +87,7 @@ t.test('while its disk is away, an upload is neither lost nor taken on', async (
   await node.assertClean(t);
 });
 
-// Seen to fail without Locks.interruptAll: the other upload is given up before this one ends.
+// Seen to fail without Locks.interruptAll: the other upload is aborted before this one ends.
 t.test('a stop does not wait for bodies that can go on later', async (t) => {
   const node = await TestNode.start(t);
   const other = request(`${node.origin}/upload`, { method: 'POST', headers: node.authorized(), agent: false });
@@ -99,7 +99,7 @@ t.test('a stop does not wait for bodies that can go on later', async (t) => {
   const lines = Object.entries({ ...headers, host: 'x', 'upload-offset': '0', 'content-length': '2000000' });
   socket.write(`PATCH ${upload} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
   socket.write(Buffer.alloc(1_500_000, 1));
-  // Without a look at the upload, which would end that body itself.
+  // No HEAD request, which would itself interrupt the body.
   await node.until(() => readFileSync(temporary(node, upload)).length > 0, 'in possession of a part');
   const refused = once(socket, 'data');
   const stopped = node.stop();
@@ -131,7 +131,7 @@ t.test(
       'no room at the beginning',
     );
     t.equal((await node.post(Buffer.alloc(14_000_000))).status, 507, 'its room is kept while there is news of it');
-    // Seen to fail without the keeping of room in ResumableUploads. A restart knows of no news.
+    // Seen to fail without the reservation of space in ResumableUploads. A restart discards the time of the last request.
     await node.stop();
     await node.start();
     const filler = await node.upload(random.bytes(14_000_000));

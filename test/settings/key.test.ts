@@ -56,7 +56,7 @@ t.test('an empty key file stops the start, and the error says what to do', async
   await t.rejects(node.start(), /ended with 1:\n.*key file .* is empty; delete it/);
 });
 
-// Seen to fail (the node starts, and no client can send such a key) without faultOfSecret in readKey.
+// Seen to fail (the node starts, but no client can send such a key) without faultOfSecret in readKey.
 t.test('a key file with what no key may be stops the start, which names the file', async (t) => {
   const refused: Record<string, RegExp> = {
     'a key with spaces inside\n': /and no " "/,

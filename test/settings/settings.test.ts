@@ -4,7 +4,7 @@ import t from 'tap';
 import { environmentName, loadSettings, SETTING_NAMES, SettingsError } from '../../daemon/config/settings.js';
 import { TestNode } from '../helpers/node.js';
 
-/** For each key: a value of the file and what it means, one of the environment and what that means. */
+/** For each key: a value in the file and its parsed form, and a value in the environment and its parsed form. */
 const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: string, meaning: unknown]> = {
   data: ['/a b', '/a b', `it's {"c"};`, resolve(`it's {"c"};`)],
   storePaths: [['/a', '/b'], ['/a', '/b'], '/c, /d', ['/c', '/d']],
@@ -52,7 +52,7 @@ const DEFAULTS = {
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
 };
 
-/** For each key: wrong values, and a word of what is allowed instead. */
+/** For each key: invalid values, and a part of the message about allowed ones. */
 const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   data: [['', 'a$b', 'a\nb', 'a\0', []], 'a path'],
   storePaths: [[[], 5, ['/a$'], ['/a', 5, true], {}], 'path'],
@@ -101,7 +101,7 @@ t.test('every setting can be given in the file and in the environment, which win
   const file = join(t.testdir(), 'settings.json');
   for (const [key, [inFile, meant, inEnvironment, meantThere]] of Object.entries(GOOD)) {
     writeFileSync(file, JSON.stringify({ [key]: inFile }));
-    // Peers take both.
+    // `peers` needs both secrets.
     const secrets = { FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) };
     const needed = key === 'peers' ? secrets : {};
     const read = (environment: NodeJS.ProcessEnv) => loadSettings(file, { ...needed, ...environment })[key as 'data'];
@@ -133,7 +133,7 @@ t.test('each wrong value is refused with a line that names the setting and says 
       if (!words.startsWith(`${key}: `) || !words.includes(allowed) || words.includes('\n')) {
         unclear.push([key, value, words]);
       }
-      // Seen to fail with the value in the message, as other settings have it.
+      // Seen to fail with the value in the message, as for other settings.
       if ((key === 'key' || key === 'peerSecret') && words.includes(String(value)))
         unclear.push(['shows the key', words]);
     }
@@ -195,7 +195,8 @@ t.test('wrong settings stop the start and every command with status 2, each name
   }
 });
 
-// Seen to fail without the comparison in small letters (SERVERID), and without a bound (colour is taken for copies).
+// Seen to fail without the case-insensitive comparison (SERVERID), and without a maximum distance (colour is taken for
+// copies).
 t.test('a setting that there is none of is answered with the one that may be meant', (t) => {
   const file = (key: string) => join(t.testdir({ 'settings.json': JSON.stringify({ [key]: 'x' }) }), 'settings.json');
   const cases: [action: () => unknown, words: string][] = [
@@ -211,7 +212,7 @@ t.test('a setting that there is none of is answered with the one that may be mea
   t.end();
 });
 
-// Seen to fail without `refused` in `value`, and without the look at the directory where the program was started.
+// Seen to fail without `refused` in `value`, and without the check of the current directory.
 t.test('a value that is refused because of a character names that', (t) => {
   const file = (settings: object) => join(t.testdir({ 'settings.json': JSON.stringify(settings) }), 'settings.json');
   const cases: [settings: object, words: string][] = [

@@ -5,8 +5,8 @@ import t from 'tap';
 import { createCluster, ready, startAll } from '../helpers/cluster.js';
 import type { TestNode } from '../helpers/node.js';
 
-// Seen to fail (the daemon ends, again and again) with the errors let through in Fetcher.due, and with those let through in
-// Cluster.writeFile, where besides the other node counted as down.
+// Seen to fail (the daemon exits repeatedly) with the errors not caught in Fetcher.due, and with those not caught in
+// Cluster.writeFile, where the other node also counted as down.
 t.test('what fails in the background is said once and tried again, and the daemon lives', async (t) => {
   const nodes = (await createCluster(t, { groups: ['group1', 'group1'] })) as [TestNode, TestNode];
   const [a, b] = nodes;
@@ -21,7 +21,7 @@ t.test('what fails in the background is said once and tried again, and the daemo
   index.close();
   await ready(a);
 
-  // Where the file is to be written first, there is something that is none.
+  // A directory in place of the temporary file makes the write fail.
   const file = join(a.data, 'nginx/cluster.json');
   const inTheWay = `${file}.new`;
   mkdirSync(inTheWay);

@@ -66,7 +66,7 @@ t.test(
   },
 );
 
-// Seen to fail with what notReady says.
+// Seen to fail with the text of notReady.
 t.test('/readyz tells no directory of the node, and no address of another; "fidfs status" tells both', async (t) => {
   const [other, node] = await Promise.all([TestNode.start(t), TestNode.create(t)]);
   node.configure({

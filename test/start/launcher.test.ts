@@ -9,7 +9,7 @@ import { missing } from '../helpers/programs.js';
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 const NODE = `'${process.execPath}' bin/fidfs.mjs start`;
 
-/** Every process that runs for this node: all of them have its environment. */
+/** All processes of this node, which share its environment. */
 function processesOf(node: TestNode): number[] {
   const own = `FIDFS_DATA=${node.data}\0`;
   return readdirSync('/proc')
@@ -18,7 +18,7 @@ function processesOf(node: TestNode): number[] {
       try {
         return readFileSync(`/proc/${pid}/environ`, 'utf8').includes(own);
       } catch {
-        return false; // it has ended, or is somebody else's
+        return false; // it has ended, or belongs to another user
       }
     })
     .map(Number);
@@ -29,7 +29,7 @@ interface Launched {
   launcher: ChildProcess;
 }
 
-/** A node that is begun by another program, such as npm; resolves when it is ready. */
+/** Starts a node by another program, such as npm; resolves when it is ready. */
 async function launch(t: Test, program: string, ...words: string[]): Promise<Launched> {
   const node = await TestNode.create(t);
   const { NODE_OPTIONS: _, ...environment } = process.env;
@@ -47,7 +47,7 @@ async function launch(t: Test, program: string, ...words: string[]): Promise<Lau
       try {
         process.kill(pid, 'SIGTERM');
       } catch {
-        // it has ended meanwhile
+        // it has already ended
       }
     }
     await node.until(() => processesOf(node).length === 0, 'gone');
@@ -66,18 +66,18 @@ t.test('a node ends with the npm or npx that runs it, however that ends; others 
     launch(t, 'npx', 'fidfs', 'start'),
     launch(t, 'npx', 'fidfs', 'start'),
   ]);
-  // npm is gone as soon as they are begun, as with a terminal that is left; the second does not even leave its session.
-  // Seen to fail with a launcher that is any ancestor, or the shell.
+  // npm exits as soon as they are started, as a closed terminal would; the second stays in its session. Seen to fail if any
+  // ancestor, or the shell, counts as the launcher.
   const others = await Promise.all([
     launch(t, 'npm', 'exec', '-c', `setsid ${NODE} & sleep 2`),
     launch(t, 'npm', 'exec', '-c', `${NODE} & sleep 2`),
   ]);
   for (const { node, launcher } of others) await node.until(() => launcher.exitCode !== null, 'left by its launcher');
-  // (SIGINT for npx alone ends nothing: its shell waits for the node, and npx for the shell. Ctrl-C goes to all of them.)
+  // (SIGINT to npx alone stops nothing: its shell waits for the node, and npx for the shell. Ctrl-C signals all of them.)
   const signals = ['SIGTERM', 'SIGINT', 'SIGTERM', 'SIGKILL'] as const;
   for (const [index, { launcher }] of launched.entries()) launcher.kill(signals[index]);
   for (const { node } of launched) await node.until(() => processesOf(node).length === 0, 'without processes');
-  // They have looked as often as the others by now, and have lost their parents earlier.
+  // They have checked their parents as often as the others by now, and lost them earlier.
   for (const { node } of others) t.equal((await node.get('/readyz')).status, 200, 'goes on without its parent');
   t.notOk(launched.some(({ launcher }) => launcher.exitCode === null && launcher.signalCode === null));
 });

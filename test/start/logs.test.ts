@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 
-/** Sends bytes as they are; resolves with the answer when the other side closes. */
+/** Sends raw bytes; resolves with the answer when the other side closes. */
 function sendRaw(port: number, bytes: Buffer): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = '';
@@ -113,7 +113,7 @@ t.test('the logs', async (t) => {
       lines.every(({ requestId }) => /^[0-9a-f]{32}$/.test(requestId)),
       "no client's request ID is taken over",
     );
-    // A request with control characters in a header is refused before its headers are known.
+    // A request with control characters in a header is refused before its headers are parsed.
     const kept = lines.filter(({ uri, userAgent }) => userAgent === hostile[Number(/^\/h(\d+)/.exec(uri)?.[1])]);
     // Seen to fail (no JSON) with escape=default.
     t.ok(kept.length >= hostile.length - 3, 'and nothing of them is lost', { lines });

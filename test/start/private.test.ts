@@ -9,18 +9,18 @@ import { TestNode } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
 import { cannotRunAsOthers, missing } from '../helpers/programs.js';
 
-/** Debian's user `games` with the group of that name, and `nobody`, who is in no group of his. */
+/** Debian's user `games` with its group, and `nobody`, who is not in that group. */
 const OWNER = { uid: 5, gid: 60 };
 const NOBODY = { uid: 65534, gid: 65534 };
 const WEB_SERVER = 'www-data';
-/** FastDFS's, from docs/http.md: whoever made it, it is served. */
+/** A foreign file of FastDFS, from docs/http.md; it is served like the others. */
 const FOREIGN = 'group1/M00/0E/FB/CkIAAWsCjoiAGm2MAAAD6CKJ0IA746.txt';
 
 const users = readFileSync('/etc/passwd', 'utf8');
 const hasUsers = users.includes('\ngames:x:5:60:') && users.includes(`\n${WEB_SERVER}:x:`);
 const skip = hasUsers ? cannotRunAsOthers() || missing('curl') : 'needs the users "games" and "www-data" of Debian';
 
-/** What a user can read below these directories, and whether the daemon's socket takes connections of his. */
+/** The paths that a user can read in the node's directories, and the daemon's socket if he can connect to it. */
 function readableBy(user: { uid: number; gid: number }, node: TestNode): string[] {
   const roots = [node.data, node.storePath];
   const words = [...roots, '-not', '-type', 'd', '-readable', '-print', '-o', '-type', 'd', '-readable', '-print'];
@@ -31,7 +31,7 @@ function readableBy(user: { uid: number; gid: number }, node: TestNode): string[
   return [...new Set(found), ...(asked.status === 0 ? [socket] : [])];
 }
 
-/** A node of OWNER, with a store path on a disk of its own, all in a directory that everybody may enter. */
+/** A node of OWNER with a separate store path, in a directory that all users may enter. */
 async function nodeOfOwner(t: Test): Promise<TestNode> {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
@@ -48,7 +48,7 @@ function modeOf(path: string): string {
   return (statSync(path).mode & 0o777).toString(8);
 }
 
-/** An upload of each kind, and a deletion; returns the IDs and their contents. */
+/** Makes an upload of each kind and a deletion; returns the IDs and their contents. */
 async function use(node: TestNode): Promise<Map<string, Buffer>> {
   const headers = { authorization: `Bearer ${readFileSync(join(node.data, 'key'), 'utf8').trim()}` };
   const contents = [Buffer.from('small'), Buffer.alloc(2_000_000, 'large'), Buffer.from('small')];
@@ -66,10 +66,11 @@ async function assertServes(t: Test, node: TestNode, stored: Map<string, Buffer>
   for (const [id, content] of stored) t.ok((await node.get(id)).body.equals(content), id);
 }
 
-// Seen to fail without restrictAccess, without its list of files, and with a data directory that is made with the umask alone.
+// Seen to fail without restrictAccess, without its list of files, and with a data directory whose mode comes from the umask
+// only.
 t.test('nobody else on the machine can read what a node keeps, or reach its daemon', { skip }, async (t) => {
   const node = await nodeOfOwner(t);
-  // As its own store path, the data directory is made by the node.
+  // A data directory created by the node, with the default store path.
   const plain = await TestNode.start(t);
   t.equal(modeOf(plain.data), '700');
   await node.start();
@@ -107,7 +108,7 @@ t.test('nobody else on the machine can read what a node keeps, or reach its daem
   });
 });
 
-/** Somebody's own nginx, started by root, whose workers are another user. */
+/** Starts the user's own nginx as root, with workers of another user. */
 function startNginx(t: Test, node: TestNode, port: number, lines: Record<string, string>): ChildProcess {
   const programs = findNginx();
   if (!programs) throw new Error('nginx and njs are missing, though "npm test" installs them');
@@ -143,8 +144,8 @@ http {
   return child;
 }
 
-// Seen to fail without GROUP for the store path's data (404), with the socket's mode 0600 (503), with files made by umask
-// 077 (403), and without the list of what is the node's alone (the index).
+// Seen to fail without GROUP for the store path's data (404), with the socket's mode 0600 (503), with files created with
+// umask 077 (403), and without the list of private files (the index).
 t.test('a data directory with mode 0750 lets the nginx of another user in, and no more', { skip }, async (t) => {
   const node = await nodeOfOwner(t);
   await node.start();
@@ -190,7 +191,7 @@ t.test('a data directory with mode 0750 lets the nginx of another user in, and n
 
   await node.stop();
   chmodSync(node.data, 0o700);
-  // What is not the node's it cannot change.
+  // The node cannot change the mode of a directory of another user.
   const others = join(node.storePath, 'quarantine');
   chownSync(others, 0, OWNER.gid);
   chmodSync(others, 0o770);

@@ -47,7 +47,7 @@ t.test('an nginx whose master is killed is started again, and its workers do not
   t.equal(before.length, 2, 'a master and a worker');
   process.kill(before[0] as number, 'SIGKILL');
   await node.until(() => node.log.includes('nginx ended (SIGKILL); starting it again.'), 'noticed');
-  // Seen to fail without the signal to the group: the old worker keeps the port, and no new nginx can start.
+  // Seen to fail without the signal to the group: the old worker keeps the port, and nginx cannot be restarted.
   await node.until(() => nginxPids(node).length === 2, 'running again');
   await node.until(() => before.every((pid) => commandLine(pid) === ''), 'rid of the old worker');
   await node.until(async () => (await node.get(id).catch(() => undefined))?.status === 200, 'serving');
@@ -68,7 +68,7 @@ t.test('the next start takes over from a supervisor that was killed, with or wit
     );
     t.equal(String((await node.get(id)).body), 'still here', 'nginx serves on');
     if (masterToo) process.kill(master as number, 'SIGKILL');
-    // Seen to fail without stopLeftOverNginx: the address is taken.
+    // Seen to fail without stopLeftOverNginx: the port is in use.
     await node.start();
     t.strictSame(
       pids.filter((pid) => commandLine(pid) !== ''),
@@ -88,15 +88,15 @@ t.test('a daemon ends with its supervisor even when nobody reads its log any mor
   node.hangUp();
   await node.upload(Buffer.from('and storing goes on'));
   process.kill(node.pid, 'SIGKILL');
-  // Seen to fail (it never ended, and kept the lock) with pino's own buffered destination.
+  // Seen to fail (it did not exit and kept the lock) with pino's own buffered destination.
   await node.until(() => commandLine(daemon) === '', 'ended');
   await node.start();
 });
 
-// Seen to fail ("another fidfs is at work") without stopLeftOverDaemon, and (it does not end) without its SIGKILL.
+// Seen to fail ("another fidfs is at work") without stopLeftOverDaemon, and (it does not exit) without its SIGKILL.
 t.test('a start right after the supervisor was killed succeeds, whatever the orphaned daemon was doing', async (t) => {
   const node = await TestNode.start(t);
-  // An upload without an end: the daemon waits for it.
+  // An upload that does not end: the daemon waits for it.
   const endless = request(`${node.origin}/upload?ext=bin`, {
     ...{ method: 'POST', headers: node.authorized({ 'transfer-encoding': 'chunked' }), agent: false },
   });
@@ -124,7 +124,7 @@ t.test('a start right after the supervisor was killed succeeds, whatever the orp
   t.match(second, { status: 1, stderr: /another fidfs is at work on/ }, 'one whose supervisor runs is left alone');
   t.equal((await node.get('/readyz')).status, 200);
 
-  // One that hangs does not even end by a signal.
+  // A stopped process does not handle SIGTERM.
   const hanging = node.daemonPid();
   process.kill(hanging, 'SIGSTOP');
   process.kill(node.pid, 'SIGKILL');

@@ -42,7 +42,8 @@ t.test(
   },
 );
 
-// Outside of the checkout it asks the registry for a package of that name, which anybody may own. Seen to fail with the page's hint.
+// Outside of the checkout npx would fetch a package of that name from the registry, and anybody may own that name. Seen to
+// fail with the hint of the web page.
 t.test('nobody is told to run npx fidfs', async (t) => {
   const places = ['console/src', 'daemon', 'nginx', 'njs', 'bin', 'docs', 'README.md'];
   const { stdout } = await run('grep', ['-rn', 'npx fidfs', ...places.map((place) => join(PROJECT, place))]);
@@ -71,7 +72,7 @@ t.test('an address that is taken stops the start with a line that says which, an
     ['FIDFS_DAEMON_LISTEN', '"daemonListen" \\(FIDFS_DAEMON_LISTEN\\)'],
   ] as const) {
     const node = await TestNode.create(t, { env: { [variable]: address } });
-    // Seen to fail without whyNotFree: whoever has the address was taken for our nginx.
+    // Seen to fail without whyNotFree: the program that has the address was taken for our nginx.
     const { status, stdout, stderr } = await node.command('start');
     t.equal(status, 1);
     t.equal(stdout, '');
@@ -80,7 +81,7 @@ t.test('an address that is taken stops the start with a line that says which, an
   }
 });
 
-// Seen to fail without `portTaken`: the second one is found at the next try.
+// Seen to fail without `portTaken`: the second address is reported only at the next attempt.
 t.test('where both addresses are taken, both are named at once', async (t) => {
   const first = await TestNode.start(t);
   const env = { FIDFS_LISTEN: `127.0.0.1:${first.port}`, FIDFS_DAEMON_LISTEN: `127.0.0.1:${first.daemonPort}` };
@@ -100,7 +101,7 @@ t.test('a second node on the same data directory is refused, and the first goes 
   const { status, stderr } = await node.command('start');
   t.equal(status, 1);
   t.match(stderr, `another fidfs is at work on ${node.data}; stop it first`);
-  // Seen to fail with left-over nginx ended before the daemon has the lock.
+  // Seen to fail when the left-over nginx is stopped before the daemon has the lock.
   t.equal((await node.get('/readyz')).status, 200);
   t.equal(nginx(), before);
 });

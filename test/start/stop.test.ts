@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 
-/** An upload whose end comes only when it is told to. */
+/** An upload that ends when the test calls `finish`. */
 async function slowUpload(node: TestNode): Promise<{ finish(): Promise<{ status: number; body: string }> }> {
   const headers = { authorization: `Bearer ${node.key}`, 'transfer-encoding': 'chunked' };
   const upload = request(`${node.origin}/upload?ext=bin`, { method: 'POST', headers, agent: false });
@@ -37,7 +37,7 @@ for (const [how, signal, group] of [
     const upload = await slowUpload(node);
     process.kill(group ? -pid : pid, signal);
     await node.until(async () => (await node.post('new')).status === 503, 'refusing new uploads');
-    // Seen to fail with SIGTERM for both at once in stop(), and, for Ctrl-C, without process groups of their own.
+    // Seen to fail with SIGTERM sent to both at the same time in stop(), and, for Ctrl-C, without separate process groups.
     const { status, body } = await upload.finish();
     t.equal(status, 201);
     t.equal(await node.ended(), 0, 'exit status');
@@ -60,19 +60,19 @@ t.test('a signal while the node is starting stops it, whenever it comes', async 
     const pids = node.pids();
     process.kill(node.pid, 'SIGTERM');
     const status = await node.ended();
-    // Before node itself has come so far as to listen for signals, the signal ends it.
+    // Before the handlers are installed, the signal ends the process.
     if (status !== 0 && status !== 'SIGTERM') statuses.push([delay, status, node.log]);
     await ready;
-    // What it had begun before it listened for signals, such as nginx's word about its build, ends by itself.
+    // Processes started before the handlers were installed, such as `nginx -V`, end by themselves.
     const ended = () => !pids.some(runs);
     await node.until(ended, 'without processes', 10).catch(() => left.push(...pids.filter(runs)));
   }
-  // Seen to fail with the daemon's end by that signal taken for a failure.
+  // Seen to fail when the daemon's exit by that signal counts as a failure.
   t.strictSame(statuses, []);
   t.strictSame(left, []);
 });
 
-/** A process that has ended but was not waited for yet runs no more. */
+/** Whether a process runs; a zombie does not. */
 function runs(pid: number): boolean {
   try {
     return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));

@@ -10,7 +10,7 @@ import { cannotRunAsOthers, missing } from '../helpers/programs.js';
 const NOBODY = { uid: 65534, gid: 65534 };
 const skip = cannotRunAsOthers();
 
-/** A directory with a data directory in it that is nobody's. */
+/** A directory with a data directory that belongs to the user nobody. */
 function directoryOfNobody(t: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rm(directory, { recursive: true, force: true }));
@@ -22,7 +22,7 @@ function directoryOfNobody(t: Test): string {
 
 /** The user of each process: daemon, nginx's master, its worker. */
 async function usersOf(node: TestNode): Promise<Record<string, number>> {
-  // nginx listens before it has made its worker, which answers with its name and its user set.
+  // nginx listens before it has started its worker; a worker that answers has its name and its user set.
   await node.request('/healthz', { method: 'GET', origin: `http://${node.env.FIDFS_LISTEN}` });
   const users: Record<string, number> = {};
   for (const pid of node.pids()) {
@@ -33,7 +33,7 @@ async function usersOf(node: TestNode): Promise<Record<string, number>> {
   return users;
 }
 
-/** What is there but is not nobody's. */
+/** Files that do not belong to the user nobody. */
 function othersIn(directory: string): string[] {
   const entries = readdirSync(directory, { withFileTypes: true, recursive: true });
   return entries.map((entry) => join(entry.parentPath, entry.name)).filter((path) => statSync(path).uid !== NOBODY.uid);
@@ -51,7 +51,8 @@ async function assertWorks(t: Test, node: TestNode): Promise<void> {
 t.test('started by root, nginx and the daemon run as the owner of the data directory', { skip }, async (t) => {
   const directory = directoryOfNobody(t);
   const node = await TestNode.start(t, { directory });
-  // Seen to fail with nginx started as root: what its owner writes into its files would be done with root's rights.
+  // Seen to fail with nginx started as root: it would execute with root's rights what the owner writes into its
+  // configuration.
   t.strictSame(await usersOf(node), { 'daemon/main': NOBODY.uid, master: NOBODY.uid, worker: NOBODY.uid });
   t.notMatch(node.log, 'unwise');
   await assertWorks(t, node);
@@ -61,7 +62,7 @@ t.test('started by root, nginx and the daemon run as the owner of the data direc
   t.strictSame(othersIn(node.data), []);
 });
 
-// Seen to fail without the capability: nginx may not listen there.
+// Seen to fail without the capability: nginx may not listen on that port.
 t.test('for a port below 1024 too', { skip: skip || missing('setpriv') }, async (t) => {
   const directory = directoryOfNobody(t);
   const node = await TestNode.create(t, { directory });
@@ -103,7 +104,7 @@ t.test('an ordinary user starts a node of his own', { skip }, async (t) => {
 t.test('root with data of his own is warned, and everything runs as root', { skip }, async (t) => {
   const node = await TestNode.start(t);
   t.match(node.log, /warning +runs as root, which is unwise; give .*data to another user \(chown -R\) and start again/);
-  // Seen to fail without "user" in nginx's configuration: its workers were nobody's and could not read the files.
+  // Seen to fail without "user" in nginx's configuration: its workers ran as nobody and could not read the files.
   t.strictSame(await usersOf(node), { 'daemon/main': 0, master: 0, worker: 0 });
   await assertWorks(t, node);
 });

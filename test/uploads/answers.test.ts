@@ -56,7 +56,7 @@ t.test('with a node that has no publicUrl', async (t) => {
     t.equal(plain.headers.location, `${node.origin}/${plain.body.toString().trim()}`);
   });
 
-  // Seen to fail with x-forwarded-host before the host in originOf.
+  // Seen to fail with x-forwarded-host before the host in publicBase.
   t.test("url begins with the request's own Host, and no X-Forwarded header is trusted", async (t) => {
     const urlFor = async (headers: Record<string, string>) => {
       const lines = { 'Content-Length': 1, 'Content-Type': 'text/plain', ...headers };
@@ -124,7 +124,7 @@ t.test('url begins with publicUrl where that is set, whatever the Host', async (
   const [file] = uploadedOf(answer);
   t.equal(file?.url, `https://cdn.example.com/files/${file?.id}`);
   t.equal(answer.headers.location, file?.url);
-  // Where an upload in pieces goes on lies below the same prefix. Seen to fail with the library's own Location.
+  // The address of a resumable upload has the same prefix. Seen to fail with the library's own Location.
   const headers = node.authorized({ 'tus-resumable': '1.0.0', 'upload-length': '5' });
   const begun = await node.request('/tus/', { method: 'POST', headers });
   t.match(begun.headers.location, /^\/files\/tus\/1-[0-9a-f]{32}$/);

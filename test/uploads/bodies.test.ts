@@ -9,14 +9,14 @@ import { head, RawConnection } from '../helpers/raw.js';
 
 const node = await TestNode.start(t);
 const random = seeded(t);
-/** Around what nginx gathers (499,999) and what the daemon holds in memory (512 KiB), and well beyond. */
+/** Around the limits of nginx's request buffering (499,999) and of the daemon's memory buffer (512 KiB), and far beyond. */
 const SIZES = [0, 1, 1000, 499_999, 500_000, 524_287, 524_288, 524_289, 5 * 2 ** 20];
 
 function* pieces(body: Buffer): Generator<Buffer> {
   for (let offset = 0; offset < body.length; offset += 60_000) yield body.subarray(offset, offset + 60_000);
 }
 
-/** What the answer says, and what is read back, against the bytes that were sent. */
+/** Compares the fields of the answer and the downloaded bytes with the body sent; returns the differences. */
 async function differences(file: Uploaded | undefined, body: Buffer): Promise<string[]> {
   if (!file) return ['no file in the answer'];
   const wrong: string[] = [];

@@ -9,7 +9,7 @@ type Headers = Record<string, string>;
 const refused = '403 cross-site';
 const PUBLIC = 'https://files.example.com';
 
-/** The head of a request that a browser could send, without a key. */
+/** The head of a request as a browser sends it, without a key. */
 function asBrowser(line: string, headers: Headers): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   return `${line} HTTP/1.1\r\nContent-Length: 1\r\nConnection: close\r\n${lines.join('')}\r\n`;
@@ -32,7 +32,7 @@ t.test('with uploads open', async (t) => {
         { Origin: `https://evil.example:${node.port}` },
         { Origin: 'https://files.example.com.evil.example' },
         { Origin: 'evil' },
-        // A name that was made to lead here. Seen to fail (201) without isOwnedByNobody.
+        // DNS rebinding: a foreign name that points to this node. Seen to fail (201) without isOwnedByNobody.
         { Origin: `http://evil.example:${node.port}`, Host: `evil.example:${node.port}` },
         { Origin: 'http://127.0.0.1.evil.example', Host: '127.0.0.1.evil.example' },
         { Origin: 'file://' },
@@ -68,12 +68,12 @@ t.test('with uploads open', async (t) => {
     const own: Headers[] = [
       {},
       { Origin: `http://${host}` },
-      // A proxy that speaks TLS, or listens elsewhere.
+      // Behind a proxy with TLS or with another port.
       { Origin: `https://${host}` },
       { Origin: 'http://127.0.0.1:3000' },
       { Origin: 'http://localhost:3000', Host: 'localhost:8080' },
       { Origin: 'http://[::1]:3000', Host: '[::1]:8080' },
-      // A proxy that passes on another Host: the browser knows, or publicUrl says.
+      // Behind a proxy that sends another Host: Sec-Fetch-Site or publicUrl decides.
       { Origin: 'https://h.example', 'Sec-Fetch-Site': 'same-origin' },
       { Origin: 'https://www.h.example', 'Sec-Fetch-Site': 'same-site' },
       { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
@@ -93,7 +93,7 @@ t.test('without publicUrl the pages of any name by which the node is reached are
   t.equal(outcome(await raw(t, node, asBrowser('POST /upload', headers), 'x')), '201');
 });
 
-// Seen to fail with the check in `authorization`, too.
+// Seen to fail with the check in `authorization` as well.
 t.test('where uploads need the key, no header of a browser matters beside it', async (t) => {
   const node = await TestNode.start(t);
   const headers = node.authorized({ origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' });

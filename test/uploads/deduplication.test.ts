@@ -7,7 +7,7 @@ import { cannotMount, makeImage, mountImage, scratch } from '../helpers/mounts.j
 import { TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
-/** What is held in memory until it is stored, and what goes to the disk as it comes. */
+/** A size that is buffered in memory, and one that is streamed to a temporary file. */
 const SIZES = { small: 5000, large: 2 ** 20 };
 
 const inodeOf = (node: TestNode, id: string) => statSync(node.pathOf(id)).ino;
@@ -61,7 +61,7 @@ for (const [kind, size] of Object.entries(SIZES)) {
     const node = await TestNode.start(t);
     const content = seeded(t).bytes(size);
     const ids = await Promise.all(Array.from({ length: 24 }, async () => (await node.upload(content)).id));
-    // Three in one request are in one batch. Seen to fail without wrote().
+    // Three in one request are in the same group commit. Seen to fail without wrote().
     const form = new FormData();
     const other = seeded(t).bytes(size + 1);
     for (let number = 0; number < 3; number++) form.append('file', new Blob([other]), `${number}.bin`);
@@ -96,7 +96,7 @@ t.test('with "deduplicate": false every upload is a file of its own', async (t) 
   t.equal(await savedOn(node), 0);
 });
 
-// Seen to fail (never another path) without the look at unavailable in linkTo() and Duplicates.
+// Seen to fail (always the same path) without the check of `unavailable` in linkTo() and Duplicates.
 t.test('another store path gets a file of its own', async (t) => {
   const directory = t.testdir({});
   const paths = ['first', 'second'].map((name) => join(directory, name));
@@ -117,7 +117,7 @@ t.test('another store path gets a file of its own', async (t) => {
   for (const one of [id, duplicate]) t.ok((await node.get(one)).body.equals(content));
 });
 
-// ext4 gives an inode 65,000 names. Seen to fail (500) without EMLINK in tryLink.
+// ext4 allows 65,000 links per inode. Seen to fail (500) without EMLINK in tryLink.
 t.test('where a file may have no more names, there is another file', { skip: cannotMount() }, async (t: Test) => {
   const directory = scratch(t);
   const image = join(directory, 'image');
@@ -153,7 +153,7 @@ t.test('followers', async (t) => {
     const ids: string[] = [];
     for (let number = 0; number < 10; number++) ids.push((await a.upload(small)).id, (await a.upload(large)).id);
     await holds(b, ids);
-    // Seen to fail (1 MB and more) with links enclosed as other files are.
+    // Seen to fail (1 MB and more) if links are sent with their bytes, as other files are.
     const sent = links(1, 0).bytes - before;
     t.ok(sent < 100_000, `${sent} bytes`);
     t.equal(inodesOf(b, [...first, ...ids]), 2);
@@ -168,7 +168,7 @@ t.test('followers', async (t) => {
     t.equal(inodesOf(b, ids), 1);
   });
 
-  // Seen to fail (some stay bad) with quarantine() for the one name only.
+  // Seen to fail (some names stay corrupt) with quarantine() for one name only.
   await t.test('that find a file bad mend all of its names', async (t) => {
     const content = random.bytes(20_000);
     const ids = [(await a.upload(content)).id];

@@ -41,7 +41,7 @@ t.test('a digest that matches is taken', async (t) => {
       outcome(await node.post(body, crc(body).toUpperCase().replace('CRC32', 'crc32'))),
       outcome(await node.post(body, crc(body), { 'repr-digest': sha256(body), 'content-digest': sha256(body) })),
       outcome(await node.post(body, '', { 'repr-digest': `${sha512(other)}, ${sha256(body)}` })),
-      // An algorithm that is not checked here says nothing.
+      // Algorithms that are not supported are ignored.
       outcome(await node.post(body, '', { 'repr-digest': sha512(body) })),
     ];
     t.strictSame([...new Set(outcomes)], ['201'], { outcomes });

@@ -6,7 +6,7 @@ import { outcome } from '../helpers/raw.js';
 
 const node = await TestNode.start(t);
 
-/** What follows the 27 characters of the key and the random digits. */
+/** The extension in an ID: what follows the 27 characters of the key and the random digits. */
 function extensionOf(id: string | undefined): string {
   return (id ?? '').replace(/^group1\/M00\/..\/..\/.{27}\d*/, '');
 }
@@ -43,7 +43,7 @@ t.test('the extension comes from ?ext, else from ?filename, else from the media 
     ['', 'Image/PNG; charset=utf-8', '.png'],
     ['', 'audio/mpeg', '.mp3'],
     ['', 'application/octet-stream', ''],
-    // What curl --data-binary and others call any body.
+    // The type that curl --data-binary and others send for any body.
     ['?ext=jpg', 'application/x-www-form-urlencoded', '.jpg'],
     ['?filename=LICENSE', 'application/x-www-form-urlencoded', ''],
     ['?ext=json', 'application/json', '.json'],
@@ -83,7 +83,7 @@ t.test('the extension of a multipart file comes from its name, whatever path the
   );
 });
 
-// Seen to fail when extensionFromParameter drops what does not fit.
+// Seen to fail when extensionFromParameter ignores an extension that does not fit.
 t.test('an ?ext= that does not fit is 400, and nothing is kept', async (t) => {
   const before = filesOn(node.storePath).length;
   const unfit = ['toolong', '.jpg', 'a.b', 'tar.xz', 'j%20g', 'a%2fb', '..', '%00', '%C3%A9', '%ff', 'jpg&ext=png'];

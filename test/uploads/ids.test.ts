@@ -6,7 +6,7 @@ import { TestNode, uploadedOf } from '../helpers/node.js';
 
 const UPLOADS = 2000;
 
-// Seen to fail with a counter that stands still in Identifiers.next (the store's exclusive create refuses the second).
+// Seen to fail with a constant counter in Identifiers.next (the store's exclusive create refuses the second file).
 t.test('2,000 parallel uploads of the same bytes get 2,000 IDs, each of them served', async (t) => {
   const node = await TestNode.start(t);
   const body = Buffer.from('the same bytes, every time');

@@ -27,7 +27,7 @@ function ask(node: TestNode, body: unknown, headers: Record<string, string> = {}
 
 const claim = (content: Buffer, ext = 'bin') => ({ sha256: sha256Of(content), size: content.length, ext });
 
-/** As docs/http.md says it. */
+/** Computes a proof as docs/http.md describes. */
 function prove({ nonce, ranges }: Challenge, content: Buffer): { nonce: string; proof: string } {
   const hash = createHash('sha256').update(nonce);
   for (const [offset, length] of ranges) hash.update(content.subarray(offset, offset + length));
@@ -71,7 +71,7 @@ t.test('a node', async (t) => {
     t.notSame(again.ranges, challenge.ranges, 'other bytes are asked for each time');
   });
 
-  // Seen to fail (201) when a challenge stays after its answer.
+  // Seen to fail (201) when a challenge is not removed by its answer.
   await t.test('takes each answer once', async (t) => {
     const proof = prove(await challengeFor(t, node, content), content);
     t.equal((await ask(node, proof)).status, 201);
@@ -126,7 +126,7 @@ t.test('a node', async (t) => {
     assertProblem(t, await node.request('/upload/known', { method: 'GET' }), 405, 'method-not-allowed', 'GET');
   });
 
-  // Seen to fail (200) with the content taken for good unread.
+  // Seen to fail (200) when the stored file is not read.
   await t.test('does not know a file that has rotted, or was deleted', async (t) => {
     const rotten = random.bytes(200_000);
     const { id } = await node.upload(rotten);
@@ -208,7 +208,7 @@ t.test('challenges', async (t) => {
   const answer = (challenge: Challenge) =>
     challenges.answer(challenge.nonce, Buffer.from(prove(challenge, content).proof, 'hex'));
 
-  // Seen to fail without the look at the clock in answer().
+  // Seen to fail without the check of `expires` in answer().
   await t.test('are good for a minute', async (t) => {
     const [soon, late] = [await begin(), await begin()];
     time += 59_000;

@@ -8,7 +8,7 @@ import { outcome } from '../helpers/raw.js';
 import { named, tus } from '../helpers/tus.js';
 
 /*
- * What is sent is what was meant: stored as the file that it is, or refused with the reason.
+ * Uploads are stored as the file that the client meant, or refused with the reason.
  */
 
 const node = await TestNode.start(t);
@@ -17,7 +17,7 @@ function extensionOf(id: string | undefined): string {
   return (id ?? '').replace(/^group1\/M00\/..\/..\/.{27}\d*/, '');
 }
 
-/** A body whose parts have these headers; `blanks` stand behind each boundary. */
+/** Builds a body whose parts have these headers; `blanks` follow each boundary. */
 function partsOf(headers: string[], blanks = ''): Buffer {
   const parts = headers.map((lines) => `--${BOUNDARY}${blanks}\r\n${lines}\r\n\r\nx\r\n`);
   return Buffer.from(`${parts.join('')}--${BOUNDARY}--${blanks}\r\n`);
@@ -25,7 +25,7 @@ function partsOf(headers: string[], blanks = ''): Buffer {
 
 const disposition = (fileName: string) => `Content-Disposition: form-data; name="f"; filename="${fileName}"`;
 
-/** Both ways that a multipart body goes: held in memory, and as it comes. */
+/** Sends a multipart body in both ways: buffered in memory and streamed. */
 async function bothWays(body: Buffer) {
   const streamed = Readable.from([body.subarray(0, 7), body.subarray(7)], { objectMode: false });
   return [await node.post(body, '', MULTIPART), await node.post(streamed, '', MULTIPART)];
@@ -94,7 +94,7 @@ t.test(
       `${disposition('a.txt')}\r\nContent-Transfer-Encoding: 8bit`,
       `${disposition('b.txt')}\r\nContent-Transfer-Encoding: binary`,
       'Content-Disposition: form-data; name="f"',
-      // As .NET, Spring and Apache's client write each field.
+      // Fields as .NET, Spring and Apache's client write them.
       'Content-Disposition: form-data; name="f"\r\nContent-Type: text/plain; charset=utf-8',
       'Content-Disposition: form-data; name="f"\r\nContent-Type: application/octet-stream',
     ];
@@ -107,7 +107,7 @@ t.test('blanks behind a boundary are no part of it', async (t) => {
   for (const blanks of [' ', '\t \t', ' '.repeat(500)]) {
     const body = partsOf([disposition('a.txt'), disposition('b.txt')], blanks);
     for (const answer of await bothWays(body)) t.equal(uploadedOf(answer).length, 2);
-    // Cut at each place near the first boundary and near the second.
+    // Cut at positions near the first boundary and near the second.
     for (let cut = 1; cut < Math.min(body.length, 400); cut += 11) {
       const pieces = Readable.from([body.subarray(0, cut), body.subarray(cut)], { objectMode: false });
       const files = uploadedOf(await node.post(pieces, '', MULTIPART));
@@ -127,7 +127,8 @@ t.test('what only looks like a boundary is content', async (t) => {
   }
 });
 
-// Seen to fail (.txt) with text/plain for a part that does not say what it is, and without what extensionFromFileName does.
+// Seen to fail (.txt) with text/plain as the default type of a part, and without the removal of queries in
+// extensionFromFileName.
 t.test('the extension of a part comes from its name, however that is written, and never from a default', async (t) => {
   const base64 = (name: string) => `=?utf-8?B?${Buffer.from(name).toString('base64')}?=`;
   const cases: [name: string, type: string, extension: string][] = [

@@ -12,9 +12,9 @@ const skip = cannotMount();
 const MIB = 2 ** 20;
 const HEAD = `--${BOUNDARY}\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\n`;
 
-/** An upload whose body comes when the test says so. */
+/** An upload whose body the test sends step by step. */
 class Upload {
-  /** The status of its answer; 0 when the connection broke without one. */
+  /** The status of its answer; 0 if the connection broke without one. */
   readonly status: Promise<number>;
   private readonly request: ClientRequest;
 
@@ -43,7 +43,7 @@ class Upload {
     return this.status;
   }
 
-  /** Sends these bytes as fast as they are taken, until an answer comes. */
+  /** Sends these bytes with backpressure until an answer arrives; resolves with its status. */
   async pour(bytes: Buffer): Promise<number> {
     let isAnswered = false;
     void this.status.then(() => {
@@ -56,13 +56,13 @@ class Upload {
     return this.end();
   }
 
-  /** The client goes away. */
+  /** Closes the connection. */
   destroy(): void {
     this.request.destroy();
   }
 }
 
-/** Somebody who uploads small files all the time, and deletes them again; and who asks whether the node is ready. */
+/** A client that uploads and deletes small files all the time, and polls /readyz. */
 class Bystander {
   readonly statuses = new Map<string, number>();
   private stopping = false;
@@ -79,7 +79,7 @@ class Bystander {
     await this.running;
   }
 
-  /** Resolves when it has uploaded some more. */
+  /** Resolves when it has uploaded five more files. */
   async more(): Promise<void> {
     const before = this.statuses.get('POST 201') ?? 0;
     await this.node.until(() => (this.statuses.get('POST 201') ?? 0) > before + 4, 'taking small uploads');
@@ -105,7 +105,7 @@ class Bystander {
   }
 }
 
-/** What uploads under way are still to take, and what is left to others, as the node says. */
+/** The reserved and the available bytes in the node's metrics. */
 async function room(node: TestNode): Promise<{ reserved: number; available: number }> {
   const metrics = (await node.get('/metrics')).body.toString();
   const value = (name: string) =>
@@ -117,7 +117,7 @@ async function reserved(node: TestNode, bytes: number): Promise<void> {
   await node.until(async () => (await room(node)).reserved >= bytes, 'keeping room');
 }
 
-/** Deletes the files of 1 MiB and more: those of a bystander are smaller, and its own to delete. */
+/** Deletes the files of 1 MiB and more; those of a bystander are smaller, and it deletes them itself. */
 async function deleteLarge(node: TestNode): Promise<void> {
   for (const path of filesOn(node.storePath)) {
     const [, id] = /data\/(..\/..\/.+)$/.exec(path) ?? [];
@@ -132,9 +132,9 @@ function smallDisk(t: Test): string {
   return mountImage(t, join(directory, 'image'), join(directory, 'disk'));
 }
 
-// Seen to fail without `reserved` in Disk.space (what was too much went down to the last byte, small uploads were 507 and the
-// node not ready), without LEFT_TO_OTHERS (the chunked ones), without the release in IncomingFile.discard (25 MiB are 507
-// for ever), and with reserveWhole left out of receiveMultipart.
+// Seen to fail without `reserved` in Disk.space (excess uploads filled the disk to the last byte, small uploads got 507 and
+// the node was not ready), without LEFT_TO_OTHERS (chunked uploads), without the release in IncomingFile.discard (25 MiB stay
+// reserved, uploads get 507), and without reserveWhole in receiveMultipart.
 t.test('what does not fit is refused before it hurts anybody', { skip }, async (t) => {
   const disk = smallDisk(t);
   const node = await TestNode.start(t, { env: { FIDFS_STORE_PATHS: join(disk, 'store'), FIDFS_RESERVE: '0' } });

@@ -11,7 +11,7 @@ import { outcome } from '../helpers/raw.js';
 
 const MIB = 2 ** 20;
 
-/** A small file system of its own, gone after the test; undefined when this user cannot mount one. */
+/** Mounts a small tmpfs, unmounted after the test; undefined if this user cannot mount one. */
 function mountSmall(t: Test, at: string, size: number): string | undefined {
   mkdirSync(at, { recursive: true });
   try {
@@ -50,7 +50,7 @@ t.test('new files go to the store path with the most room, and one below its res
       kept.push({ id, body });
       where.push(id.slice(7, 10));
     }
-    // What is free is looked at once a second.
+    // The free space is updated once a second.
     const count = where.length;
     await node.until(async () => (await available(node)) <= freeAbove(small, large), `told of ${count} files`);
   }
@@ -73,7 +73,7 @@ function freeAbove(...paths: string[]): number {
   return paths.reduce((sum, path) => sum + Math.max(0, free(path) - 4 * MIB), 0);
 }
 
-/** What the node says that new files may take, in all. */
+/** The sum of the available bytes in the node's metrics. */
 async function available(node: TestNode): Promise<number> {
   const metrics = (await node.get('/metrics')).body.toString();
   const lines = metrics.matchAll(/^fidfs_store_path_available_bytes\{.*\} (\S+)$/gm);
@@ -93,7 +93,7 @@ t.test('a node whose paths are all below the reserve answers 507, keeps nothing,
     outcome(await full.post(Buffer.alloc(2 * MIB))),
     outcome(await full.post(Readable.from([Buffer.alloc(2 * MIB)], { objectMode: false }))),
     outcome(await full.post(multipart({ fileName: 'a', content: 'x' }), '', MULTIPART)),
-    // Seen to hang when receiveMultipart leaves the rest of the body where it is.
+    // Seen to hang when receiveMultipart does not read the rest of the body.
     outcome(await full.post(multipart({ fileName: 'a', content: Buffer.alloc(20 * MIB) }), '', MULTIPART)),
   ];
   t.strictSame([...new Set(outcomes)], ['507 full'], { outcomes });
@@ -107,7 +107,7 @@ t.test('a disk that fills up while a file comes is 507, nothing of it stays, and
   const small = mountSmall(t, join(directory, 'small'), 8 * MIB);
   if (!small) return void t.pass('skipped', { skip: 'needs the right to mount a tmpfs' });
   const node = await TestNode.start(t, { env: { FIDFS_STORE_PATHS: join(small, 'store'), FIDFS_RESERVE: '0' } });
-  // Somebody else's file, unnoticed until the next look at the disk.
+  // A file of another program, not noticed before the next update of the free space.
   const others = join(small, 'others');
   for (const body of [Buffer.alloc(5 * MIB), multipart({ fileName: 'a', content: Buffer.alloc(5 * MIB) })]) {
     writeFileSync(others, Buffer.alloc(6 * MIB));
