@@ -138,6 +138,7 @@ export function processState(pid: string): { state: string; parent: number; grou
   return { state, parent: Number(parent), group: Number(group) };
 }
 
+/** Whether a state of `processState` is that of a running process, not of a zombie. */
 export function isRunning(state: string): boolean {
   return state !== '' && state !== 'Z' && state !== 'X';
 }

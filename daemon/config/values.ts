@@ -28,12 +28,14 @@ export interface PeerSettings {
 const UNITS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 export const SIZE_WORDS = 'a number of bytes, or a number with KiB, MiB, GiB or TiB, such as 10GiB';
 
+/** Parses a size to bytes; undefined if it is invalid. */
 export function parseSize(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(B|KiB|MiB|GiB|TiB)?$/.exec(text);
   const bytes = match ? Math.round(Number(match[1]) * (UNITS[match[2] ?? 'B'] as number)) : Number.NaN;
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+/** Parses `host:port`; undefined if it is invalid. */
 export function parseAddress(text: string): Address | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
@@ -46,6 +48,7 @@ export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
+/** Whether a text is an IP address or a network such as 10.0.0.0/8. */
 export function isNetwork(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const version = isIP(address);
@@ -76,6 +79,7 @@ export function value<T>(
   });
 }
 
+/** A schema for one of these strings. */
 export function oneOf<const T extends string>(...choices: T[]) {
   return value((text) => choices.find((choice) => choice === text), choices.map((c) => `"${c}"`).join(' or '));
 }
@@ -88,6 +92,7 @@ export const flag = z.union([z.boolean(), z.string()], { error: 'write true or f
   return z.NEVER;
 });
 
+/** A schema for a list of values, or a string with commas between them; parameters as for `value`. */
 export function list<T>(parse: (text: string) => T | undefined, allowed: string, refused?: RefusedCharacter) {
   const item = value(parse, allowed, refused);
   const commas = z.string().transform((text): unknown[] => text.split(',').filter((part) => part.trim() !== ''));
@@ -95,6 +100,7 @@ export function list<T>(parse: (text: string) => T | undefined, allowed: string,
   return either.pipe(z.array(item));
 }
 
+/** Creates a parser of integers from `minimum` to `maximum`; it returns undefined for others. */
 export function integer(minimum: number, maximum: number) {
   return (text: string) => {
     const number = Number(text);

@@ -28,7 +28,7 @@ export function createNginxSocket(
   server.on('clientError', (error, socket) => answerUnreadable(error, socket as Socket));
   return {
     async listen(path) {
-      rmSync(path, { force: true }); // left by a crash; this process holds the lock of the data directory, so no other listens there
+      rmSync(path, { force: true }); // left by a crash: this process holds the lock of the data directory
       server.listen({ path, backlog: 4096 });
       await once(server, 'listening');
       // For an nginx that runs as another user, if the data directory is open to its group (access.ts).

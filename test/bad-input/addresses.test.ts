@@ -129,7 +129,7 @@ t.test('non-ASCII in ?download= names the download as RFC 6266 says', async (t) 
   t.strictSame(found, names);
 });
 
-// Seen to fail with what `activeTypes: inline` configures.
+// Seen to fail with the configuration of `activeTypes: inline`.
 t.test('an upload that a browser would run is never rendered on our origin', async (t) => {
   const page = Buffer.from('<!doctype html><script>alert(document.domain)</script>');
   const types = [

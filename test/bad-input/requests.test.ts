@@ -24,7 +24,7 @@ function all(values: string[], expected: string): Map<string, string> {
   return new Map(values.map((value) => [value.slice(0, 60), expected]));
 }
 
-// Seen to fail with one problem for both.
+// Seen to fail with the same problem for both.
 t.test('a wrong key is told from none at all, for uploads and deletions, and both are 401', async (t) => {
   const { key } = node;
   const none = ['', 'Bearer', 'Bearer ', key, `Basic ${key}`, `Token ${key}`];

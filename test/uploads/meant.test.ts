@@ -216,7 +216,7 @@ t.test('IDs come as text only to those who prefer text', async (t) => {
   t.strictSame(found, cases);
 });
 
-// Seen to fail (400) without headersFor, and with the refusal of names that are no UTF-8.
+// Seen to fail (400) without headersFor, and when names that are not UTF-8 are refused.
 t.test('an upload in pieces is not lost for its metadata', async (t) => {
   const { 'upload-metadata': pair = '' } = named('a.png') as Record<string, string>;
   const written = [

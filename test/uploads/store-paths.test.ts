@@ -40,7 +40,8 @@ t.test('new files go to the store path with the most room, and one below its res
   const where: string[] = [];
   const outcomes: string[] = [];
   const kept: { id: string; body: Buffer }[] = [];
-  // 20 MiB and 4 MiB are free above the reserves: 4 MiB files fit five times on the large one, then once on the small, with the ballast of each.
+  // 20 MiB and 4 MiB are free above the reserves: five files of 4 MiB fit on the large one and one on the small one, each
+  // with its ballast.
   for (let round = 0; round < 8; round++) {
     const body = Buffer.alloc(4 * MIB - 400_000, round);
     const answer = await node.post(body);
