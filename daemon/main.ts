@@ -10,6 +10,8 @@ import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory, lockStorePath } from './index/lock.js';
 import { createLog } from './log.js';
+import { Acknowledgements } from './replication/acknowledgements.js';
+import { CopyPolicy, isGone } from './replication/copy-policy.js';
 import { Replication } from './replication/replication.js';
 import { Requests } from './requests.js';
 import { type Node, notReady } from './status.js';
@@ -117,10 +119,9 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings, warn);
   await recoverStore(settings, paths, index, log);
-  const store = new Store(settings, paths, index, warn);
+  const node = createNode(settings, paths, index, log, warn);
+  const { store, cluster, replication, alarms, requests } = node;
   await store.writer.settle();
-  const node = createNode(settings, store, index, log, warn);
-  const { cluster, replication, alarms, requests } = node;
   if (index.replicationLog.enabled) await replication.takeDeletions();
   const server = createServer(node, key, log);
   await server.listen().catch((error: unknown) => {
@@ -147,8 +148,8 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   return { drain: () => server.drain(), stop, keyMade: made, notReady: notReady(node) };
 }
 
-/** The modules that have to do with other nodes. */
-function createNode(settings: Settings, store: Store, index: Index, log: Logger, warn: Warn): Node {
+/** Makes the modules of a node on its open store paths and its index. */
+function createNode(settings: Settings, paths: StorePath[], index: Index, log: Logger, warn: Warn): Node {
   const alarms = new Alarms(log, settings.alertUrl, settings);
   const cluster = new Cluster(
     settings,
@@ -157,15 +158,24 @@ function createNode(settings: Settings, store: Store, index: Index, log: Logger,
       const context = { peer: id, state };
       if (state === 'up') log.info(context, `node ${id} is there`);
       else log.warn(context, reason);
-      if (state === 'down') replication.peerIsDown();
+      if (state === 'down') replication.schedule.peerIsDown();
       if (state === 'wrong') alarms.raise('peer', `node ${id}`, reason);
       else alarms.clear('peer', `node ${id}`);
     },
     warn,
   );
+  const acknowledgements = new Acknowledgements(
+    index.replicationLog,
+    (id) => isGone(cluster.peer(id)),
+    (id, after) => replication.schedule.recover(id, after),
+  );
+  const copyPolicy = new CopyPolicy(settings, cluster, acknowledgements);
+  const mayTake = (storePath: number) => copyPolicy.canCopy(storePath);
+  const store = new Store(settings, paths, index, warn, { isReplicated: settings.copies > 1, mayTake });
   const info = (progress: object, message: string) => log.info(progress, message);
-  const replication: Replication = new Replication({ settings, cluster, store, index, alarms, info, warn });
-  return { settings, store, index, cluster, replication, alarms, requests: new Requests(settings) };
+  const parts = { settings, store, index, cluster, acknowledgements, alarms };
+  const replication: Replication = new Replication({ ...parts, info, warn });
+  return { ...parts, copyPolicy, replication, requests: new Requests(settings) };
 }
 
 async function main(): Promise<void> {

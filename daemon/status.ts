@@ -5,6 +5,8 @@ import { type Hello, PROTOCOL } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
+import type { Acknowledgements } from './replication/acknowledgements.js';
+import type { CopyPolicy } from './replication/copy-policy.js';
 import type { Replication } from './replication/replication.js';
 import type { Requests } from './requests.js';
 import type { Store } from './store/store.js';
@@ -16,28 +18,33 @@ export interface Node {
   store: Store;
   index: Index;
   cluster: Cluster;
+  acknowledgements: Acknowledgements;
+  copyPolicy: CopyPolicy;
   replication: Replication;
   alarms: Alarms;
   requests: Requests;
 }
+
+/** What the readiness of a node depends on. */
+type HealthParts = Pick<Node, 'index' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
 
 /** Why this node takes no uploads now, for people; undefined when it does. */
 export function uploadsUnavailable({
   index,
   store,
   cluster,
-  replication,
-}: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
-  return index.damage ?? cluster.unavailable ?? replication.unavailable ?? store.unavailable;
+  copyPolicy,
+}: Pick<Node, 'index' | 'store' | 'cluster' | 'copyPolicy'>): string | undefined {
+  return index.damage ?? cluster.unavailable ?? copyPolicy.unavailable ?? store.unavailable;
 }
 
 /** Why this node is not ready, for people: it takes no uploads, or has not what its peers have. Undefined when it is. */
-export function notReady(node: Pick<Node, 'index' | 'store' | 'cluster' | 'replication'>): string | undefined {
-  return uploadsUnavailable(node) ?? node.replication.lag;
+export function notReady(node: HealthParts): string | undefined {
+  return uploadsUnavailable(node) ?? node.replication.readiness.lag;
 }
 
 /** The same for anybody who asks: without the directories of the node and the addresses of its peers. */
-export function notReadyInPublic(node: Node): string | undefined {
+export function notReadyInPublic(node: HealthParts & Pick<Node, 'settings'>): string | undefined {
   const { store, settings } = node;
   const reason = notReady(node);
   if (reason === undefined) return undefined;
@@ -90,8 +97,8 @@ export function describeNode(node: Node): Hello {
 
 /** Everything, for `fidfs status`. */
 export function describeAll(node: Node) {
-  const { settings, store, index, cluster, replication } = node;
-  const { acknowledgements, antiEntropy, scrub } = replication;
+  const { settings, store, index, cluster, acknowledgements, replication } = node;
+  const { antiEntropy, scrub } = replication;
   return {
     ...describeNode(node),
     sync: settings.sync,

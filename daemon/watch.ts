@@ -13,10 +13,10 @@ const GRACE_MILLISECONDS = 10_000;
 export function watchPromises({
   index,
   store,
-  replication,
+  copyPolicy,
   alarms,
   settings,
-}: Pick<Node, 'index' | 'store' | 'replication' | 'alarms' | 'settings'>): () => void {
+}: Pick<Node, 'index' | 'store' | 'copyPolicy' | 'alarms' | 'settings'>): () => void {
   let fewSince: number | undefined;
   const timer = setInterval(() => {
     if (index.damage !== undefined) alarms.raise('index', 'index.db', `uploads are refused: ${index.damage}`);
@@ -28,7 +28,7 @@ export function watchPromises({
     for (const kind of ['damage', 'set-aside'] as const) {
       for (const name of alarms.subjects(kind)) if (isSettled(index, name)) alarms.clear(kind, name);
     }
-    const few = replication.unavailable;
+    const few = copyPolicy.unavailable;
     if (few === undefined) fewSince = undefined;
     else fewSince ??= performance.now();
     const subject = settings.group;

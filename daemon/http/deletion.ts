@@ -10,6 +10,8 @@ import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
 
+type DeletionParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
+
 /**
  * Deletes a file of any group. Answers 204 if the deletion is durable on at least `copies` nodes, 202 if on fewer. Rejects
  * with a Problem.
@@ -18,7 +20,7 @@ export async function deleteAnywhere(
   id: FileId,
   text: string,
   reply: FastifyReply,
-  node: Node,
+  node: DeletionParts,
   conditions: Conditions,
 ): Promise<FastifyReply> {
   const { cluster } = node;
@@ -42,15 +44,15 @@ export async function deleteHere(
   id: FileId,
   text: string,
   reply: FastifyReply,
-  node: Node,
+  node: DeletionParts,
   conditions: Conditions,
 ): Promise<FastifyReply> {
-  const { store, replication } = node;
+  const { store, copyPolicy } = node;
   const isMissingHere = store.isMissing(id);
   if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
   // Also deletes a file that is recorded as missing, which no node may have any more.
   const removed = await store.remove(id, isMissingHere);
-  if (removed) return confirm(text, reply, await replication.spread(removed), node);
+  if (removed) return confirm(text, reply, await copyPolicy.waitForDeletion(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
   return deleteElsewhere(id, text, reply, node, conditions);
 }
@@ -60,7 +62,7 @@ async function deleteHereOrByPeer(
   id: FileId,
   text: string,
   reply: FastifyReply,
-  node: Node,
+  node: DeletionParts,
   conditions: Conditions,
 ): Promise<FastifyReply> {
   try {
@@ -73,7 +75,7 @@ async function deleteHereOrByPeer(
 }
 
 /** Answers a deletion that is durable on `copies` nodes. */
-function confirm(id: string, reply: FastifyReply, copies: number, { settings }: Node): FastifyReply {
+function confirm(id: string, reply: FastifyReply, copies: number, { settings }: DeletionParts): FastifyReply {
   if (copies >= settings.copies) return reply.code(204).send();
   const body = `${JSON.stringify({ id, copies, wanted: settings.copies })}\n`;
   return reply.code(202).type('application/json').send(Buffer.from(body));
@@ -83,10 +85,10 @@ function confirm(id: string, reply: FastifyReply, copies: number, { settings }: 
  * Answers for a file that is already deleted: 404 if its deletion is durable on enough nodes, otherwise 202 again. So a
  * client that received 202 can repeat the request to any node until the deletion is replicated.
  */
-async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: Node): Promise<FastifyReply> {
+async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: DeletionParts): Promise<FastifyReply> {
   const { copies } = node.settings;
   if (copies === 1) throw notFound();
-  await node.replication.spreading(fileId.keyOf(id.name));
+  await node.copyPolicy.deletionSettled(fileId.keyOf(id.name));
   // The deletion may have come from a peer and not be durable here yet.
   await node.store.writer.commit({});
   const answers = await askGroup(text, node);
@@ -103,21 +105,21 @@ async function deleteElsewhere(
   id: FileId,
   text: string,
   reply: FastifyReply,
-  node: Node,
+  node: DeletionParts,
   conditions: Conditions,
 ): Promise<FastifyReply> {
-  const { cluster, store, replication, settings } = node;
+  const { cluster, store, copyPolicy, replication, settings } = node;
   const answers = await askGroup(text, node);
   if (answers.some(({ holds, lacks }) => holds === 'record' || lacks)) {
     assertConditions(conditions, id, store);
     const removed = await store.remove(id, true);
-    if (removed) return confirm(text, reply, await replication.spread(removed), node);
+    if (removed) return confirm(text, reply, await copyPolicy.waitForDeletion(removed), node);
     throw notFound();
   }
   // A foreign file is not replicated: the node that has it deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
   if (foreign) return forwardDeletion(text, reply, [foreign.peer], settings, conditions);
-  if (answers.length < cluster.group.length || replication.lag !== undefined) {
+  if (answers.length < cluster.group.length || replication.readiness.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }
   throw notFound();
@@ -134,7 +136,7 @@ interface PeerAnswer {
 }
 
 /** Asks the other nodes of the group for a file; leaves out those that cannot be reached. */
-async function askGroup(text: string, { cluster }: Node): Promise<PeerAnswer[]> {
+async function askGroup(text: string, { cluster }: DeletionParts): Promise<PeerAnswer[]> {
   const answers = cluster.group.map(async (peer) => {
     try {
       const options = { query: { id: text }, timeout: ASK_MILLISECONDS };

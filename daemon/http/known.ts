@@ -1,12 +1,11 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { Node } from '../status.js';
 import { readSmallBody } from './body.js';
 import type { Challenges, Claim } from './challenges.js';
 import { extensionFromParameter } from './extension.js';
 import { Problem } from './problems.js';
 import { publicBase } from './public-address.js';
-import { assertUploadsAreTaken, conclude, type Upload } from './upload.js';
+import { assertUploadsAreTaken, conclude, type Upload, type UploadParts } from './upload.js';
 
 /** Maximum length of the body, in bytes. */
 const BODY_LIMIT = 4096;
@@ -32,7 +31,7 @@ const bodySchema = z.union([claimSchema, proofSchema]);
 export async function known(
   request: FastifyRequest,
   reply: FastifyReply,
-  node: Node,
+  node: UploadParts,
   challenges: Challenges,
 ): Promise<Upload | undefined> {
   const base = publicBase(request, node.settings);

@@ -24,8 +24,8 @@ export interface Metrics {
 }
 
 /** Creates the metrics. Gauges and totals that exist elsewhere are read when the metrics are scraped. */
-export function createMetrics(node: Node): Metrics {
-  const { store, index, cluster, replication, alarms, settings } = node;
+export function createMetrics(node: Omit<Node, 'requests'>): Metrics {
+  const { store, index, cluster, acknowledgements, replication, alarms, settings } = node;
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -69,7 +69,7 @@ export function createMetrics(node: Node): Metrics {
   );
   for (const name of ['fidfs_under_replicated_entries', 'fidfs_under_copied_operations']) {
     gauge(name, `Uploads and deletions that fewer nodes have than promised.${formerly(name)}`, () =>
-      replication.acknowledgements.underReplicated(settings.copies),
+      acknowledgements.underReplicated(settings.copies),
     );
   }
   gauge(

@@ -38,7 +38,7 @@ export interface Server {
 
 /** Creates the server, which does not listen yet. */
 export function createServer(node: Node, key: string, log: Logger): Server {
-  const { store, settings, cluster, replication } = node;
+  const { store, settings, cluster, acknowledgements, replication } = node;
   const metrics = createMetrics(node);
   const authorizeAlways = authorization(key);
   const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
@@ -184,7 +184,7 @@ export function createServer(node: Node, key: string, log: Logger): Server {
   });
 
   const drain = async () => {
-    const answered = underWay.drain(() => replication.acknowledgements.settleAll());
+    const answered = underWay.drain(() => acknowledgements.settleAll());
     // Their bytes are kept, and the clients can resume them later.
     tus.stop();
     await answered;

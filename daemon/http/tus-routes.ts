@@ -1,16 +1,15 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import type { Node } from '../status.js';
 import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
 import { publicBase } from './public-address.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
-import { otherGroupFor } from './upload.js';
+import { otherGroupFor, type UploadParts } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Adds the routes of resumable uploads: creation, and the requests for one upload. */
 export function addTusRoutes(
   server: FastifyInstance,
-  node: Node,
+  node: UploadParts,
   tus: Tus,
   { available, authorize }: Record<'available' | 'authorize', onRequestHookHandler>,
 ): void {

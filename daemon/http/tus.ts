@@ -69,7 +69,7 @@ export class Tus {
 
   /** @param onStored called for each upload that is stored as a file */
   constructor(
-    private readonly node: Node,
+    private readonly node: Pick<Node, 'settings' | 'store' | 'index' | 'copyPolicy'>,
     private readonly onStored: OnStored,
     warn: (message: string, error: unknown) => void,
   ) {
@@ -206,7 +206,7 @@ export class Tus {
   private async keep(received: ReceivedFile): Promise<string> {
     assertUploadsAreTaken(this.node);
     const files = await this.node.store.add([received]);
-    await waitForCopies(files, this.node.replication).catch((error: unknown) => {
+    await waitForCopies(files, this.node).catch((error: unknown) => {
       throw new NotKept('other nodes did not take it', { cause: error });
     });
     const [file] = files as [StoredFile];

@@ -34,6 +34,9 @@ interface Parameters {
   origin: string | undefined;
 }
 
+/** What taking an upload needs of the node. */
+export type UploadParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'index' | 'copyPolicy'>;
+
 /**
  * Receives the request's files, makes them durable on `copies` nodes, and answers 201. Undefined if the upload was forwarded
  * to another group and answered. Rejects with a Problem, a StoreError or ClientGone; then no file is kept.
@@ -43,7 +46,7 @@ interface Parameters {
 export async function upload(
   request: FastifyRequest,
   reply: FastifyReply,
-  node: Node,
+  node: UploadParts,
   isPassedOn: boolean,
 ): Promise<Upload | undefined> {
   const { settings, store } = node;
@@ -88,10 +91,10 @@ export async function conclude(
   reply: FastifyReply,
   files: StoredFile[],
   base: string,
-  { replication }: Pick<Node, 'replication'>,
+  node: Pick<Node, 'store' | 'copyPolicy'>,
 ): Promise<Upload> {
-  await waitForCopies(files, replication);
-  answer(request, reply, files, base, (file) => replication.copiesOf(file));
+  await waitForCopies(files, node);
+  answer(request, reply, files, base, (file) => node.copyPolicy.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
@@ -99,33 +102,36 @@ export async function conclude(
  * Resolves when files that are durable on this node have their copies. If these are not made in time, removes the files and
  * rejects with a Problem (`unavailable`).
  */
-export async function waitForCopies(files: StoredFile[], replication: Node['replication']): Promise<void> {
-  if (await replication.waitForAcknowledgements(files)) return;
-  await replication.undo(files);
+export async function waitForCopies(
+  files: StoredFile[],
+  { store, copyPolicy }: Pick<Node, 'store' | 'copyPolicy'>,
+): Promise<void> {
+  if (await copyPolicy.waitForAcknowledgements(files)) return;
+  await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));
   throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }
 
 /** Throws a Problem (`unavailable`) if uploads cannot be recorded or replicated now. */
-export function assertUploadsAreTaken({ index, replication }: Pick<Node, 'index' | 'replication'>): void {
+export function assertUploadsAreTaken({ index, copyPolicy }: Pick<Node, 'index' | 'copyPolicy'>): void {
   if (index.damage !== undefined)
     throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
-  if (replication.unavailable === undefined) return;
-  throw new Problem('unavailable', `Too few nodes are up now: ${replication.unavailable}. Try again in a few seconds.`);
+  if (copyPolicy.unavailable === undefined) return;
+  throw new Problem('unavailable', `Too few nodes are up now: ${copyPolicy.unavailable}. Try again in a few seconds.`);
 }
 
 /**
  * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
  * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
  */
-export async function otherGroupFor(node: Node, wanted: string | undefined): Promise<Peer | undefined> {
-  const { cluster, index, store, replication } = node;
+export async function otherGroupFor(node: UploadParts, wanted: string | undefined): Promise<Peer | undefined> {
+  const { cluster, index, store, copyPolicy } = node;
   // In a cluster of one group there is no choice, but the client may ask for another group.
   if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
   const available = store.paths.reduce(
     (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
     0,
   );
-  const own = { available, unavailable: index.damage ?? store.unavailable ?? replication.unavailable };
+  const own = { available, unavailable: index.damage ?? store.unavailable ?? copyPolicy.unavailable };
   const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
   for (;;) {
     const destination = chooseDestination(cluster, own, left);

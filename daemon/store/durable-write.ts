@@ -39,11 +39,6 @@ export class DurableWriter {
   /** Number of changes of the previous batch. */
   private lastSize = 0;
   private full = false;
-  /**
-   * Whether peers copy files. Each batch then causes a batch on every peer, so that fewer, larger batches are worth a longer
-   * window.
-   */
-  isCopied = false;
   /** Totals since the process started, for metrics. */
   readonly totals = { batches: 0, changes: 0, syncSeconds: 0 };
 
@@ -54,6 +49,8 @@ export class DurableWriter {
     /** The frontier for the checkpoint of a batch that adds no file. */
     frontier: () => Frontier,
     readonly warn: (message: string, error: unknown) => void,
+    /** Whether each batch causes one on every peer, so that fewer, larger batches are worth a longer window. */
+    private readonly isReplicated = false,
     calls: Calls = realCalls,
   ) {
     const { totals } = this;
@@ -150,7 +147,7 @@ export class DurableWriter {
    */
   private async waitForWindow(): Promise<void> {
     const deadline = performance.now() + LONGEST_WINDOW_MILLISECONDS;
-    const round = this.isCopied && this.lastSize >= MANY_CHANGES ? sleep : immediate;
+    const round = this.isReplicated && this.lastSize >= MANY_CHANGES ? sleep : immediate;
     let seen = 0;
     while (this.waiting.length > seen && performance.now() < deadline) {
       seen = this.waiting.length;

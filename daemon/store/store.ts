@@ -36,6 +36,14 @@ interface LargeDuplicate {
 /** Logs an error that is not part of an answer to a client. */
 export type Warn = (message: string, error: unknown) => void;
 
+/** What replication decides about the store. */
+export interface StorePolicy {
+  /** Whether peers copy each batch, so that fewer, larger batches are worth a longer window. */
+  isReplicated: boolean;
+  /** Whether uploads may go to a store path now; called for each upload. */
+  mayTake: MayTake;
+}
+
 /** The files of this node: receives them, assigns IDs, makes them durable, deletes them. */
 export class Store {
   readonly writer: DurableWriter;
@@ -46,7 +54,7 @@ export class Store {
   private directory: number;
   private filesInDirectory: number;
   private readonly removing = new Map<string, Promise<RemovedFile | undefined>>();
-  private mayTake: MayTake = () => true;
+  private readonly mayTake: MayTake;
   private readonly refreshTimer: NodeJS.Timeout;
 
   constructor(
@@ -54,25 +62,22 @@ export class Store {
     readonly paths: readonly StorePath[],
     private readonly records: Records,
     warn: Warn,
+    { isReplicated, mayTake }: StorePolicy = { isReplicated: false, mayTake: () => true },
     calls: Calls = realCalls,
   ) {
+    this.mayTake = mayTake;
     this.duplicates = new Duplicates(paths, records);
     this.identifiers = new Identifiers(settings.serverId, records.lastSecond(settings.serverId));
     this.directory = records.checkpoint.directory;
     const open = paths.filter((path) => path.isOpen);
     this.filesInDirectory = Math.max(0, ...open.map((path) => countEntries(fileDirectory(path.root, this.directory))));
     const frontier = () => ({ second: this.identifiers.lastSecond, directory: this.directory });
-    this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn, calls);
+    this.writer = new DurableWriter(paths, records, settings.sync, frontier, warn, isReplicated, calls);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
       this.writer.refresh();
       this.writer.removeLeftovers();
     }, 1000).unref();
-  }
-
-  /** Restricts uploads to the store paths for which `mayTake` returns true; it is called for each upload. */
-  restrictPaths(mayTake: MayTake): void {
-    this.mayTake = mayTake;
   }
 
   /** Numbers of the store paths on which files and deletions can be made durable (`well`), and which of them are full. */

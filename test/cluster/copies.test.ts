@@ -152,7 +152,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   t.equal((await b.delete(second)).status, 202, 'also through the node whose disk is away');
   await a.until(async () => /disk: .*s0/.test((await a.command('status')).stdout), 'aware of it');
   const uploads = await Promise.all(Array.from({ length: 10 }, () => a.upload(Buffer.from('more'))));
-  // Seen to fail (503 after the time for copies) without restrictPaths.
+  // Seen to fail (503 after the time for copies) without mayTake in the policy of the store.
   t.strictSame(
     uploads.filter(({ id }) => !id.includes('/M01/')),
     [],

@@ -19,7 +19,7 @@ function openStore(t: Test, changed: Partial<Calls> = {}, sync: SyncMode = 'batc
   path.open(undefined);
   const warnings: string[] = [];
   const settings = { group: 'group1', serverId: 1, sync, deduplicate: false };
-  const store = new Store(settings, [path], index, (message) => warnings.push(message), calls);
+  const store = new Store(settings, [path], index, (message) => warnings.push(message), undefined, calls);
   t.teardown(async () => {
     await store.close().catch(() => {}); // where its syncs fail
     await index.close();

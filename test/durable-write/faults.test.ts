@@ -65,7 +65,7 @@ async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promi
     index.storePaths.remember(path.number, path.open(index.storePaths.find(path.number)?.identity), path.root);
   }
   await recover(paths, index, SETTINGS.group, SERVER_ID);
-  const store = new Store({ ...SETTINGS, sync: mode }, paths, index, () => {}, calls);
+  const store = new Store({ ...SETTINGS, sync: mode }, paths, index, () => {}, undefined, calls);
   await store.writer.settle();
   const copies = new Copies(SETTINGS, store, index);
   const keep = async (received: ReceivedFile) => (await store.add([received]))[0]?.id as string;

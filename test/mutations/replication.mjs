@@ -5,6 +5,8 @@ const follower = 'daemon/replication/follower.ts';
 const fetcher = 'daemon/replication/fetcher.ts';
 const antiEntropy = 'daemon/replication/anti-entropy.ts';
 const replication = 'daemon/replication/replication.ts';
+const copyPolicy = 'daemon/replication/copy-policy.ts';
+const schedule = 'daemon/replication/anti-entropy-schedule.ts';
 const scrub = 'daemon/replication/scrub.ts';
 const said = ['index/replication-log'];
 const rollback = ['cluster/rollback'];
@@ -135,9 +137,9 @@ export const replicationMutations = [
   },
   {
     name: 'deletions that a disk did not take are tried again',
-    file: replication,
-    from: '      try {\n        await this.removal.removeDeferred();',
-    to: '      try {',
+    file: 'daemon/replication/log-truncation.ts',
+    from: '    try {\n      await removal.removeDeferred();',
+    to: '    try {',
     tests: copies,
   },
   {
@@ -247,63 +249,63 @@ export const replicationMutations = [
   },
   {
     name: 'a recovery ends with an epoch of its own',
-    file: replication,
-    from: 'this.parts.index.replicationLog.beginEpoch({ continues: false });',
+    file: schedule,
+    from: 'log.beginEpoch({ continues: false });',
     to: '',
     tests: rollback,
   },
   {
     name: 'a recovery compares everything',
-    file: replication,
-    from: '    this.hasNothingPending = false;\n    for (const follower of this.followers) follower.hasCompared = false;\n    this.compareWithAllNow();',
+    file: schedule,
+    from: '    readiness.reset();\n    this.compareWithAllNow();',
     to: '',
     tests: rollback,
   },
   {
     name: 'a node is not ready before it has compared everything',
-    file: replication,
+    file: 'daemon/replication/readiness.ts',
     from: 'if (!caughtUp || !hasCompared) return',
     to: 'if (!caughtUp) return',
     tests: ['cluster/readiness'],
   },
   {
     name: 'an upload waits for its copies',
-    file: replication,
+    file: copyPolicy,
     from: 'return this.acknowledgements.waitFor(sequencesOf(files), copies - 1, copyTimeout);',
     to: 'return Promise.resolve(true); void copyTimeout;',
     tests: copies,
   },
   {
     name: 'an upload without its copies is undone',
-    file: replication,
-    from: 'await Promise.all(files.map(({ id }) => this.parts.store.remove(fileId.decode(id))));',
-    to: 'void files;',
+    file: 'daemon/http/upload.ts',
+    from: 'await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));',
+    to: 'void store; void fileId;',
     tests: copies,
   },
   {
     name: 'uploads go to disks that others have',
-    file: replication,
-    from: 'if (settings.copies > 1) store.restrictPaths((number) => this.canCopy(number));',
-    to: '',
+    file: 'daemon/main.ts',
+    from: 'const mayTake = (storePath: number) => copyPolicy.canCopy(storePath);',
+    to: 'const mayTake = () => true;',
     tests: copies,
   },
   {
     name: 'a deletion waits for copies',
-    file: replication,
-    from: 'this.acknowledgements.waitFor(numbers, Math.min(settings.copies - 1, able), settings.copyTimeout),',
+    file: copyPolicy,
+    from: 'acknowledgements.waitFor(sequences, Math.min(settings.copies - 1, able), settings.copyTimeout),',
     to: '',
     tests: deletions,
   },
   {
     name: 'what only some have heard of a lost node is compared',
-    file: replication,
+    file: schedule,
     from: 'this.downTimer ??= setTimeout(() => {',
     to: 'this.downTimer ??= setTimeout(() => {\n      if (wait > 0) return;',
     tests: ['cluster/deletions', 'cluster/partition'],
   },
   {
     name: 'a round for which a peer is down is made when it is up',
-    file: replication,
+    file: schedule,
     from: 'const isDone = follower.hasCompared && !follower.isRoundDue;',
     to: 'const isDone = follower.hasCompared;',
     tests: deletions,

@@ -1,0 +1,36 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReplicationLog } from '../index/replication-log.js';
+import type { Acknowledgements } from './acknowledgements.js';
+import type { Removal } from './removal.js';
+
+/** How often the log is truncated behind the cursors of all peers, and how many entries go at once. */
+const TRUNCATE_MILLISECONDS = 1000;
+const TRUNCATE_ENTRIES = 5000;
+/** The log holds no more entries than this, whatever the cursors are: anti-entropy covers the rest. */
+const LONGEST_LOG = 2_000_000;
+
+export interface LogTruncationParts {
+  log: ReplicationLog;
+  acknowledgements: Acknowledgements;
+  removal: Removal;
+  /** The server ids of the followers. */
+  followers: readonly number[];
+  warn(message: string, error: unknown): void;
+}
+
+/** Every second truncates the log, and does the deferred deletions whose store path is available again. Until `signal`. */
+export async function keepLogTruncated(parts: LogTruncationParts, signal: AbortSignal): Promise<void> {
+  const { log, acknowledgements, removal, followers, warn } = parts;
+  while (!signal.aborted) {
+    await sleep(TRUNCATE_MILLISECONDS, undefined, { signal }).catch(() => {});
+    const passed = Math.max(acknowledgements.passedByAll(followers), log.published - LONGEST_LOG);
+    if (signal.aborted) return;
+    try {
+      await removal.removeDeferred();
+      log.truncate(Math.min(passed, log.startsAfter + TRUNCATE_ENTRIES));
+    } catch (error) {
+      const what = 'the replication log could not be truncated, or deferred deletions not be done; it is tried again';
+      warn(what, error);
+    }
+  }
+}
