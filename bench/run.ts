@@ -14,9 +14,11 @@ import { measureDeduplication } from './deduplication.js';
 import { benchDownloads } from './downloads.js';
 import { measureIndex } from './index-size.js';
 import { benchLarge } from './large.js';
+import { measureMultipart } from './multipart.js';
 import { memoryOf } from './processes.js';
 import { measureResumable } from './resumable.js';
 import { startServer } from './server.js';
+import { measureSync } from './sync.js';
 import { markdownTable, short } from './table.js';
 import { benchUploads } from './uploads.js';
 
@@ -92,6 +94,8 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   cluster: measureCluster,
   deduplication: measureDeduplication,
   resumable: measureResumable,
+  multipart: measureMultipart,
+  sync: measureSync,
 };
 
 function installPrograms(parts: readonly string[]): void {

@@ -3,9 +3,13 @@ import type { BenchServer } from './server.js';
 import { short, withSpread } from './table.js';
 import { davScript, interleave, type Load, postScript, type Run, ratio } from './wrk.js';
 
-function multipart(content: Buffer): { type: string; body: Buffer; newAt: number } {
+/** A form with one file. */
+export function multipart(
+  content: Buffer,
+  disposition = 'form-data; name="file"; filename="photo.jpg"',
+): { type: string; body: Buffer; newAt: number } {
   const boundary = '------------------------d74496d66958873e';
-  const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`;
+  const head = `--${boundary}\r\nContent-Disposition: ${disposition}\r\nContent-Type: image/jpeg\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head), content, Buffer.from(`\r\n--${boundary}--\r\n`)]);
   return { type: `multipart/form-data; boundary=${boundary}`, body, newAt: Buffer.byteLength(head) };
 }

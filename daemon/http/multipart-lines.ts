@@ -1,6 +1,12 @@
 /** More blanks than this are no boundary line any more. */
 const MOST_BLANKS = 1024;
 
+/** The boundary that a Content-Type names; undefined when it names none. */
+export function boundaryOf(contentType: string | undefined): string | undefined {
+  const [, quoted, bare] = /boundary=(?:"([^"]+)"|([^;]+))/i.exec(contentType ?? '') ?? [];
+  return quoted ?? bare;
+}
+
 /**
  * Takes away the blanks that may stand behind a boundary (RFC 2046, 5.1.1), which busboy does not know of, from a body that
  * comes in pieces.

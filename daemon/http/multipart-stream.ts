@@ -2,20 +2,19 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance, Dicer } from '@fastify/busboy';
-import { getMultipartBoundary } from '@remix-run/multipart-parser';
 import type { IncomingFile, ReceivedFile } from '../store/incoming-file.js';
 import type { Reservation } from '../store/reservation.js';
 import type { Store } from '../store/store.js';
 import { type ByteSink, ClientGone, readBody } from './body.js';
 import { extensionOf } from './extension.js';
-import { BoundaryLines } from './multipart-lines.js';
+import { BoundaryLines, boundaryOf } from './multipart-lines.js';
 import { Problem } from './problems.js';
 import { isIdentity } from './whole-body.js';
 
 /** Files in one request. */
 export const MAX_FILES = 1000;
 /** Other fields are not kept, so they need not be long; a part's headers neither. */
-const LIMITS = { files: MAX_FILES, fieldSize: 64 * 1024, headerSize: 16 * 1024 };
+export const LIMITS = { files: MAX_FILES, fieldSize: 64 * 1024, headerSize: 16 * 1024 };
 
 /** Mostly an application has written the header itself, where FormData or curl -F would have with the boundary. */
 const NO_BOUNDARY = 'The Content-Type has no usable boundary; leave this header to your HTTP client, which makes one.';
@@ -151,7 +150,7 @@ function openParser(headers: IncomingHttpHeaders): BusboyInstance {
 }
 
 function linesOf(headers: IncomingHttpHeaders): BoundaryLines {
-  return new BoundaryLines(getMultipartBoundary(headers['content-type'] ?? '') ?? '');
+  return new BoundaryLines(boundaryOf(headers['content-type']) ?? '');
 }
 
 async function feed(

@@ -90,7 +90,7 @@ function meaning(answer: Answer): unknown {
   return uploadedOf(answer).map(({ id, size, sha256 }) => [size, sha256, id.replace(/^[^.]*/, '')]);
 }
 
-// Seen to fail (other meanings) without the comparison of lengths in multipart.ts, and (no answer) without Standstill.
+// Seen to fail (other meanings) with PLAIN_HEADERS matching parts of the lines, and (no answer) without Standstill.
 t.test('a multipart body means the same in one piece and in many', async (t) => {
   const random = seeded(t);
   for (let round = 0; round < ROUNDS; round++) {
