@@ -105,7 +105,7 @@ test('each pod has the settings of a node of its own, whose peers are the others
       peers.filter((_, other) => other !== ordinal),
     );
   }
-  // Seen to fail without the check in the command: the node would start as a lone one.
+  // Seen to fail without the check in the command: the pod has the default server id, 1, which is that of another pod.
   t.throws(() => settingsIn(3), /NODES names no pod fidfs-3/);
   const many = loadSettings(undefined, settingsIn(1, nodesOf(12)));
   t.equal(many.serverId, 2, 'and not that of fidfs-11');
