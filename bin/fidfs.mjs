@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { existsSync } from 'node:fs';
+import { checkAddons } from './addons.mjs';
 import { findLauncher, stopWithLauncher } from './launcher.mjs';
 import { installNginx } from './nginx.mjs';
 import { orExit } from './run.mjs';
@@ -14,7 +15,11 @@ const installsService = command === 'service' && action === 'install' && process
 if (command === 'start' || (installsService && existsSync('/run/systemd/system'))) {
   // Looked for now: the set-up may take minutes.
   stopWithLauncher(findLauncher());
-  await orExit(existsSync(SET_UP_CLONE) ? (await import(SET_UP_CLONE)).prepare : installNginx);
+  await orExit(async () => {
+    if (existsSync(SET_UP_CLONE)) return (await import(SET_UP_CLONE)).prepare();
+    await checkAddons();
+    await installNginx();
+  });
 }
 await orExit(async () => {
   const { main } = await import('../dist/daemon/cli/main.js').catch((error) => {

@@ -1,6 +1,7 @@
 // Set-up of a clone from nothing: npm packages, build, nginx with njs. Node's own modules only: nothing is installed yet.
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { checkAddons } from './addons.mjs';
 import { installNginx } from './nginx.mjs';
 import { orExit, root, run, say } from './run.mjs';
 
@@ -63,6 +64,7 @@ export function build() {
 /** Everything that a start or a test needs. */
 export async function prepare() {
   installPackages();
+  await checkAddons();
   build();
   await installNginx();
 }

@@ -69,4 +69,14 @@ t.test('the package', async (t) => {
     await node.assertClean(t);
     t.notMatch(node.log, /installing|building/);
   });
+
+  // Seen to fail without the check at the start: the daemon's list of paths that were tried came, and not what to do.
+  await t.test('says what to do if npm has not made the addon of SQLite', async (t) => {
+    rmSync(join(installed, 'node_modules/better-sqlite3/build'), { recursive: true });
+    const env = { PATH: join(scratch, 'path'), FIDFS_DATA: join(scratch, 'data') };
+    const { status, stderr } = await run(process.execPath, [join(installed, 'bin/fidfs.mjs'), 'start'], env);
+    t.equal(status, 1);
+    t.match(stderr, /^fidfs: the addon of better-sqlite3 is missing/);
+    t.ok(stderr.endsWith(`  npm rebuild --prefix ${installed} better-sqlite3\n`), stderr);
+  });
 });
