@@ -1,6 +1,6 @@
 /**
- * Passes on the address by which nginx has chosen the location: decoded, its dots and double slashes resolved, and escaped
- * anew. Without it a `proxy_pass` passes on what the client wrote, which another reader may read otherwise. The query stays
- * as it came. It ends the rewriting of its location, so it comes after each `if`.
+ * Makes `proxy_pass` forward the normalised URI by which nginx chose the location: decoded, with dot segments and double
+ * slashes resolved, then escaped again. Without it nginx forwards the client's spelling, which another parser may interpret
+ * differently. The query string is unchanged. `break` ends rewriting in the location, so this must follow every `if`.
  */
 export const NORMALISED = 'rewrite ^ $uri break;';

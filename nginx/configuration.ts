@@ -12,13 +12,13 @@ import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
 
 /*
- * nginx's configuration, in two pieces that anybody's nginx can include, and a whole one around them.
+ * The nginx configuration: two includes for an existing nginx, and a complete configuration that includes them.
  */
 
-/** Above this many bytes (and when the length is not known) a body streams through instead of being gathered first. */
+/** Matches a Content-Length below 500,000 bytes: nginx buffers such a body; larger ones and those of unknown length stream. */
 const GATHERED_BODY = '~^[1-4]?\\d{1,5}$';
 
-/** Types that a browser would run on our origin. */
+/** Media types that a browser would execute with the origin of this server. */
 const ACTIVE_TYPES = '~*(?:html|[/+]xml|xml-|script|flash|rfc822)';
 
 const JS_DIRECTORY = fileURLToPath(new URL('../njs', import.meta.url));
@@ -29,7 +29,7 @@ function storePathMap(settings: Settings): string {
     .join('\n');
 }
 
-/** The include for `http`: njs, the maps, the upstream, the format of the access log. */
+/** Returns the include for `http`: njs, the maps, the upstream, the format of the access log. */
 export function httpInclude(settings: Settings): string {
   const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
@@ -39,16 +39,16 @@ js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
 js_set $fidfs_token_seen fidfs.tokenSeen;
 
-# The digits after M, to that store path.
+# Store path by its two hexadecimal digits (M00).
 map $fidfs_m $fidfs_store {
 ${storePathMap(settings)}
 }
-# Large bodies, and those of unknown length, stream through to the daemon.
+# 1 for large bodies and those of unknown length, which are streamed to the daemon.
 map $content_length $fidfs_stream {
   default 1;
   "${GATHERED_BODY}" 0;
 }
-# Most downloads ask for nothing but the file; njs is asked about dates and names only where there are any.
+# Most downloads have neither a date condition nor a download name; the maps avoid the njs functions for those.
 map $args $fidfs_saves {
   default "";
   "" "";
@@ -67,7 +67,7 @@ map $fidfs_saves $fidfs_download {
   default $fidfs_download_name;
   "" none;
 }
-# FastDFS's anti-steal tokens, which nobody checks here.
+# FastDFS's anti-steal tokens, which are not checked.
 map "$arg_token $arg_ts" $fidfs_token {
   default "";
   "~^[^ ]+ [^ ]+$" $fidfs_token_seen;
@@ -90,7 +90,7 @@ ${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601",
 `;
 }
 
-/** How requests reach the daemon; `unavailable` is what is done when it does not answer. */
+/** The directives that proxy to the daemon; `unavailable` is the `error_page` target when it does not answer. */
 const proxy = (unavailable: string) => `${NORMALISED}
   proxy_pass http://fidfs_daemon;
   proxy_http_version 1.1;
@@ -101,14 +101,14 @@ const proxy = (unavailable: string) => `${NORMALISED}
   proxy_next_upstream off;
   proxy_read_timeout 300s;
   proxy_send_timeout 300s;
-  # Errors on the way to the daemon have their pages even after a redirect to a named location.
+  # Applies error_page to proxy errors also after a redirect to a named location.
   recursive_error_pages on;
   ${errorPages(400, 413, 500)}
   error_page 502 504 ${unavailable};`;
 
 const PROXY = proxy('=503 @fidfs_503');
 
-/** Bodies: the daemon enforces maxFileSize; a client that stops sending is dropped. */
+/** Request bodies: the daemon enforces maxFileSize; nginx closes the connection of a client that sends nothing for 30 s. */
 const BODY = `client_max_body_size 0;
   client_body_buffer_size 512k;
   client_body_timeout 30s;`;
@@ -118,11 +118,11 @@ const UPLOAD = `error_page 418 = @fidfs_upload_stream;
   ${BODY}
   ${PROXY}`;
 
-/** For addresses that answer without the daemon. */
+/** For locations that nginx answers without the daemon. */
 const READ_ONLY = `${errorPages(400, 405, 413, 500)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
 
-/** The include for `server`: uploads, downloads, deletions, information and health. */
+/** Returns the include for `server`: uploads, downloads, deletions, information and health. */
 export function serverInclude(settings: Settings, place: ServerPlace): string {
   const allowed = settings.metricsFrom.map((network) => `  allow ${quoted(network)};\n`).join('');
   return `# Written by fidfs; changes are lost. Include it in server.
@@ -147,7 +147,7 @@ location ^~ /tus {
 }
 location @fidfs_tus_unavailable {
   add_header Retry-After ${RETRY_AFTER} always;
-  # After any other error its client takes the upload for lost, and begins anew.
+  # tus clients retry after 423; after any other error they discard the upload and start a new one.
   if ($request_method = HEAD) { return 423; }
   ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
 }
@@ -161,7 +161,7 @@ ${downloads(settings, place, 'plain')}
 ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
 ${notHere(settings)}
-# DELETE goes to the daemon, which refuses all others, before their bodies have come.
+# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {
   proxy_request_buffering off;
   ${BODY}
@@ -169,7 +169,7 @@ location @fidfs_other_method {
 }
 location ^~ /info/ {
   ${READ_ONLY}
-  # Here alone, because njs runs what a location imports for each of its requests.
+  # Imported in this location only: njs runs the imported code for each request of a location.
   js_import information from njs/information.js;
   js_content information.info;
 }
@@ -192,21 +192,21 @@ ${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${problemLoc
 `;
 }
 
-/** What a configuration of our own needs beyond the two includes. */
+/** Parameters of the complete configuration beyond the settings. */
 export interface Standalone {
-  /** Where nginx keeps its run files. */
+  /** Path of the directory for nginx's includes, PID file and temporary files. */
   directory: string;
-  /** Where the access log goes. */
+  /** Path of the access log. */
   accessLog: string;
-  /** The njs module to load; undefined when nginx has it built in. */
+  /** Path of the njs module to load; undefined if njs is built in. */
   module: string | undefined;
-  /** Whether this nginx can say how many requests it has answered. */
+  /** Whether this nginx has the stub_status module, which counts requests. */
   counts: boolean;
-  /** The user and the group that the workers run as; undefined to keep the starting user. */
+  /** User and group of the workers (`user` directive); undefined to keep the starting user. */
   user: string | undefined;
 }
 
-/** How many requests were answered, for the daemon: those that never reach it are downloads. */
+/** Returns the location with nginx's request count, from which the daemon computes the downloads that it does not see. */
 function requestCount({ listen }: Settings): string {
   return `
     location = ${REQUEST_COUNT_PATH} {
@@ -219,7 +219,7 @@ function requestCount({ listen }: Settings): string {
     }`;
 }
 
-/** A whole configuration for an nginx that does nothing else. */
+/** Returns a complete configuration for an nginx that serves this node only. */
 export function standaloneConfiguration(settings: Settings, standalone: Standalone): string {
   const { directory, accessLog, module, counts, user } = standalone;
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']
@@ -241,7 +241,7 @@ ${temporary}
   client_header_timeout 30s;
   keepalive_requests 100000;
   include ${quotedInclude(`${directory}/fidfs-http.conf`)};
-  # Browsers that come to / are shown the page.
+  # Redirects browsers from / to the web page.
   map "$request_method $http_accept" $fidfs_to_page {
     default "";
     "~^(?:GET|HEAD) .*text/html" 1;

@@ -3,23 +3,23 @@ import type { Settings } from '../daemon/config/settings.js';
 import { quoted } from './quote.js';
 
 /*
- * The web page: static files, which nginx serves like any others, and what it asks of the daemon.
+ * The web page: static files served by nginx, and its API, which the daemon answers.
  */
 
 const DIRECTORY = fileURLToPath(new URL('../console', import.meta.url));
 
-/** The page runs its own scripts only, talks to nobody else, and is shown in nobody's frame. */
+/** Content-Security-Policy of the page: scripts and connections of its own origin only, no embedding in frames. */
 const POLICY = [
   ...["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "worker-src 'self'"],
   ...["font-src 'self'", "img-src 'self' blob: data:", "base-uri 'none'", "form-action 'none'"],
   "frame-ancestors 'none'",
 ].join('; ');
-/** The worker that hashes has a policy of its own: it runs WebAssembly, and needs nothing else. */
+/** Policy of the hashing worker, which runs WebAssembly and needs nothing else. */
 const WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'";
 
 const UNCHANGING = 'public, max-age=31536000, immutable';
 
-/** A location's own headers take the place of those outside it, so each of the page's has them all. */
+/** `add_header` in a location replaces all inherited headers, so each location of the page repeats the whole list. */
 function headers(cacheControl: string, policy = POLICY): string {
   return `add_header Content-Security-Policy ${quoted(policy)};
   add_header X-Content-Type-Options nosniff;
@@ -27,15 +27,15 @@ function headers(cacheControl: string, policy = POLICY): string {
   add_header Cache-Control ${quoted(cacheControl)};`;
 }
 
-/** The locations of the page. `proxy` leads to the daemon; `readOnly` refuses what is neither GET nor HEAD. */
+/** Returns the locations of the page. `proxy` are the directives to the daemon; `readOnly` rejects all but GET and HEAD. */
 export function consolePage({ uploads, maxFileSize, publicUrl }: Settings, proxy: string, readOnly: string): string {
-  // Redirects are relative: a proxy may serve all of this below a path.
+  // Redirects are relative, because a proxy may serve the node below a path.
   return `location = /console {
   return 301 console/;
 }
 location ^~ /console/ {
   ${readOnly}
-  # 301 is nginx's answer to the name of a directory.
+  # nginx answers 301 to the name of a directory.
   error_page 301 403 404 =404 @fidfs_404;
   alias ${quoted(`${DIRECTORY}/`)};
   log_not_found off;
@@ -49,7 +49,7 @@ location ^~ /console/ {
     image/svg+xml svg;
   }
   ${headers('no-cache')}
-  # Their names change with their content.
+  # The file names contain a hash of the content, so caches may keep them.
   location ^~ /console/assets/ {
     ${readOnly}
     error_page 403 404 @fidfs_404;
@@ -62,7 +62,7 @@ location ^~ /console/ {
       ${headers(UNCHANGING, WORKER_POLICY)}
     }
   }
-  # What the page has to know before anybody has given it a key.
+  # The settings that the page needs before a key is entered.
   location = /console/settings.json {
     ${readOnly}
     types { }

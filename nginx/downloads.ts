@@ -9,30 +9,30 @@ import { asksOwnGroup } from './elsewhere.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
 
-/** What the locations depend on besides the settings. */
+/** Parameters of a location of downloads. */
 interface Place {
-  /** Whether other nodes are asked for what is not here. */
+  /** Whether other nodes are asked for a file that is not on this node. */
   asks: boolean;
-  /** What njs/tokens.ts must know, as a value of nginx's. */
+  /** `TokenCheck` of njs/tokens.ts as JSON, quoted for nginx. */
   tokenCheck: string;
 }
 
-/** What the include for `server` depends on besides the settings. */
+/** Parameters of the include for `server` beyond the settings. */
 export interface ServerPlace {
-  /** Where the types lie, and the daemon's word on who is up. */
+  /** Path of the directory with the media types and cluster.json. */
   directory: string;
-  /** How many files each worker may keep open to send them again; each is a descriptor of its own. */
+  /** Number of file descriptors that each worker may cache (`open_file_cache max`). */
   openFiles: number;
 }
 
 const UNREADABLE = 'The disk of this node that may have this file cannot be read now; try again in a few seconds.';
 
-/** The file that says that a token was seen, and that the log says so. */
+/** Name of the file that exists once the log contains the warning about unchecked tokens. */
 export const TOKEN_FILE = 'token-seen';
 
-/** What a request may ask for besides a file, and what its location does about it before the file is sent. */
+/** The kinds of download locations. `first` returns the directives that run before nginx looks for the file. */
 const DOWNLOADS = {
-  /** Nothing, as most: one function of njs runs. */
+  /** Most downloads: nothing but the file, one njs function. */
   plain: {
     prefix: '',
     module: 'last-modified',
@@ -41,7 +41,7 @@ const DOWNLOADS = {
       `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
     disposition: '$fidfs_active',
   },
-  /** A date, a name, or a token of FastDFS's. */
+  /** With a date condition, a download name or a FastDFS token. */
   more: {
     prefix: '/.fidfs/more',
     module: 'downloads',
@@ -52,13 +52,13 @@ const DOWNLOADS = {
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
   },
-  /** A date for which the file's constant time may not stand for the ID's second: njs has decided. */
+  /** With a date condition that nginx would evaluate wrongly by the file's constant time; njs has evaluated it. */
   dated: {
     prefix: '/.fidfs/dated',
     module: 'downloads',
     dates: 'off',
     first: () => `internal;
-  # A file that is not here is 404 whatever the condition.
+  # Without the file the answer is 404 whatever the condition.
   if (!-f $request_filename) { return 404; }
   if ($fidfs_condition = failed) { return 412; }`,
     disposition: '$fidfs_disposition',
@@ -66,9 +66,9 @@ const DOWNLOADS = {
 } as const;
 
 /**
- * The locations of downloads. nginx opens the file that the address names and sends it; njs decodes the creation second
- * for Last-Modified. Small files are read and sent with their headers in one go, which beats sendfile up to some 32 KB.
- * All lies within a location with ^~, because somebody's own nginx may have a location for everything that ends in .jpg.
+ * Returns the locations of downloads. nginx maps the address to a file and sends it; njs decodes the creation time for
+ * Last-Modified. Files below about 32 KB are read and sent with their headers in one write, which is faster than sendfile.
+ * The outer location has ^~, because an operator's own nginx may have regular expressions such as one for .jpg.
  */
 export function downloads(
   settings: Settings,
@@ -82,7 +82,7 @@ export function downloads(
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
-  // With one store path there is nothing to look up.
+  // With one store path no map lookup is needed.
   const [only = '', ...others] = settings.storePaths;
   const file =
     others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
@@ -104,18 +104,18 @@ export function downloads(
   if_modified_since ${dates};
   ${headers}
   ${compression(settings)}
-  # 403 is a file that nginx is not allowed to open.
+  # 403: nginx is not permitted to open the file.
   error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
   error_page 404 ${asks ? '= @fidfs_elsewhere' : '@fidfs_not_here'};
   ${errorPages(400, 412, 413, 416, 500)}
-  # 301 is nginx's answer to the name of a directory.
+  # nginx answers 301 to the name of a directory.
   error_page 301 =404 @fidfs_404;
-  # Without it what an error_page sends on would have no error pages any more.
+  # Otherwise no error_page would apply after a redirect by error_page.
   recursive_error_pages on;
   error_page 405 = @fidfs_other_method;
   log_not_found off;
   tcp_nopush off;
-  # An entry is looked at again after a second, so a deleted file is gone by then.
+  # Cached entries are revalidated after 1 s, so a deleted file is served for 1 s at most.
   open_file_cache max=${openFiles} inactive=60s;
   open_file_cache_valid 1s;
   default_type application/octet-stream;
@@ -132,21 +132,21 @@ export function downloads(
 }
 
 /**
- * Where a miss ends that no other node has answered: 404 says that there is no such file, and so is the answer only where
- * the store path can be looked at. nginx sees that by itself, whatever the daemon does; hits do not come here.
+ * Returns the location that ends a miss which no other node has answered. 404 means that the file does not exist, so the
+ * answer is 503 if the store path cannot be read. nginx checks that without the daemon. Hits do not reach this location.
  */
 export function notHere(settings: Settings): string {
-  // It is here, and nginx may not open it; or it came just now. A node that asks nobody knows the former by the 403.
+  // The file exists: nginx is not permitted to open it, or it was stored just now. A node that asks no others has seen the 403.
   const isHere = asksOwnGroup(settings) ? '  if (-f $fidfs_store/data/$fidfs_file) { return 503; }\n' : '';
   return `location @fidfs_not_here {
   recursive_error_pages on;
   open_file_cache off;
   ${errorPages(404)} error_page 503 @fidfs_unreadable;
-  # Of another group, or on a store path that is not among those of this node.
+  # Another group, or a store path that this node does not have.
   if ($fidfs_store = "") { return 404; }
-  # As after an unmount.
+  # The marker is missing, for example after an unmount.
   if (!-f $fidfs_store/${MARKER_NAME}) { return 503; }
-  # The dot is found only by those who may look into the directory.
+  # "." is found only with search permission on the directory.
   if (!-d $fidfs_store/data/.) { return 503; }
 ${isHere}  return 404;
 }
@@ -156,7 +156,7 @@ location @fidfs_unreadable {
 }`;
 }
 
-/** The media types by extension, the same on every node; the server include includes it. */
+/** Returns the media types by extension, the same on every node; the include for `server` includes them. */
 export function typesInclude(settings: Settings): string {
   const lines = [...extensionsByType()].map(
     ([type, extensions]) => `  ${quoted(servedType(type, settings))} ${extensions.join(' ')};`,

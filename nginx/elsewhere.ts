@@ -10,34 +10,34 @@ import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 
 /*
- * Files that are not on this disk: nginx passes the request to a node that has them, as njs/elsewhere.ts decides. Only
- * where there are peers, and only on a miss: a file that is here is sent as if there were none.
+ * Misses: nginx proxies the request to a node that has the file, chosen by njs/elsewhere.ts. Only nodes with peers have
+ * these locations, and hits never reach them.
  */
 
-/** How many requests may wait for other nodes, or pass their answers on, at once: made-up IDs make many of each. */
+/** Limit of concurrent requests to other nodes, because requests with invented IDs are all misses. */
 const MISSES = 512;
 
-/** Every status of a peer that says nothing about the file's bytes; after a 404 the others are asked. */
+/** Statuses of a peer that are not an answer about an existing file; after those the next location takes over. */
 const NOT_THE_FILE = Array.from({ length: 298 }, (_, index) => 300 + index)
   .filter((status) => ![304, 412, 416, 499].includes(status))
   .join(' ');
 
-/** The file in which the daemon says where the peers are and who is up; njs reads it on a miss. */
+/** Name of the file in which the daemon records the address and state of each peer; njs reads it on a miss. */
 export const CLUSTER_FILE = 'cluster.json';
 
-/** The name of nginx's `upstream` for a peer; undefined where its address may change, and connections are not kept. */
+/** Returns name and address of the `upstream` for a peer; undefined for a host name, whose address may change (no keepalive). */
 function upstreamOf({ id, url }: PeerSettings): { name: string; address: string } | undefined {
   const { hostname, port, protocol } = new URL(url);
   if (isIP(hostname.replace(/^\[|\]$/g, '')) === 0) return undefined;
   return { name: `fidfs_peer_${id}`, address: `${hostname}:${port || (protocol === 'https:' ? 443 : 80)}` };
 }
 
-/** Whether the nodes of this node's own group are asked on a miss. */
+/** Whether this node's group has other nodes, which are asked on a miss. */
 export function asksOwnGroup({ peers, group }: Settings): boolean {
   return peers.some((peer) => peer.group === group);
 }
 
-/** For `http`: connections to peers that are kept, and the count of misses. */
+/** Returns the directives for `http`: upstreams with keepalive connections to peers, and the limit of misses. */
 export function elsewhereHttp({ peers, publicUrl }: Settings): string {
   if (peers.length === 0) return '';
   const upstreams = peers
@@ -51,7 +51,7 @@ js_set $fidfs_tus_host fidfs.tusHost;
 map $fidfs_tus_host $fidfs_tus_name {
   "~^(?<fidfs_tus_bare>.*?)(?::[0-9]+)?$" $fidfs_tus_bare;
 }
-# Where the client found the upload, it finds the file.
+# The address of the stored file, with the origin that the client used for the upload.
 map $upstream_http_fidfs_id $fidfs_tus_url {
   default "";
   "~." ${publicUrl === undefined ? quoted('', `$scheme://$http_host${path}`) : quoted(publicUrl, path)};
@@ -59,7 +59,7 @@ map $upstream_http_fidfs_id $fidfs_tus_url {
 `;
 }
 
-/** What njs/elsewhere.ts must know. js_var, because nothing logs its value and hits never touch it. */
+/** Returns `Here` of njs/elsewhere.ts as JSON. It goes into a js_var: no log contains its value, and hits do not evaluate it. */
 function here(settings: Settings, directory: string): string {
   const peers = settings.peers.map((peer) => {
     const upstream = upstreamOf(peer);
@@ -75,7 +75,7 @@ function here(settings: Settings, directory: string): string {
   });
 }
 
-/** How the certificates of peers are checked; empty where none has one. `name` is what it must say. */
+/** Returns the directives that verify peers' certificates; empty if no peer has https. `name`: the expected host name. */
 function peerTls({ peers }: Settings, name: string): string {
   if (!peers.some(({ url }) => url.startsWith('https:'))) return '';
   const trusted = trustedCertificates() ?? '/etc/ssl/certs/ca-certificates.crt';
@@ -88,11 +88,11 @@ function peerTls({ peers }: Settings, name: string): string {
   proxy_ssl_trusted_certificate ${quoted(trusted)};`;
 }
 
-/** How a peer is asked, whatever for. `name` is what its certificate must say. */
+/** Returns the directives of every request to a peer. `name`: the host name that its certificate must have. */
 function toPeer(settings: Settings, host: string, name: string, hmac: string): string {
   const { serverId } = settings;
   return `proxy_http_version 1.1;
-  # Nothing of the client's but what is named here: no Authorization, no Cookie, no mark of its own.
+  # Forwards no client headers except those set here: no Authorization, no Cookie, no read mark made by the client.
   proxy_pass_request_headers off;
   proxy_pass_request_body off;
   proxy_set_header Host ${host};
@@ -101,25 +101,25 @@ function toPeer(settings: Settings, host: string, name: string, hmac: string): s
   proxy_set_header User-Agent "fidfs (node ${serverId})";
   proxy_set_header X-Fidfs-Peer "${serverId} ${hmac}";
   proxy_connect_timeout 500ms;
-  # A kept connection that turns out to be closed is opened again; there is nobody else to turn to.
+  # Reopens a keepalive connection that the peer has closed; the upstream has one server only.
   proxy_next_upstream error;
   proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;${peerTls(settings, name)}`;
 }
 
-/** Uploads in pieces that other nodes began: their ids say which. To be put into the location of those of this node. */
+/** Returns the location, nested in that for /tus, of resumable uploads on other nodes; their ids begin with the server id. */
 export function tusElsewhere(settings: Settings): string {
   if (settings.peers.length === 0) return '';
   return `location ~ "^/tus/(?<fidfs_tus>${settings.peers.map(({ id }) => id).join('|')})-" {
   js_import fidfs from njs/elsewhere.js;
-  # Passed on once already: a url in somebody's peers is wrong.
+  # Forwarded already: a url in some node's peers is wrong.
   if ($http_x_fidfs_tus) { return 503; }
   if ($fidfs_tus_origin = "") { return 503; }
   ${NORMALISED}
   proxy_pass $fidfs_tus_origin;
   proxy_http_version 1.1;
   proxy_set_header Host $fidfs_tus_host;
-  # The Host there is not the one that a browser's page came from. A page of another site cannot send pieces: tus
-  # takes headers and methods that browsers ask about first, and no node says yes.
+  # The peer compares Origin with Host, which differs from the page's host here. Pages of other sites cannot send
+  # parts anyway: tus uses methods and headers that need a CORS preflight, which no node permits.
   proxy_set_header Origin "";
   proxy_set_header Sec-Fetch-Site "";
   proxy_set_header Connection "";
@@ -137,7 +137,7 @@ export function tusElsewhere(settings: Settings): string {
   }`;
 }
 
-/** Passes the request to the node that njs chose; `otherwise` is where it goes when that has no file for it. */
+/** Returns the directives that proxy to the node chosen by njs; `otherwise` is the location if it does not send the file. */
 function passing(settings: Settings, otherwise: string): string {
   const conditions = ['Range', 'If-Range', 'If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since'];
   const headers = conditions.map((one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`);
@@ -149,23 +149,23 @@ function passing(settings: Settings, otherwise: string): string {
   ${headers.join('\n  ')}
   proxy_read_timeout 5s;
   proxy_send_timeout 5s;
-  # Large files flow through memory, a bounded part of it. (With buffers of 32k a file of 100 KB took a third more time.)
+  # Large files pass through bounded memory, not temporary files. (With buffers of 32k a file of 100 KB took a third longer.)
   proxy_max_temp_file_size 0;
   proxy_buffer_size 16k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
   ${compression(settings)}
   proxy_hide_header Vary;
-  # The peer has set all headers. One of ours, even an empty one, keeps away those that an outer level adds.
+  # The peer sets all headers. An add_header here, even with an empty value, prevents inheriting those of outer levels.
   add_header X-Fidfs-Peer "";`;
 }
 
-/** For `server`: the locations for files that are elsewhere, and for the daemons of peers. `toDaemon` is how requests reach ours. */
+/** Returns the locations for misses and for requests of peers' daemons. `toDaemon` are the directives to this node's daemon. */
 export function elsewhereServer(settings: Settings, directory: string, toDaemon: string): string {
   if (settings.peers.length === 0) return '';
   const groups = new Set(settings.peers.map(({ group }) => group).filter((group) => group !== settings.group));
   const otherGroups = [...groups].map(
-    (group) => `# No file of this group is here.
+    (group) => `# This node stores no files of this group.
 location ^~ /${group}/ {
   recursive_error_pages on;
   error_page 404 = @fidfs_elsewhere;
@@ -193,7 +193,7 @@ ${otherGroups.join('')}location @fidfs_elsewhere {
 }
 location @fidfs_peer {
   limit_conn fidfs_misses ${MISSES};
-  # Of its own, to tell it from an answer of the peer; to the log each would be a line.
+  # A status of its own distinguishes the limit from answers of the peer. Level info, because each miss would be a line.
   limit_conn_status 599;
   limit_conn_log_level info;
   error_page 599 = @fidfs_too_many;
@@ -205,7 +205,7 @@ location @fidfs_others {
   ${errorPages(500)}
   js_content fidfs.askOthers;
 }
-# Subrequests of askOthers: whether a node has the file.
+# Subrequests of askOthers: HEAD to one node.
 location = /.fidfs/ask {
   internal;
   ${errorPages(404)}
@@ -214,7 +214,7 @@ location = /.fidfs/ask {
   proxy_read_timeout 2s;
   proxy_send_timeout 2s;
 }
-# Subrequest of ask: whether the daemon knows that the file was deleted.
+# Subrequest of ask: 204 if the daemon has a tombstone of the file.
 location = /.fidfs/deleted {
   internal;
   ${errorPages(404)}
@@ -225,7 +225,7 @@ location = /.fidfs/deleted {
   proxy_set_header Host fidfs;
   proxy_set_header Connection "";
   proxy_set_header Content-Length "";
-  # One that stands still costs each miss so much, and no more.
+  # A daemon that hangs delays each miss by this much.
   proxy_connect_timeout 100ms;
   proxy_read_timeout 100ms;
   proxy_next_upstream off;
@@ -245,7 +245,7 @@ location @fidfs_too_many {
   add_header Retry-After ${RETRY_AFTER} always;
   ${problemAnswer(503, 'unavailable', 'Too many files are being asked of other nodes; try again in a few seconds.')}
 }
-# What nodes ask of each other's daemons.
+# Requests between the daemons of nodes.
 location ^~ /.fidfs/peer {
   proxy_request_buffering off;
   proxy_buffering off;

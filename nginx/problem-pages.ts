@@ -2,10 +2,10 @@ import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '..
 import { quoted } from './quote.js';
 
 /*
- * The errors that nginx gives by itself, as problem documents.
+ * Error responses that nginx creates itself, as problem documents (RFC 9457).
  */
 
-/** In named locations, for the `error_page`s of our own locations. */
+/** Answered by named locations, the targets of `errorPages`. */
 const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
   [400, 'bad-request', 'The request is malformed.'],
   [403, 'forbidden', 'This address is for loopback and the networks in metricsFrom.'],
@@ -18,17 +18,17 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
   [503, 'unavailable', 'The daemon of this node does not answer; try again in a few seconds.'],
 ];
 
-/** What some of them need besides. */
+/** Additional directives, by status. */
 const EXTRAS: Record<number, string> = {
-  // nginx keeps the headers of the file that the range was asked of.
+  // nginx keeps the response headers of the file.
   416: 'js_import fidfs from njs/downloads.js;\n  js_header_filter fidfs.forgetCaching;\n  ',
   405: 'add_header Allow "GET, HEAD" always;\n  ',
   503: `add_header Retry-After ${RETRY_AFTER} always;\n  `,
 };
 
 /**
- * Errors from before nginx has a location, or even an address; an empty address cannot go to a named location.
- * Only in a server of our own: somebody else's has its own answers.
+ * Errors that occur before nginx has chosen a location or parsed a URI; with an empty URI `error_page` cannot use a named
+ * location. Only in the complete configuration: an operator's own server has its own error pages.
  */
 const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail: string][] = [
   ['400 501 505', 400, 'bad-request', 'The request is malformed.'],
@@ -38,14 +38,14 @@ const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail:
   ['494', 431, 'headers-too-large', 'The headers are larger than is taken here.'],
 ];
 
-/** What answers a request with a problem document, whatever its address ends in. */
+/** Returns the directives that answer with a problem document, whatever the extension in the URI. */
 export function problemAnswer(status: number, name: ProblemName, detail: string): string {
   return `types { }
   default_type ${PROBLEM_TYPE};
   return ${status} ${quoted(JSON.stringify(problemDocument(name, detail)), '\\n')};`;
 }
 
-/** The named locations that `errorPages` leads to. */
+/** Returns the named locations to which `errorPages` refers. */
 export function problemLocations(): string {
   const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
   ${EXTRAS[status] ?? ''}${problemAnswer(status, name, detail)}
@@ -53,12 +53,12 @@ export function problemLocations(): string {
   return PROBLEMS.map(location).join('\n');
 }
 
-/** The directives for a location of ours that may give these statuses. */
+/** Returns the `error_page` directives for these statuses. */
 export function errorPages(...statuses: number[]): string {
   return statuses.map((status) => `error_page ${status} @fidfs_${status};`).join(' ');
 }
 
-/** For a server of our own: what goes wrong before there is a location. */
+/** Returns the `error_page` directives and locations of `EARLY_PROBLEMS`. */
 export function earlyProblems(): string {
   return EARLY_PROBLEMS.map(
     ([codes, status, name, detail]) => `error_page ${codes} =${status} /.fidfs/problem/${status};

@@ -2,16 +2,17 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The nginx on this machine and its njs module. */
+/** The nginx of this machine and its njs module. */
 export interface NginxPrograms {
+  /** Path of the executable. */
   nginx: string;
-  /** Undefined when njs is built in. */
+  /** Path of the njs module; undefined if njs is built in. */
   module: string | undefined;
-  /** Whether it can say how many requests it has answered. */
+  /** Whether nginx has the stub_status module, which counts requests. */
   counts: boolean;
 }
 
-/** Finds nginx and its njs module; undefined with what is missing when one is not there. */
+/** Finds nginx and its njs module; undefined if either is missing. Throws if `nginx -V` fails. */
 export function findNginx(): NginxPrograms | undefined {
   const places = [
     ...(process.env.PATH ?? '').split(delimiter),
@@ -21,7 +22,7 @@ export function findNginx(): NginxPrograms | undefined {
   ];
   const nginx = places.map((place) => join(place, 'nginx')).find((program) => existsSync(program));
   if (!nginx) return undefined;
-  // nginx prints its build on standard error.
+  // nginx -V prints to standard error.
   const build = execFileSync('sh', ['-c', '"$0" -V 2>&1', nginx], { encoding: 'utf8' });
   const directory = /--modules-path=(\S+)/.exec(build)?.[1];
   const candidates = [directory, '/usr/lib/nginx/modules', '/usr/lib64/nginx/modules', '/etc/nginx/modules'];

@@ -1,28 +1,28 @@
 import { characterIn } from '../daemon/words.js';
 
 /*
- * The one way in which a value from outside, such as a path of the settings, gets into nginx's configuration.
+ * Quoting for every value from outside, such as a path of the settings, in the nginx configuration.
  */
 
-/** What nginx takes no value with: control characters, and the sign that begins a variable, which cannot be escaped. */
+/** Characters that a value cannot contain: control characters, and $, which begins a variable and cannot be escaped. */
 const REFUSED = /[\u0000-\u001f\u007f$]/;
 
-/** The same in words, for messages. */
+/** Describes values without the characters of `REFUSED`, for messages. */
 export const QUOTABLE_WORDS = 'without control characters and $';
 
-/** The first character that nginx takes no value with, for messages; undefined when there is none. */
+/** Returns a description of the first character that a value cannot contain; undefined if there is none. */
 export function refusedCharacter(text: string): string | undefined {
   return characterIn(text, REFUSED);
 }
 
-/** Whether `quoted` takes a text. */
+/** Whether `quoted` accepts a text. */
 export function isQuotable(text: string): boolean {
   return refusedCharacter(text) === undefined;
 }
 
 /**
- * A text as one quoted parameter, which nginx reads as exactly that text whatever it holds. Throws for what cannot be
- * written so. `variables` is appended as it is: nginx's own variables, such as `/$fidfs_file`.
+ * Quotes a text as one parameter, which nginx parses to exactly that text. `variables`, such as `/$fidfs_file`, is appended
+ * unquoted. Throws an Error if the text contains a character of `REFUSED`.
  */
 export function quoted(text: string, variables = ''): string {
   const refused = refusedCharacter(text);
@@ -34,7 +34,7 @@ export function quoted(text: string, variables = ''): string {
   return `"${text.replace(/["\\]/g, '\\$&')}${variables}"`;
 }
 
-/** A path for `include`, which takes one with `*`, `?` or `[` for a pattern, and would include nothing. */
+/** Quotes a path for `include`, which treats a path with `*`, `?` or `[` as a glob pattern. Throws like `quoted`. */
 export function quotedInclude(path: string): string {
   return quoted(/[*?[]/.test(path) ? path.replace(/[*?[\]\\]/g, '\\$&') : path);
 }

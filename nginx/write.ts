@@ -6,12 +6,12 @@ import { TOKEN_FILE, typesInclude } from './downloads.js';
 import type { NginxPrograms } from './programs.js';
 import { quotedInclude } from './quote.js';
 
-/** Where nginx's configuration and run files lie. */
+/** Path of the directory of nginx's configuration and run files. */
 export function nginxDirectory(settings: Settings): string {
   return join(settings.data, 'nginx');
 }
 
-/** The two lines that make somebody's own nginx serve this node. */
+/** The two `include` directives with which an operator's own nginx serves this node. */
 export function includeLines(settings: Settings): { http: string; server: string } {
   const directory = nginxDirectory(settings);
   return {
@@ -20,19 +20,19 @@ export function includeLines(settings: Settings): { http: string; server: string
   };
 }
 
-/** A worker of somebody's nginx mostly has 1,024 descriptors, and needs most of them for connections. */
+/** Cached descriptors per worker of an operator's nginx, which mostly has 1,024 and needs most of them for connections. */
 const OPEN_FILES = 400;
-/** Our own has as many as this process; it keeps open no more files than this, and no more than a third of those. */
+/** Maximum of cached descriptors per worker of an nginx that this process starts; a third of its limit may be less. */
 const OWN_OPEN_FILES = 10_000;
 
-/** How many files each worker of an nginx that this process starts may keep open. */
+/** Number of cached descriptors per worker of an nginx that this process starts. */
 function ownOpenFiles(): number {
-  // Node raises its own limit as far as it may, and whatever it starts has the same.
+  // Node raises its soft limit to the hard limit at startup; child processes inherit it.
   const descriptors = Number(/^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 1024);
   return Math.min(OWN_OPEN_FILES, Math.floor(descriptors / 3));
 }
 
-/** Writes the include files. */
+/** Writes the include files and the media types to `nginxDirectory`. Throws the errors of the file system and of `quoted`. */
 export function writeIncludes(settings: Settings): void {
   const directory = nginxDirectory(settings);
   mkdirSync(directory, { recursive: true });
@@ -43,7 +43,7 @@ export function writeIncludes(settings: Settings): void {
 
 function writeServerInclude(settings: Settings, name: string, openFiles: number): void {
   const directory = nginxDirectory(settings);
-  // With peers it holds a secret, which nginx's master alone reads. A new file, because an old one would keep its mode.
+  // With peers the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
   const file = join(directory, name);
   const mode = settings.peers.length > 0 ? 0o600 : 0o666;
   rmSync(`${file}.new`, { force: true });
@@ -51,7 +51,7 @@ function writeServerInclude(settings: Settings, name: string, openFiles: number)
   renameSync(`${file}.new`, file);
 }
 
-/** Writes the includes and a whole configuration around them; returns its path. */
+/** Writes the includes and a complete configuration; returns its path. `user` as in `Standalone`. */
 export function writeStandalone(
   settings: Settings,
   { module, counts }: Pick<NginxPrograms, 'module' | 'counts'>,
@@ -65,7 +65,7 @@ export function writeStandalone(
   rmSync(join(directory, TOKEN_FILE), { force: true });
   const configuration = join(directory, 'nginx.conf');
   const accessLog = join(settings.data, 'log', 'access.log');
-  // nginx makes it as root where root starts it, and the owner could not write there later.
+  // Created here because an nginx started by root would create it as root, and the owner could not write to it later.
   closeSync(openSync(accessLog, 'a'));
   writeFileSync(configuration, standaloneConfiguration(settings, { directory, accessLog, module, counts, user }));
   return configuration;

@@ -8,12 +8,12 @@ function longest(): number {
 }
 
 /**
- * The header's value for a name as it stands in the query (percent-encoded UTF-8, + for a space, as forms write it). The file
- * is never refused for its name: what cannot be read or would do harm is left out of it, and one that is too long is cut before
- * its extension. Without a name the browser takes the last part of the address.
+ * Returns the header value for a name as encoded in the query (percent-encoded UTF-8, + for a space). Never fails: invalid
+ * and unsafe characters are removed or replaced, and a name that is too long is cut before its extension. Without a name the
+ * value is `attachment`, and the browser takes the last segment of the address.
  */
 function contentDisposition(encoded: string): string {
-  // C0, DEL and C1 controls, the line separators, and the marks that turn the direction of text ("gpj.exe").
+  // C0, DEL and C1 controls, line separators, and bidirectional controls, which can disguise an extension ("gpj.exe").
   const name = shorten(
     decode(encoded.replace(/\+/g, ' '))
       .replace(/[\u0000-\u001f\u007f-\u009f\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g, '')
@@ -21,12 +21,12 @@ function contentDisposition(encoded: string): string {
   );
   if (name === '') return 'attachment';
   const ascii = name.replace(/[^\x20-\x7e]/g, '_').replace(/["%]/g, '_');
-  // RFC 5987's attr-char leaves out these, which encodeURIComponent keeps.
+  // encodeURIComponent keeps these characters, which are not in RFC 5987's attr-char.
   const extended = encodeURIComponent(name).replace(/['()*]/g, percent);
   return `attachment; filename="${ascii}"; filename*=UTF-8''${extended}`;
 }
 
-/** What is not UTF-8 becomes one _ a character, and a percent sign that begins nothing stays. */
+/** Decodes percent-encoding; each invalid UTF-8 sequence becomes _, and a % without two hexadecimal digits stays. */
 function decode(encoded: string): string {
   try {
     return decodeURIComponent(encoded);
@@ -45,7 +45,7 @@ function shorten(name: string): string {
   if (name.length <= longest()) return name;
   const dot = name.lastIndexOf('.');
   const extension = dot > 0 && name.length - dot <= 16 ? name.substring(dot) : '';
-  // Where a character is two (QuickJS), none is cut in half.
+  // Removes half of a surrogate pair: strings are UTF-16 in QuickJS.
   return name.substring(0, longest() - extension.length).replace(/[\ud800-\udbff]$/, '') + extension;
 }
 

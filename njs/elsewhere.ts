@@ -1,22 +1,22 @@
 /*
- * What runs inside nginx for a file that is not on this disk: who else may have it. It answers nothing by itself: it
- * sends the request on to one of the locations of nginx/elsewhere.ts. No state and no work at top level, as everywhere.
+ * Runs inside nginx on a miss: chooses a node that may have the file, and redirects to one of the locations of
+ * nginx/elsewhere.ts, which answers. No state and no work at top level (see njs/downloads.ts).
  */
-// biome-ignore lint/style/useNodejsImportProtocol: njs knows no other name
+// biome-ignore lint/style/useNodejsImportProtocol: njs has no node: prefix
 import fs from 'fs';
 import fileId from '../file-id/file-id.js';
 import marks from './mark.js';
 
-/** What nginx/elsewhere.ts writes into `$fidfs_here`. */
+/** The JSON in `$fidfs_here`, written by nginx/elsewhere.ts. */
 interface Here {
   /** The server id of this node. */
   id: string;
-  /** Its group: of the files of that it knows which were deleted. */
+  /** Its group; only for files of this group the daemon has tombstones. */
   group: string;
-  /** Where the daemon writes cluster.json. */
+  /** Path of cluster.json, which the daemon writes. */
   cluster: string;
   readKey: string;
-  /** Every other node of the settings, by server id; `upstream` where nginx has one for it. */
+  /** The peers in the settings, by server id. `upstream`: scheme and name of nginx's `upstream` for the peer, if there is one. */
   peers: { [id: string]: { group: string; upstream?: string } };
 }
 
@@ -24,29 +24,29 @@ interface Here {
 interface ClusterNode {
   /** Scheme, address and port. */
   origin: string;
-  /** What it is called in the settings. */
+  /** Host, with the port if any, in the settings. */
   host: string;
   /** Whether it serves files. */
   up: boolean;
-  /** Whether its daemon is there, too, and so hears of deletions; a daemon of an earlier version does not say. */
+  /** Whether its daemon is up, so that it receives deletions; absent if a daemon of an earlier version wrote the file. */
   well?: boolean;
 }
 
-/** A file that others may have. */
+/** The requested file. */
 interface Wanted {
   id: string;
   group: string;
-  /** The server id of its source; empty when that was an address. */
+  /** The server id of its source; empty if the ID contains an IP address instead. */
   source: string;
 }
 
-/** Who may have a file. */
+/** The nodes that may have a file. */
 interface Candidates {
   here: Here;
   id: string;
-  /** Server ids: the source of the file first. */
+  /** Server ids of the peers in the file's group; its source first. */
   all: string[];
-  /** Those of them that can be asked, the ones without a daemon last. */
+  /** Those of `all` that are up; those whose daemon is down last. */
   up: string[];
   nodes: { [id: string]: ClusterNode };
 }
@@ -55,12 +55,12 @@ function here(r: NginxHTTPRequest): Here {
   return JSON.parse(r.variables.fidfs_here as string);
 }
 
-/** The file that the request is for; undefined when nobody can have it. */
+/** Returns the requested file; undefined if the ID is not valid, or of a kind that is never stored. */
 function wanted(r: NginxHTTPRequest): Wanted | undefined {
-  // $fidfs_uri is the address before it was rewritten to one of ours, which no client can ask for.
+  // $fidfs_uri is the URI before a rewrite to an internal location.
   const id = (r.variables.fidfs_uri || r.uri).substring(1);
   try {
-    // An ID has one spelling only: what can be decoded is fit to be passed on as it is.
+    // An ID has one spelling only, so a decodable one can be forwarded unchanged.
     const { group, kind, source } = fileId.decode(id);
     if (kind === 'trunk') return undefined;
     return { id: id, group: group, source: 'serverId' in source ? String(source.serverId) : '' };
@@ -70,7 +70,7 @@ function wanted(r: NginxHTTPRequest): Wanted | undefined {
   }
 }
 
-/** Who is where, as the daemon last knew. What is missing there cannot be asked. A torn file has a second copy. */
+/** Reads cluster.json, or its second copy if it is corrupt. Returns the nodes by server id; none if both are unreadable. */
 function readCluster(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } {
   return readNodes(r, path) || readNodes(r, `${path}.last`) || {};
 }
@@ -90,7 +90,7 @@ function readNodes(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNo
   return undefined;
 }
 
-/** The nodes of the settings, because those that cluster.json does not know (yet) may have the file all the same. */
+/** Starts from the peers in the settings, because a node that is not (yet) in cluster.json may have the file, too. */
 function candidatesOf(r: NginxHTTPRequest, settings: Here, file: Wanted): Candidates {
   const members = Object.keys(settings.peers).filter((peer) => settings.peers[peer]?.group === file.group);
   const isSource = (peer: string) => peer === file.source;
@@ -105,7 +105,7 @@ function candidatesOf(r: NginxHTTPRequest, settings: Here, file: Wanted): Candid
   return { here: settings, id: file.id, all: all, up: inOrder, nodes: nodes };
 }
 
-/** How a node is reached, from the settings and cluster.json alone: no word of it is the client's. */
+/** Returns the address and the HMAC for a node, from the settings and cluster.json only; nothing comes from the client. */
 function wayTo(candidates: Candidates, peer: string): { origin: string; host: string; name: string; hmac: string } {
   const settings = candidates.here;
   const { origin, host } = candidates.nodes[peer] as ClusterNode;
@@ -117,7 +117,7 @@ function wayTo(candidates: Candidates, peer: string): { origin: string; host: st
   };
 }
 
-/** Prepares the variables for a location that passes the request to this node; returns the location. */
+/** Sets the variables of a location that proxies to a peer; returns the location. */
 function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, location: string): string {
   const way = wayTo(candidates, peer);
   r.variables.fidfs_id = candidates.id;
@@ -129,16 +129,16 @@ function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, locat
   return location;
 }
 
-/** Where a request goes whose file is not here, and was not deleted as far as this node knows. */
+/** Returns the location for a miss without a tombstone on this node. */
 function firstStep(r: NginxHTTPRequest, settings: Here, file: Wanted): string {
   const mark = r.headersIn['X-Fidfs-Peer'];
   if (mark) {
     const known = [settings.id].concat(Object.keys(settings.peers));
     const receiver = marks.receiverOf(mark, settings.readKey, file.id, known);
-    // Passed on already: what is on this disk is all that the sender wants to know.
+    // Forwarded by a peer, which asks for a file on this node's own disks only.
     if (receiver === settings.id) return '@fidfs_not_here';
     if (receiver !== undefined) {
-      // Not passed on a second time either: two such mistakes would make a circle.
+      // Not forwarded again: two such wrong settings would form a loop.
       r.error(`fidfs: ${r.remoteAddress} sent here what is for node ${receiver}: the url in one of its peers is wrong`);
       return '@fidfs_unreached';
     }
@@ -150,9 +150,9 @@ function firstStep(r: NginxHTTPRequest, settings: Here, file: Wanted): string {
 }
 
 /**
- * `@fidfs_elsewhere`: passes the request to the node that most likely has the file. Not where the daemon knows that it was
- * deleted: a node whose daemon is away has not heard of that, and its nginx would still send the file. A daemon that does
- * not answer knows nothing.
+ * `@fidfs_elsewhere`: forwards the request to the node that most likely has the file, its source. Answers 404 if this node's
+ * daemon has a tombstone: a node whose daemon is down has not received the deletion, and its nginx would still send the file.
+ * If this node's daemon does not answer, the request is forwarded.
  */
 function ask(r: NginxHTTPRequest): void {
   const file = wanted(r);
@@ -164,7 +164,7 @@ function ask(r: NginxHTTPRequest): void {
   } else {
     r.variables.fidfs_id = file.id;
     r.subrequest('/.fidfs/deleted').then((answer) => {
-      // Whoever passed it on need ask nobody else.
+      // The header X-Fidfs-Deleted makes a forwarding peer stop asking other nodes.
       const deleted = r.headersIn['X-Fidfs-Peer'] ? '@fidfs_deleted' : '@fidfs_404';
       r.internalRedirect(answer.status === 204 ? deleted : firstStep(r, settings, file));
     });
@@ -172,8 +172,8 @@ function ask(r: NginxHTTPRequest): void {
 }
 
 /**
- * `@fidfs_others`: the first node does not have it, or did not answer. Asks all others at once, and passes the request
- * to one that has it.
+ * `@fidfs_others`, after the first node did not send the file: sends HEAD to all other nodes in parallel, and forwards the
+ * request to one that has the file.
  */
 function askOthers(r: NginxHTTPRequest): void {
   if (r.variables.upstream_http_x_fidfs_deleted) {
@@ -186,7 +186,7 @@ function askOthers(r: NginxHTTPRequest): void {
   const unasked = candidates.all.filter((peer) => peer !== first).length - others.length;
   const heads = others.map((peer) => {
     const way = wayTo(candidates, peer);
-    // As arguments, because variables of ours are one and the same for all subrequests.
+    // As arguments, because all subrequests share the js_var variables.
     const args = `origin=${way.origin}&host=${way.host}&name=${way.name}&hmac=${way.hmac}`;
     return r.subrequest('/.fidfs/ask', { method: 'HEAD', args: args });
   });
@@ -194,26 +194,26 @@ function askOthers(r: NginxHTTPRequest): void {
     if (answers.some((answer) => answer.headersOut['X-Fidfs-Deleted'])) return r.internalRedirect('@fidfs_404');
     const holder = others.filter((_, number) => answers[number]?.status === 200)[0];
     if (holder !== undefined) return r.internalRedirect(passTo(r, candidates, holder, '@fidfs_holder'));
-    // The last number: there are several when a kept connection turned out to be closed.
+    // The last status: there are several if nginx retried on a new connection.
     const firstHasNot = /\b404$/.test(r.variables.upstream_status || '');
     const nobodyHas = firstHasNot && unasked === 0 && answers.every((answer) => answer.status === 404);
     r.internalRedirect(nobodyHas ? '@fidfs_not_here' : '@fidfs_unreached');
   });
 }
 
-/** The node that began the upload in pieces which a request is for; undefined when it cannot be asked now. */
+/** Returns the node on which the requested resumable upload was created; undefined if it is not up. */
 function beginner(r: NginxHTTPRequest): ClusterNode | undefined {
   const node = readCluster(r, here(r).cluster)[r.variables.fidfs_tus as string];
   return node?.up === true && typeof node.origin === 'string' && typeof node.host === 'string' ? node : undefined;
 }
 
-/** `$fidfs_tus_origin`: where that node is; empty when it cannot be asked now. */
+/** `$fidfs_tus_origin`: scheme and address of that node; empty if it is not up. */
 function tusOrigin(r: NginxHTTPRequest): string {
   const node = beginner(r);
   return node ? here(r).peers[r.variables.fidfs_tus as string]?.upstream || node.origin : '';
 }
 
-/** `$fidfs_tus_host`: what it is called. */
+/** `$fidfs_tus_host`: host name of that node, with the port if any; empty if it is not up. */
 function tusHost(r: NginxHTTPRequest): string {
   return beginner(r)?.host || '';
 }

@@ -1,6 +1,6 @@
 import fileId from '../file-id/file-id.js';
 
-/** `GET /info/<id>`: what the ID says, without a look at the disk. */
+/** `GET /info/<id>`: answers with the decoded ID as JSON, without disk access; 400 with a problem document if it is not valid. */
 function info(r: NginxHTTPRequest): void {
   try {
     const body = JSON.stringify(fileId.describe(r.uri.substring('/info/'.length)));

@@ -1,16 +1,16 @@
 /*
- * The mark on a request that one node passes on to another: "answer from your own disk". It names the sender in clear,
- * and is authenticated for one file, one sender and one receiver.
+ * The read mark on a request that one node forwards to another: the receiver answers from its own disks only. It contains the
+ * sender's id and an HMAC over file, sender and receiver.
  */
-// biome-ignore lint/style/useNodejsImportProtocol: njs knows no other name
+// biome-ignore lint/style/useNodejsImportProtocol: njs has no node: prefix
 import crypto from 'crypto';
 
-/** What authenticates a request of `sender` to `receiver` for a file. */
+/** Returns the HMAC of a request of `sender` to `receiver` for a file, in hexadecimal. */
 function hmac(readKey: string, id: string, sender: string, receiver: string): string {
   return crypto.createHmac('sha256', readKey).update(`read\n/${id}\n${sender}\n${receiver}`).digest('hex');
 }
 
-/** For which of the nodes `receivers` the header's text marks a request for this file; undefined when it is no mark. */
+/** Returns the node among `receivers` for which the header `text` is a valid mark for this file; undefined if none. */
 function receiverOf(text: string | undefined, readKey: string, id: string, receivers: string[]): string | undefined {
   const parts = /^([1-9][0-9]{0,7}) ([0-9a-f]{64})$/.exec(text || '');
   if (!parts) return undefined;
@@ -18,7 +18,7 @@ function receiverOf(text: string | undefined, readKey: string, id: string, recei
   return receivers.filter(isRight)[0];
 }
 
-/** Compares all characters, whichever differ: the time taken tells nothing of what would have been right. */
+/** Compares in time independent of the position of the first difference, against timing attacks. */
 function same(one: string, other: string): boolean {
   let difference = one.length ^ other.length;
   for (let at = 0; at < one.length; at++) difference |= one.charCodeAt(at) ^ other.charCodeAt(at);

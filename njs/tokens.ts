@@ -1,21 +1,21 @@
 /*
- * FastDFS's module for nginx can demand a token (`?token=…&ts=…`) with each download. Nobody checks it here, and who
- * moves here with such files must learn that they are public now.
+ * FastDFS's nginx module can require an anti-steal token (`?token=…&ts=…`) with each download. fidfs does not check it; the
+ * first such download of a FastDFS file logs a warning, because such files are public after a migration.
  */
-// biome-ignore lint/style/useNodejsImportProtocol: njs knows no other name
+// biome-ignore lint/style/useNodejsImportProtocol: njs has no node: prefix
 import fs from 'fs';
 
-/** What nginx/downloads.ts writes into `$fidfs_token_check`. */
+/** The JSON in `$fidfs_token_check`, written by nginx/downloads.ts. */
 interface TokenCheck {
-  /** The file that is made when it has been said; each start removes it. */
+  /** Path of the file that records that the warning was logged; each start of nginx by fidfs removes it. */
   said: string;
   /** The server ids of the cluster. */
   servers: number[];
 }
 
 /**
- * `$fidfs_token_seen`, for a download with a token: says in the log, once, that it is not checked, if the file is here and
- * is one that FastDFS made. Always empty.
+ * `$fidfs_token_seen`, for a download with a token: logs the warning once if the file exists on this node and FastDFS created
+ * its ID. Always returns an empty string.
  */
 function seen(r: NginxHTTPRequest): string {
   const check: TokenCheck = JSON.parse(r.variables.fidfs_token_check as string);
@@ -24,7 +24,7 @@ function seen(r: NginxHTTPRequest): string {
   try {
     fs.writeFileSync(check.said, '', { flag: 'wx' });
   } catch (error) {
-    if (exists(check.said)) return ''; // another worker was faster
+    if (exists(check.said)) return ''; // another worker has created it
     r.error(`fidfs: cannot make ${check.said}, so what follows is said again: ${(error as Error).message}`);
   }
   const words = 'a file of FastDFS was asked for with its anti-steal token, which is not checked here';
@@ -37,11 +37,11 @@ function exists(path: string): boolean {
     fs.accessSync(path);
     return true;
   } catch (_error) {
-    return false; // also what must not be read: then nginx does not send it either
+    return false; // also if it cannot be accessed; nginx does not send it then either
   }
 }
 
-/** Whether a file, AB/CD/<name>, was made by no node of the cluster: its source is an address, or another server id. */
+/** Whether no node of the cluster created the file `AB/CD/<name>`: its source is an IP address or another server id. */
 function isForeign(file: string, servers: number[]): boolean {
   const source = Buffer.from(file.substring(6, 12), 'base64url').readUInt32LE(0);
   return servers.indexOf(source) < 0;
