@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { isFull } from '../store/errors.js';
 import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
+import { BatchWriter, type FileRow, type State, type Totals } from './batch-writer.js';
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { Damage } from './damage.js';
@@ -16,21 +17,6 @@ import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
 import { KnownStorePaths } from './store-paths.js';
 import { runThread } from './thread.js';
-
-interface FileRow {
-  key: Buffer;
-  place: number;
-  tail: string;
-  sha256: Buffer;
-}
-
-/** How many files, and how many bytes they have. */
-export interface Totals {
-  files: number;
-  bytes: number;
-  /** Bytes of those that are stored once with others. */
-  saved: number;
-}
 
 /** How far the files have been checked. */
 export interface ScrubState {
@@ -67,23 +53,15 @@ export class Index implements Records {
   readonly resumable: Resumable;
   /** Which disk is which. */
   readonly storePaths: KnownStorePaths;
-  private current: Checkpoint;
-  private counts: Totals;
   private readonly known = new Damage();
   private readonly database: Database.Database;
   private readonly checkpointer: Checkpointer;
-  private readonly insertFile;
-  private readonly insertCopy;
-  private readonly insertTombstone;
-  private readonly deleteFile;
-  private readonly updateState;
+  private readonly writer: BatchWriter;
   private readonly selectFile;
   private readonly selectTombstone;
   private readonly selectAfter;
   private readonly selectTombstones;
   private readonly selectSince;
-  private readonly recordInTransaction: (batch: Batch) => void;
-  private readonly withdrawInTransaction: (added: StoredFile[]) => void;
 
   /**
    * @param warn is told what went wrong without harm to anything
@@ -113,16 +91,6 @@ export class Index implements Records {
     this.storePaths = new KnownStorePaths(database);
     this.walDescriptor = openSync(`${file}-wal`, 'r');
 
-    this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
-    // Its record may be there, and only its file was not.
-    this.insertCopy = database.prepare<[Buffer, number, string, Buffer]>(
-      'INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?)',
-    );
-    this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
-    this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
-    this.updateState = database.prepare<[number, number, number, string]>(
-      'UPDATE state SET files = ?, bytes = ?, saved = ?, checkpoint = ?',
-    );
     this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
     this.selectTombstone = database.prepare<[Buffer], { key: Buffer }>('SELECT key FROM tombstone WHERE key = ?');
     this.selectAfter = database.prepare<[Buffer, number], FileRow>(
@@ -132,13 +100,8 @@ export class Index implements Records {
       'SELECT key FROM tombstone WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
-    this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
-    this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
-
-    const state = database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
-    if (!state) throw new Error(`the index ${file} has lost its state; run "fidfs rebuild"`);
-    this.current = { copies: [], batches: [], ...this.parse(state.checkpoint) };
-    this.counts = { files: state.files, bytes: state.bytes, saved: state.saved };
+    const { replicationLog, contents, missing } = this;
+    this.writer = new BatchWriter(database, { replicationLog, contents, missing }, this.readState());
   }
 
   /** Why the index cannot be relied on, and what to do, for people; undefined while nothing is known to be wrong. */
@@ -155,23 +118,18 @@ export class Index implements Records {
   }
 
   get checkpoint(): Checkpoint {
-    return this.current;
+    return this.writer.checkpoint;
   }
 
   get totals(): Totals {
-    return this.counts;
+    return this.writer.totals;
   }
 
   record(batch: Batch): void {
-    const counts = this.counts;
-    const { last } = this.replicationLog;
     try {
-      this.recordInTransaction(batch);
-      this.current = batch.checkpoint;
+      this.writer.record(batch);
       this.checkpointer.changed(batch.added.length + batch.removed.length);
     } catch (error) {
-      this.counts = counts;
-      this.replicationLog.rollBackTo(last);
       // The WAL needs to grow no more when it begins again.
       if (isFull(error)) this.checkpointer.copy();
       throw error;
@@ -179,13 +137,7 @@ export class Index implements Records {
   }
 
   withdraw(added: StoredFile[]): void {
-    const counts = this.counts;
-    try {
-      this.withdrawInTransaction(added);
-    } catch (error) {
-      this.counts = counts;
-      throw error;
-    }
+    this.writer.withdraw(added);
   }
 
   publish(): void {
@@ -297,57 +249,18 @@ export class Index implements Records {
     this.database.close();
   }
 
+  private readState(): State {
+    const row = this.database.prepare<[], Totals & { checkpoint: string }>('SELECT * FROM state').get();
+    if (!row) throw new Error(`the index ${this.file} has lost its state; run "fidfs rebuild"`);
+    const checkpoint = { copies: [], batches: [], ...this.parse(row.checkpoint) };
+    return { totals: { files: row.files, bytes: row.bytes, saved: row.saved }, checkpoint };
+  }
+
   private parse(checkpoint: string): Omit<Checkpoint, 'copies' | 'batches'> & Partial<Checkpoint> {
     try {
       return JSON.parse(checkpoint);
     } catch (error) {
       return this.known.found('its checkpoint cannot be read', error);
     }
-  }
-
-  private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
-    const came = { files: 0, bytes: 0, saved: 0 };
-    for (const file of added) {
-      const place = (file.storePath << 16) | file.directory;
-      const insert = file.accepted ? this.insertFile : this.insertCopy;
-      if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
-      this.contents.add(file);
-      if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });
-      came.files++;
-      came.bytes += file.size;
-      if (file.linked) came.saved += file.size;
-    }
-    for (const file of removed) {
-      if (!file.foreign) this.insertTombstone.run(file.key);
-      this.missing.remove(file.key);
-      if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
-    }
-    for (const note of alongside) note();
-    this.count(came, this.eraseRows(removed), checkpoint);
-  }
-
-  private count(came: Totals, gone: Totals, checkpoint: Checkpoint): void {
-    const files = this.counts.files + came.files - gone.files;
-    const bytes = this.counts.bytes + came.bytes - gone.bytes;
-    const saved = this.counts.saved + came.saved - gone.saved;
-    this.counts = { files, bytes, saved };
-    this.updateState.run(files, bytes, saved, JSON.stringify(checkpoint));
-  }
-
-  private erase(added: StoredFile[]): void {
-    this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(added), this.current);
-  }
-
-  private eraseRows(files: readonly { key: Buffer; size: number }[]): Totals {
-    const gone = { files: 0, bytes: 0, saved: 0 };
-    for (const { key, size } of files) {
-      const row = this.selectFile.get(key);
-      if (!row) continue;
-      this.deleteFile.run(key);
-      gone.files++;
-      gone.bytes += size;
-      if (this.contents.remove(row)) gone.saved += size;
-    }
-    return gone;
   }
 }

@@ -2,7 +2,7 @@
 const epochs = 'daemon/index/epochs.ts';
 const log = 'daemon/index/replication-log.ts';
 const missing = 'daemon/index/missing.ts';
-const index = 'daemon/index/index.ts';
+const batchWriter = 'daemon/index/batch-writer.ts';
 const contents = 'daemon/index/contents.ts';
 const epochTest = ['index/epochs'];
 const logTest = ['index/replication-log'];
@@ -180,35 +180,35 @@ export const indexMutations = [
   },
   {
     name: 'copies are not told of to peers',
-    file: index,
+    file: batchWriter,
     from: 'if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });',
     to: 'file.sequence = this.replicationLog.append(file.key, { linked: file.linked });',
     tests: logTest,
   },
   {
     name: 'deletions of peers are not told of to peers',
-    file: index,
+    file: batchWriter,
     from: 'if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });',
     to: 'file.sequence = this.replicationLog.append(file.key, { removed: file });',
     tests: logTest,
   },
   {
     name: 'foreign files leave no tombstone',
-    file: index,
+    file: batchWriter,
     from: 'if (!file.foreign) this.insertTombstone',
     to: 'this.insertTombstone',
     tests: logTest,
   },
   {
     name: 'deleted IDs are known as deleted',
-    file: index,
+    file: batchWriter,
     from: 'if (!file.foreign) this.insertTombstone.run(file.key);',
     to: '',
     tests: logTest,
   },
   {
     name: 'a failed transaction changes no counts',
-    file: index,
+    file: batchWriter,
     from: '      this.counts = counts;\n      this.replicationLog.rollBackTo',
     to: '      this.replicationLog.rollBackTo',
     tests: logTest,
