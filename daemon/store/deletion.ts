@@ -1,0 +1,55 @@
+import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { DurableWriter } from './durable-write.js';
+import { isOf, type Lookup } from './lookup.js';
+import type { Records, RemovedFile } from './records.js';
+import type { StorePath } from './store-path.js';
+
+/** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
+export class Deletions {
+  /** Deletions in progress, by location. */
+  private readonly running = new Map<string, Promise<RemovedFile | undefined>>();
+
+  constructor(
+    private readonly paths: readonly StorePath[],
+    private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted'>,
+    private readonly lookup: Lookup,
+    private readonly writer: DurableWriter,
+  ) {}
+
+  /**
+   * Deletes a file durably. Resolves with undefined if it is deleted already, or if neither this node nor a peer (`held`) has it.
+   * Rejects with a StoreError if the deletion could not be made durable; it may still be completed later.
+   * @param held whether a peer has a record of the file, or it is missing on this node; then it is deleted even if this node
+   * never stored it
+   */
+  remove(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
+    const location = `${id.storePath}/${id.directory}/${id.name}`;
+    // If two clients delete the same file at the same time, the second waits and gets undefined.
+    const earlier = this.running.get(location);
+    if (earlier) return earlier.then(() => undefined);
+    const removal = this.removeOnce(id, held).finally(() => this.running.delete(location));
+    this.running.set(location, removal);
+    return removal;
+  }
+
+  private async removeOnce(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
+    const path = this.paths[id.storePath];
+    const key = fileId.keyOf(id.name);
+    const record = this.records.find(key);
+    const holds = this.lookup.holds(id, record);
+    const isDeleted = holds !== 'record' && this.records.isDeleted(key);
+    if (!path || (holds === undefined && isDeleted)) return undefined;
+    // Records are keyed by the 20 bytes alone: deleting this ID would delete a file with the same key at another location.
+    const known = record ?? this.records.findMissing(key);
+    if (known && !isOf(known, id)) return undefined;
+    // If the disk is not mounted, the file would reappear with it, and a file without a record cannot be found.
+    path.assertThere();
+    if (holds === undefined && !held) return undefined;
+    const { storePath, directory, name } = id;
+    // A deleted file that could not be unlinked yet has no record either, but is not foreign.
+    const foreign = holds !== 'record' && !held && !isDeleted;
+    const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
+    await this.writer.commit({ removed: [removed] });
+    return removed;
+  }
+}

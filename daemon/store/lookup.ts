@@ -1,0 +1,44 @@
+import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { FileLocation, Records } from './records.js';
+import type { StorePath } from './store-path.js';
+
+/** Looks up whether this node has the file with an ID, misses it, or has deleted it. */
+export class Lookup {
+  constructor(
+    private readonly group: string,
+    private readonly paths: readonly StorePath[],
+    private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted'>,
+  ) {}
+
+  /**
+   * Whether this node has the file: with a record, or only on the disk, as foreign files. Undefined if it has not. Throws a
+   * StoreError if the disk cannot be read.
+   * @param record the record of the key, if the caller has looked it up
+   */
+  holds(id: FileId, record = this.records.find(fileId.keyOf(id.name))): 'record' | 'disk' | undefined {
+    if (!this.isOfGroup(id)) return undefined;
+    if (isOf(record, id)) return 'record';
+    const path = this.paths[id.storePath];
+    return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
+  }
+
+  /** Whether the file is missing: this node should have it and fetches it from a peer. */
+  isMissing(id: FileId): boolean {
+    return this.isOfGroup(id) && isOf(this.records.findMissing(fileId.keyOf(id.name)), id);
+  }
+
+  /** Whether the file was deleted. Its ID is never used again. */
+  isDeleted(id: FileId): boolean {
+    return this.records.isDeleted(fileId.keyOf(id.name));
+  }
+
+  /** Trunk files of FastDFS are parts of larger files and not stored under their names. */
+  private isOfGroup({ group, kind }: FileId): boolean {
+    return group === this.group && kind !== 'trunk';
+  }
+}
+
+/** Whether a record is that of the file with this ID. A request may name the same file name with another location. */
+export function isOf(record: FileLocation | undefined, { storePath, directory, name }: FileId): boolean {
+  return record?.name === name && record.directory === directory && record.storePath === storePath;
+}
