@@ -1,24 +1,13 @@
-import type { Ballast } from './ballast.js';
+import { BatchLog, type LogParts } from './batch-log.js';
 import type { BatchSync, SyncFailures } from './batch-sync.js';
 import { type PendingChange, toLocation } from './change.js';
-import type { Checkpoints, Frontier } from './checkpoints.js';
-import { isFull, StoreError, storeError } from './errors.js';
-import type { FileSystem } from './file-system.js';
-import type { FileLocation, Records, RemovedFile } from './records.js';
+import { StoreError, storeError } from './errors.js';
+import type { FileLocation, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** What all batches of a writer share. */
-export interface BatchParts {
-  paths: readonly StorePath[];
-  records: Records;
-  recordsFileSystem: FileSystem;
+export interface BatchParts extends LogParts {
   batchSync: BatchSync;
-  checkpoints: Checkpoints;
-  /** Freed for the records of deletions when the disk of the index is full. */
-  ballast: Ballast;
-  /** Called when the disk of the index is full. */
-  onRecordsFull(): void;
-  warn(message: string, error: unknown): void;
   /** Totals for metrics. */
   totals: { batches: number; changes: number; syncSeconds: number };
 }
@@ -128,9 +117,8 @@ export class BatchCommit {
   private log(): void {
     const { checkpoints } = this.parts;
     const tombstones = checkpoints.tombstoneCounts();
-    const logged: PendingChange[] = [];
-    this.logOf(this.changes, checkpoints.beginningOf(this.changes), logged);
-    if (logged.length === 0) return;
+    const log = new BatchLog(this.parts, (change, error) => this.fail(change, error));
+    if (log.write(this.changes).length === 0) return;
     this.unlinked = checkpoints.advance(tombstones);
     this.count();
   }
@@ -146,78 +134,6 @@ export class BatchCommit {
           `the batches of ${path.root} could not be counted; a restored older copy may go undetected`,
           error,
         );
-      }
-    }
-  }
-
-  /**
-   * Logs changes in one transaction. If that fails, logs each half separately, so that only changes fail that cannot be
-   * logged.
-   */
-  private logOf(changes: readonly PendingChange[], beginning: Frontier, logged: PendingChange[]): void {
-    const [first] = changes;
-    if (!first) return;
-    const { records, recordsFileSystem, checkpoints } = this.parts;
-    const before = checkpoints.tombstoneCounts();
-    try {
-      recordsFileSystem.assertSound();
-      this.appendTombstones(changes);
-      records.record({
-        added: changes.flatMap(({ added }) => added),
-        removed: changes.flatMap(({ removed }) => removed),
-        alongside: changes.flatMap((change) => (change.alongside ? [() => change.alongside?.()] : [])),
-        checkpoint: checkpoints.with(logged.length > 0 ? [...logged, ...changes] : changes, beginning),
-      });
-      logged.push(...changes);
-    } catch (error) {
-      this.takeBackTombstones(before);
-      if (isFull(error)) {
-        this.logOf(this.onFullDisk(changes, error), beginning, logged);
-        return;
-      }
-      if (changes.length === 1) {
-        this.fail(first, storeError('record in', records.directory, error));
-        return;
-      }
-      const middle = changes.length >> 1;
-      this.logOf(changes.slice(0, middle), beginning, logged);
-      this.logOf(changes.slice(middle), beginning, logged);
-    }
-  }
-
-  /** On a full disk only deletions are logged, in space freed from the ballast. Returns those to retry; the others fail. */
-  private onFullDisk(changes: readonly PendingChange[], error: unknown): readonly PendingChange[] {
-    const { records, ballast, onRecordsFull } = this.parts;
-    onRecordsFull();
-    const deletions = changes.filter(({ added, removed }) => removed.length > 0 && added.length === 0);
-    const again = deletions.length > 0 && ballast.shrink() ? deletions : [];
-    for (const change of changes) {
-      if (!again.includes(change)) this.fail(change, storeError('record in', records.directory, error));
-    }
-    return again;
-  }
-
-  private appendTombstones(changes: readonly PendingChange[]): void {
-    const removed = changes.flatMap((change) => change.removed.filter((file) => !file.foreign));
-    if (removed.length === 0) return;
-    for (const path of this.parts.paths) {
-      const keys = removed.filter((file) => file.storePath === path.number).map((file) => file.key);
-      if (keys.length === 0) continue;
-      try {
-        path.fileSystem.assertSound();
-        appendOverBallast(path, keys);
-      } catch (error) {
-        throw storeError('record a deletion in', path.root, error);
-      }
-    }
-  }
-
-  private takeBackTombstones(before: readonly number[]): void {
-    for (const path of this.parts.paths) {
-      try {
-        if (path.isOpen) path.tombstones.truncate(before[path.number] as number);
-      } catch (error) {
-        this.parts.warn(`deletions that failed stay recorded in ${path.root}; the next start repeats them`, error);
       }
     }
   }
@@ -321,15 +237,5 @@ export class BatchCommit {
 
   private pathOf(location: FileLocation): StorePath {
     return this.parts.paths[location.storePath] as StorePath;
-  }
-}
-
-/** Appends tombstones, on a full disk in space freed from its ballast. */
-function appendOverBallast(path: StorePath, keys: readonly Buffer[]): void {
-  try {
-    path.tombstones.append(keys);
-  } catch (error) {
-    if (!isFull(error) || !path.ballast.shrink()) throw error;
-    appendOverBallast(path, keys);
   }
 }

@@ -6,6 +6,7 @@ import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';
 
 const commit = 'daemon/store/batch-commit.ts';
+const log = 'daemon/store/batch-log.ts';
 const checkpoints = 'daemon/store/checkpoints.ts';
 const batches = 'durable-write/batches';
 const faults = 'durable-write/faults';
@@ -59,7 +60,7 @@ export const mutations = [
   },
   {
     name: 'tombstones of what could not be recorded are truncated',
-    file: commit,
+    file: log,
     from: '      this.takeBackTombstones(before);\n',
     to: '',
     tests: [faults, batches],
@@ -73,7 +74,7 @@ export const mutations = [
   },
   {
     name: 'tombstones are written',
-    file: commit,
+    file: log,
     from: 'this.appendTombstones(changes);\n      records',
     to: 'records',
     tests: [batches],
@@ -94,7 +95,7 @@ export const mutations = [
   },
   {
     name: 'what alongside() throws reaches no other change',
-    file: commit,
+    file: log,
     from: 'if (changes.length === 1) {',
     to: 'for (const change of changes.slice(1)) this.fail(change, error);\n      if (changes.length > 0) {',
     tests: [batches],
