@@ -2,8 +2,9 @@ import { statSync } from 'node:fs';
 import { StoreError } from './errors.js';
 import { IncomingFile, type PartialFile, type ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
+import { KeptReservations } from './kept-reservations.js';
 import { FILE_TIME, resumableTemporary, temporaryFile } from './layout.js';
-import { Reservation } from './reservation.js';
+import { RecentDigests } from './recent-digests.js';
 import type { ResumableRecords, ResumableUpload } from './resumable-records.js';
 import type { RunningDigest } from './running-digest.js';
 import type { Store } from './store.js';
@@ -11,10 +12,6 @@ import type { StorePath } from './store-path.js';
 
 /** A resumable upload expires after this time without a piece. */
 export const RESUMABLE_LIFETIME_MILLISECONDS = 24 * 3600 * 1000;
-/** Space for the rest of an upload stays reserved for this time after its last piece; then the upload counts as abandoned. */
-const RESERVED_MILLISECONDS = 60_000;
-/** Number of uploads whose digests are kept in memory between pieces; those of others are computed again from the disk. */
-const DIGESTS = 4096;
 /** Within a piece, the offset is recorded whenever this many further bytes are on stable storage. */
 const NOTE_SIZE = 16 * 2 ** 20;
 /** Expired uploads that are removed in one batch. */
@@ -51,10 +48,8 @@ export interface Piece {
  * The caller must not run two calls for the same upload at the same time.
  */
 export class ResumableUploads {
-  private readonly digests = new Map<string, RunningDigest>();
-  /** Reservations between pieces, with the time of the last piece (performance.now()); the oldest first. */
-  private readonly reservations = new Map<string, { reservation: Reservation; since: number }>();
-
+  private readonly digests = new RecentDigests();
+  private readonly reservations = new KeptReservations();
   /**
    * IDs of stored files that could not be recorded in their upload: the next attempt records them and does not store a second
    * file.
@@ -90,7 +85,7 @@ export class ResumableUploads {
       reservation.release();
       throw error;
     }
-    this.keepReservation(upload.id, reservation);
+    this.reservations.keep(upload.id, reservation);
   }
 
   /**
@@ -140,14 +135,14 @@ export class ResumableUploads {
       throw error;
     });
     if (failure && piece.isWhole) {
-      this.remember(id, before);
+      this.digests.set(id, before);
       partial.storePath.calls.truncateSync(partial.path, upload.offset);
       reservation.release();
       throw failure.error;
     }
-    this.keepReservation(id, reservation);
+    this.reservations.keep(id, reservation);
     const saved = await saveOffset(digest);
-    this.remember(id, digest);
+    this.digests.set(id, digest);
     if (failure) throw failure.error;
     return saved.offset === saved.size ? this.finish(saved) : saved;
   }
@@ -159,10 +154,7 @@ export class ResumableUploads {
 
   /** Releases reservations of abandoned uploads and removes expired uploads. Resolves with the number removed. */
   async sweep(now = Date.now()): Promise<number> {
-    for (const [id, { since }] of this.reservations) {
-      if (performance.now() - since < RESERVED_MILLISECONDS) break;
-      this.releaseReservation(id);
-    }
+    this.reservations.releaseAbandoned();
     let swept = 0;
     for (;;) {
       const expired = this.records.untouchedSince(now - RESUMABLE_LIFETIME_MILLISECONDS, SWEPT_AT_ONCE);
@@ -191,7 +183,7 @@ export class ResumableUploads {
     const finished = await this.save({ ...upload, file, touched: Date.now() });
     this.unrecorded.delete(id);
     this.digests.delete(id);
-    this.releaseReservation(id);
+    this.reservations.release(id);
     try {
       storePath.calls.removeSync(path);
     } catch (error) {
@@ -213,7 +205,7 @@ export class ResumableUploads {
     } catch (error) {
       if (!(error instanceof NotKept)) throw error;
       this.digests.delete(upload.id);
-      this.remember(upload.id, await this.digestOf(upload));
+      this.digests.set(upload.id, await this.digestOf(upload));
       throw error.cause;
     }
   }
@@ -224,7 +216,7 @@ export class ResumableUploads {
     for (const upload of uploads) {
       this.unrecorded.delete(upload.id);
       this.digests.delete(upload.id);
-      this.releaseReservation(upload.id);
+      this.reservations.release(upload.id);
       const storePath = this.store.paths[upload.storePath];
       // On a disk that is not in use now, the recovery of the startup that uses it again removes the file.
       if (storePath) storePath.calls.removeSync(pathOf(upload, storePath));
@@ -238,7 +230,7 @@ export class ResumableUploads {
   private lose(upload: ResumableUpload, why: string): never {
     const error = new UploadDamaged(`upload ${upload.id} has to begin anew: ${why}`);
     this.digests.delete(upload.id);
-    this.releaseReservation(upload.id);
+    this.reservations.release(upload.id);
     this.storePathOf(upload).calls.removeSync(pathOf(upload, this.storePathOf(upload)));
     this.warn('the received part of a resumable upload is damaged', error);
     throw error;
@@ -265,33 +257,19 @@ export class ResumableUploads {
   }
 
   /**
-   * Takes the reservation that an upload has kept since its last piece, or makes a new one, for all missing bytes: an upload that
-   * cannot be completed is refused before its pieces fill the disk. Throws a StoreError (full) if there is not enough space.
+   * The reservation for all missing bytes of an upload. Closes its temporary file and throws a StoreError (full) if there is not
+   * enough space.
    */
   private reservationFor(
     { id, size, offset }: ResumableUpload,
     { storePath, descriptor }: Omit<PartialFile, 'digest'>,
   ) {
-    const kept = this.reservations.get(id)?.reservation;
-    this.reservations.delete(id); // `sweep` must not release it while the piece is received
     try {
-      const reservation = kept ?? new Reservation(storePath, 0);
-      reservation.cover(size - offset);
-      return reservation;
+      return this.reservations.take(id, storePath, size - offset);
     } catch (error) {
-      kept?.release();
       storePath.calls.closeSync(descriptor);
       throw error;
     }
-  }
-
-  private keepReservation(id: string, reservation: Reservation): void {
-    this.reservations.set(id, { reservation, since: performance.now() });
-  }
-
-  private releaseReservation(id: string): void {
-    this.reservations.get(id)?.reservation.release();
-    this.reservations.delete(id);
   }
 
   /** The digest of the received bytes. If it is not in memory, reads and checks them. Rejects with UploadDamaged. */
@@ -302,15 +280,6 @@ export class ResumableUploads {
     const digest = await readPrefix(pathOf(upload, this.storePathOf(upload)), offset);
     const isRight = digest.size === offset && digest.crc32 === crc32;
     return isRight ? digest : this.lose(upload, 'its received bytes are corrupt');
-  }
-
-  private remember(id: string, digest: RunningDigest): void {
-    this.digests.delete(id);
-    this.digests.set(id, digest);
-    for (const oldest of this.digests.keys()) {
-      if (this.digests.size <= DIGESTS) return;
-      this.digests.delete(oldest);
-    }
   }
 }
 
