@@ -8,7 +8,7 @@ import { TestNode } from '../helpers/node.js';
 const skip = cannotMount();
 const MIB = 2 ** 20;
 
-/** Uses up all blocks, to the last byte that a program can write. */
+/** Writes until not a single byte can be written. */
 function fillUp(file: string): void {
   const descriptor = openSync(file, 'a');
   for (let size = MIB; size >= 1; size /= 4) {
@@ -16,7 +16,7 @@ function fillUp(file: string): void {
     try {
       while (writeSync(descriptor, bytes) === size);
     } catch {
-      // full: with smaller pieces
+      // Full: continues with smaller writes.
     }
   }
   closeSync(descriptor);
@@ -27,11 +27,11 @@ function takeAllInodes(directory: string): void {
   try {
     for (let number = 0; ; number++) closeSync(openSync(join(directory, String(number)), 'w'));
   } catch {
-    // there are no more
+    // All inodes are used.
   }
 }
 
-// Seen to fail without `ballast.give` in DurableWriter.writeDown (507) and in appendTombstones, one at a time.
+// Seen to fail (507) without `ballast.shrink` in BatchLog.onFullDisk, and without that in appendTombstones.
 t.test('a file can be deleted from a disk that is full', { skip }, async (t) => {
   const directory = scratch(t);
   makeImage(join(directory, 'image'), 48);
@@ -48,7 +48,7 @@ t.test('a file can be deleted from a disk that is full', { skip }, async (t) => 
     const statuses: number[] = [];
     for (const id of ids.splice(0, 30)) {
       statuses.push((await node.delete(id)).status);
-      // Whatever it gave back, somebody takes.
+      // Another program uses the space that was freed.
       fillUp(filler);
     }
     t.strictSame([...new Set(statuses)], [204], { statuses });

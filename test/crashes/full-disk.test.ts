@@ -8,7 +8,7 @@ import { type Random, seeded } from '../helpers/random.js';
 
 const skip = cannotMount();
 
-/** Fills what is free but for a little, which the load soon uses up. Returns the file to remove. */
+/** Fills the disk except for 3 MiB, which the load soon uses. Returns the file to remove. */
 function fill(point: string): string {
   const { bavail, bsize } = statfsSync(point);
   const file = join(point, 'somebody-elses-file');
@@ -43,8 +43,8 @@ async function fullDisk(t: Test, random: Random, node: TestNode, point: string):
   t.strictSame(await broken(node, load.promised()), [], 'and after a restart too');
 }
 
-// Seen to fail without the look for short writes in daemon/store/write-all.ts (torn files), and with a refused multipart
-// body left unread in daemon/http/multipart.ts (requests behind it on nginx's connection were never answered).
+// Seen to fail without the check for short writes in daemon/store/write-all.ts (torn files), and with a refused multipart body
+// that is not read in daemon/http/multipart.ts (later requests on the same connection of nginx were never answered).
 t.test('a full disk loses nothing, and uploads go on when there is space again', { skip }, async (t) => {
   await t.test('the data directory on the same disk', async (t) => {
     const random = seeded(t);

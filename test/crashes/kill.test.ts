@@ -6,10 +6,10 @@ import { broken, Load } from '../helpers/load.js';
 import { TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
-/** `npm run storm -- --rounds N` sets it. */
+/** Set by `npm run storm -- --rounds N`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 10);
 
-// Seen to fail without `recoverStore` in daemon/main.ts: files without their rows.
+// Seen to fail without `recoverStore` in daemon/main.ts: files without rows.
 t.test('what was answered survives kill -9 of the daemon at any moment, and nothing half done stays', async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
@@ -17,7 +17,7 @@ t.test('what was answered survives kill -9 of the daemon at any moment, and noth
   let asked = 0;
   for (let round = 1; round <= ROUNDS; round++) {
     load.start();
-    // The random moment is what is being tested, so this is not a wait for anything.
+    // The kill must come at a random moment; this waits for nothing.
     await sleep(50 + random.below(400));
     await node.killDaemon();
     await load.stop();

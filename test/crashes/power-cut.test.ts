@@ -10,17 +10,17 @@ import { cutPower } from '../helpers/power-cut.js';
 import { type Random, seeded } from '../helpers/random.js';
 
 /*
- * Everything of a node lies on an ext4 image, mounted through a loop device: what is only in the page cache of that
- * file system is not in the image. A copy of the image while all writers stand still is what a power cut leaves.
+ * The node is on an ext4 image, mounted through a loop device: data that is only in the page cache of that file system is not
+ * in the image. A copy of the image, made while all writers are stopped, is the state after a power cut.
  */
 
-/** `npm run storm -- --rounds N` and `--sync MODE` set them. */
+/** Set by `npm run storm -- --rounds N` and `--sync MODE`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 10);
 const ONLY = process.env.STORM_SYNC;
-/** The journal's own timer would make durable what nobody synced; far apart, it hides less. */
+/** A long commit interval: each commit of the journal makes data durable that was not synced, which hides errors. */
 const MOUNTED = 'loop,commit=300';
 
-/** Starts a node on what the power cut left, and returns what is wrong with it. */
+/** Starts a node on the state after a power cut, and resolves with the errors found. */
 async function lookAt(t: Test, copy: string, point: string, promised: Promised, sync: string): Promise<string[]> {
   mountImage(t, copy, point);
   const node = await TestNode.create(t, { directory: point, env: { FIDFS_SYNC: sync } });
@@ -44,14 +44,14 @@ async function storm(t: Test, random: Random, sync: string, rounds: number): Pro
   makeImage(image, 512);
   const point = mountImage(t, image, join(directory, 'node'), MOUNTED);
   const node = await TestNode.start(t, { directory: point, env: { FIDFS_SYNC: sync } });
-  // Even the first start would be lost, and there would be nothing to count.
+  // Otherwise the first start would be lost, too, and no promise could be checked.
   if (sync === 'off') execFileSync('sync', ['-f', point]);
   const load = new Load(node, random, { deletions: 40, largest: 2 ** 20 });
   let asked = 0;
   let lost = 0;
   for (let round = 1; round <= rounds; round++) {
     load.start();
-    // The random moment is what is being tested, so this is not a wait for anything.
+    // The power cut must come at a random moment; this waits for nothing.
     await sleep(100 + random.below(300));
     const copy = join(directory, 'copy');
     const promised = await cutPower(node, load, image, copy);
@@ -69,8 +69,8 @@ async function storm(t: Test, random: Random, sync: string, rounds: number): Pro
   t.comment(`sync ${sync}: ${asked} promises looked at after ${rounds} power cuts, ${lost} broken`);
 }
 
-// Seen to fail with FIDFS_SYNC=off (4,122 of 5,971 promises broken in 5 rounds), without the sync in DurableWriter.sync
-// (614 of 922 in 3), and without repeatDeletions in daemon/store/recovery.ts (half done deletions in 2 of 5).
+// Seen to fail with FIDFS_SYNC=off (4,122 of 5,971 promises broken in 5 rounds), without the sync in BatchCommit.sync
+// (614 of 922 in 3), and without repeatDeletions in daemon/store/recovery.ts (incomplete deletions in 2 of 5).
 t.test('what was answered survives a power cut at any moment', { skip: cannotMount() }, async (t) => {
   const random = seeded(t);
   await storm(t, random, ONLY ?? 'batch', ROUNDS);

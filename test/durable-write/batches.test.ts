@@ -21,7 +21,7 @@ function openStore(t: Test, changed: Partial<Calls> = {}, sync: SyncMode = 'batc
   const settings = { group: 'group1', serverId: 1, sync, deduplicate: false };
   const store = new Store(settings, [path], index, (message) => warnings.push(message), undefined, calls);
   t.teardown(async () => {
-    await store.close().catch(() => {}); // where its syncs fail
+    await store.close().catch(() => {}); // rejects if its syncs fail
     await index.close();
   });
   return { index, path, store, warnings };
@@ -106,7 +106,7 @@ t.test('a deleted file that could not be removed is named by each checkpoint unt
   t.equal(named(), 0, 'and then no more');
 });
 
-/** A store that syncs file by file, and whose next sync fails, once, without harm to the disk. */
+/** A store with `sync: file` whose next sync fails once, because a file cannot be opened. */
 function failingOnce(t: Test) {
   const state = { isFailing: false };
   const openSync = (file: string, flags: string, mode?: number) => {

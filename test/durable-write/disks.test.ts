@@ -12,12 +12,12 @@ const skip = cannotMount();
 
 interface Disks {
   directory: string;
-  /** Images of the disks, and where they are mounted. */
+  /** Images of the disks, and their mount points. */
   images: [string, string];
   points: [string, string];
 }
 
-/** A small disk, that holds a file already, and a larger one, where all others go. */
+/** A small disk that holds files, and a larger one, to which all further files go. */
 async function twoDisks(t: Test): Promise<Disks & { node: TestNode; ids: string[] }> {
   const directory = scratch(t);
   const images: [string, string] = [join(directory, 'image0'), join(directory, 'image1')];
@@ -35,7 +35,7 @@ async function twoDisks(t: Test): Promise<Disks & { node: TestNode; ids: string[
   return { directory, images, points, node, ids };
 }
 
-/** Copies an image as it is, without what was never synced, and ends the node without another write. */
+/** Copies an image without data that was never synced, and kills the node before it writes again. */
 async function cutPower(node: TestNode, image: string): Promise<void> {
   const pids = node.pids();
   for (const pid of pids) process.kill(pid, 'SIGSTOP');
@@ -44,7 +44,7 @@ async function cutPower(node: TestNode, image: string): Promise<void> {
   await node.stop('SIGKILL');
 }
 
-// Seen to fail without `unlinked` in DurableWriter.sync: the file was back.
+// Seen to fail without `unlinked` in BatchCommit.sync: the file was back.
 t.test('a deletion holds after a power cut when all that came after it went to another disk', { skip }, async (t) => {
   const { directory, images, points, node, ids } = await twoDisks(t);
   const id = ids[0] as string;
@@ -55,7 +55,7 @@ t.test('a deletion holds after a power cut when all that came after it went to a
   }
   await cutPower(node, images[0]);
   for (const point of points) unmount(point);
-  // The data directory is on no image: what was synced there has not been lost, and nothing else was written.
+  // The data directory is on no image: it lost nothing in the power cut.
   mountImage(t, `${images[0]}-copy`, points[0]);
   mountImage(t, images[1], points[1]);
   await node.start();
@@ -64,7 +64,7 @@ t.test('a deletion holds after a power cut when all that came after it went to a
   t.equal(status, 0, 'every file has its row and every row its file', { stdout, directory });
 });
 
-// Seen to fail with a settle that synced the WAL alone: the row was there, the file had no bytes.
+// Seen to fail with a settle that synced only the WAL: the file had a row but no bytes.
 t.test('with "sync": "file" a power cut right after a start keeps what the start put right', { skip }, async (t) => {
   const directory = scratch(t);
   const image = join(directory, 'image');
@@ -87,7 +87,7 @@ t.test('with "sync": "file" a power cut right after a start keeps what the start
   await node.assertClean(t);
 });
 
-/** Makes an ext4 file system fail at once, as a broken disk does: every write and sync is EIO. */
+/** Shuts an ext4 file system down, as a broken disk: every write and sync fails with EIO. */
 function breakDisk(point: string): void {
   const ioctl = koffi.load('libc.so.6').func('int ioctl(int, ulong, uint32_t *)');
   const descriptor = openSync(point, 'r');
@@ -96,7 +96,7 @@ function breakDisk(point: string): void {
   if (result !== 0) throw new Error(`EXT4_IOC_SHUTDOWN failed: ${koffi.errno()}`);
 }
 
-/** As the kernel does on finding a damaged file system: every write is EROFS. (A remount is refused: files are open.) */
+/** As the kernel on finding a damaged file system: every write fails with EROFS. (A remount is refused: files are open.) */
 function makeReadOnly(point: string): void {
   execFileSync('mount', ['-o', 'remount,abort', point], { stdio: 'ignore' });
 }
@@ -105,7 +105,7 @@ for (const [what, happen] of [
   ['breaks', breakDisk],
   ['becomes read-only', makeReadOnly],
 ] as const) {
-  // Seen to fail with the tombstones of a batch as one: uploads that shared it with a deletion failed too.
+  // Seen to fail without logging the halves of a failed batch separately: uploads in a batch with a deletion failed, too.
   t.test(`a disk that ${what} harms nobody whose files are on another`, { skip }, async (t) => {
     const { points, node, ids } = await twoDisks(t);
     happen(points[0]);
@@ -135,7 +135,7 @@ for (const [what, happen] of [
   });
 }
 
-// Seen to fail without `unfinished` in DurableWriter: the file was there for good, with its row gone.
+// Seen to fail without the leftovers of Checkpoints: the file stayed without a row.
 t.test('a deletion whose file cannot be removed is an error, and the next start finishes it', { skip }, async (t) => {
   const directory = scratch(t);
   const image = join(directory, 'image');

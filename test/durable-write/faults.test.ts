@@ -21,8 +21,8 @@ import { type Fault, FaultyDisk } from '../helpers/faults.js';
 import { randomFrom, seeded } from '../helpers/random.js';
 
 /*
- * Every call by which the durable write changes a disk fails once, or fails from then on, in a process that goes on or
- * is killed. STORM_ROUNDS makes all combinations of them.
+ * Fault injection: each system call by which the durable write changes a disk fails once, or from then on, in a process that
+ * continues or is killed. If STORM_ROUNDS is set, all combinations are run.
  */
 
 const SERVER_ID = 1;
@@ -32,7 +32,7 @@ const CODES = ['ENOSPC', 'EIO', 'EROFS', 'EMFILE', 'short'];
 const LARGE = 600 * 1024;
 const LONG = process.env.STORM_ROUNDS !== undefined;
 
-/** The index, whose transactions may fail as a file does. */
+/** An index whose transactions can fail by fault injection. */
 class FaultyIndex extends Index {
   constructor(
     file: string,
@@ -56,7 +56,7 @@ interface Modules {
   resumable: ResumableUploads;
 }
 
-/** A start: what a crash left is put right. */
+/** Opens the modules and runs the recovery, as a startup does. */
 async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promise<Modules> {
   const calls: Calls = disk?.calls ?? { ...realCalls, syncfs: async () => {}, fsync: async () => {} };
   const index = new FaultyIndex(join(directory, 'index.db'), disk);
@@ -73,17 +73,17 @@ async function open(directory: string, mode: SyncMode, disk?: FaultyDisk): Promi
   return { index, paths, store, copies, resumable };
 }
 
-/** Ends it as a kill does: no checkpoint. */
+/** Ends the modules without a checkpoint, as a kill does. */
 async function kill({ index, store }: Modules): Promise<void> {
   await index.close();
   await store.close().catch(() => {}); // ends the timer; the index is closed
 }
 
-/** Contents, by their sizes and what they are made of. */
+/** Contents of different sizes. */
 const random = randomFrom(1);
 const content = {
   old: random.bytes(1000),
-  twin: random.bytes(1000),
+  duplicate: random.bytes(1000),
   small: random.bytes(1200),
   large: random.bytes(LARGE),
   pieces: random.bytes(LARGE),
@@ -123,7 +123,7 @@ async function upload({ store }: Modules, ...contents: Buffer[]): Promise<string
       try {
         file.release();
       } catch {
-        // The next start sweeps it.
+        // The next startup's recovery removes it.
       }
     }
   }
@@ -131,10 +131,10 @@ async function upload({ store }: Modules, ...contents: Buffer[]): Promise<string
 
 const foreign = { storePath: 0, directory: 3, name: 'wKgAZ2XQAAAAAAAAAAAD6HTj-0E417.txt' };
 
-/** What all runs begin with: three files, and a foreign one. */
+/** Prepares the state in which all runs begin: three files and a foreign one. */
 async function prepare(directory: string): Promise<string[]> {
   const modules = await open(directory, 'batch');
-  const ids = await upload(modules, content.old, content.twin, content.small);
+  const ids = await upload(modules, content.old, content.duplicate, content.small);
   const place = filePath(modules.paths[0]?.root as string, foreign.directory, foreign.name);
   mkdirSync(dirname(place), { recursive: true });
   writeFileSync(place, 'foreign');
@@ -143,26 +143,26 @@ async function prepare(directory: string): Promise<string[]> {
   return ids;
 }
 
-/** What was promised, and what was refused. */
+/** What was acknowledged, and what failed. */
 interface Outcome {
   kept: Map<string, Buffer>;
   deleted: Set<string>;
-  /** Deletions that were refused. */
+  /** IDs whose deletion failed, so that their state is unknown. */
   unsure: Set<string>;
   copies: Copy[];
-  /** Copies that have been answered for. */
+  /** Number of copies that were acknowledged to the peer. */
   cursor: number;
-  /** An upload in pieces, and how far its client knows it to be. */
+  /** A resumable upload, with the last acknowledged offset. */
   upload: { id: string; offset: number; file: string | null } | undefined;
   refused: unknown[];
 }
 
 const cursor = { epoch: 'theirs', sequence: 9, from: 0 };
 
-/** One of everything that the durable write does. Whatever fails is refused; it must not hold up the rest. */
+/** Runs each operation of the durable write once. An operation that fails must not block the others. */
 async function work(modules: Modules, ids: readonly string[]): Promise<Outcome> {
   const { store, copies, index, paths, resumable } = modules;
-  const [old, twin, kept] = ids as [string, string, string];
+  const [old, duplicate, kept] = ids as [string, string, string];
   const outcome: Outcome = {
     ...{ kept: new Map([[kept, content.small]]), deleted: new Set(), unsure: new Set(), copies: [], cursor: 0 },
     ...{ upload: undefined, refused: [] },
@@ -187,16 +187,16 @@ async function work(modules: Modules, ids: readonly string[]): Promise<Outcome> 
       outcome.deleted.add(id);
     });
   };
-  outcome.kept.set(old, content.old).set(twin, content.twin);
+  outcome.kept.set(old, content.old).set(duplicate, content.duplicate);
   outcome.kept.delete(old);
-  outcome.kept.delete(twin);
+  outcome.kept.delete(duplicate);
   await Promise.all([
     uploads(content.small),
-    uploads(content.twin, content.after),
+    uploads(content.duplicate, content.after),
     deletion(old),
     deletion(fileId.join('group1', foreign.storePath, foreign.directory, foreign.name)),
   ]);
-  await Promise.all([uploads(content.large), deletion(twin)]);
+  await Promise.all([uploads(content.large), deletion(duplicate)]);
   await attempt(async () => {
     const fetched = paths[0]?.openTemporary('fetched') as { path: string; descriptor: number };
     writeFileSync(fetched.descriptor, content.fetched);
@@ -239,7 +239,7 @@ function bytesOf({ paths }: Modules, { storePath, directory, name }: FileLocatio
   return existsSync(place) ? readFileSync(place) : undefined;
 }
 
-/** What is wrong with what a peer was, or would be, told that this node holds. */
+/** Errors in the copies that this node acknowledged, or would acknowledge, to a peer. */
 function* checkCopies(modules: Modules, copies: readonly Copy[]): Generator<string> {
   for (const copy of copies) {
     const isHere = modules.index.find(copy.key) !== undefined;
@@ -249,7 +249,7 @@ function* checkCopies(modules: Modules, copies: readonly Copy[]): Generator<stri
   }
 }
 
-/** What is wrong after a restart. */
+/** Errors found after a restart. */
 async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): AsyncGenerator<string> {
   const { index, paths, resumable, store } = modules;
   for (const [id, bytes] of outcome.kept) {
@@ -262,7 +262,7 @@ async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): As
     if (bytesOf(modules, fileId.decode(id))) yield `${id} is back`;
   }
   if (index.replicationLog.cursor(PEER)) yield* checkCopies(modules, outcome.copies);
-  // Nothing half done: every record has its file, every file its record, and nothing else is there.
+  // Consistency: every record has its file, every file its record, and nothing else exists.
   const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file]);
   for (const record of index.all()) {
     const { storePath, directory, name, sha256 } = record;
@@ -270,7 +270,7 @@ async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): As
     if (!bytes || !Buffer.from(hash('sha256', bytes), 'hex').equals(sha256))
       yield `${name} has a record and no right file`;
     const isCopy = record.key.readUInt32LE(0) === PEER;
-    // An upload in pieces may have become a file before its client was told, who asks again.
+    // A resumable upload may have been stored without an acknowledgement; its client asks again.
     const isPieces = bytes?.equals(content.pieces) === true;
     const isKnown = isCopy || isPieces || known.has(fileId.join('group1', storePath, directory, name));
     if (isStrict && !isKnown) yield `${name} is here, and was refused`;
@@ -287,11 +287,11 @@ async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): As
     if (temporaries.length > 0) yield `left in tmp: ${temporaries}`;
     if (isStrict && readdirSync(join(path.root, 'quarantine')).length > 0) yield 'something is in quarantine';
   }
-  // What peers are told was deleted is not here.
+  // Files whose deletion is in the log do not exist.
   for (const { removed } of index.replicationLog.read(0, 1000)) {
     if (removed?.foreign && bytesOf(modules, removed)) yield 'peers are told to delete a foreign file that is here';
   }
-  // Of an upload in pieces, everything is here that its client was told is.
+  // A resumable upload has all acknowledged bytes and can be completed.
   if (outcome.upload && outcome.upload.file === null) {
     const { id, offset } = outcome.upload;
     try {
@@ -308,14 +308,14 @@ async function* check(modules: Modules, outcome: Outcome, isStrict: boolean): As
       if (!(error instanceof NoSuchUpload) || offset > 0) yield `upload ${id}: ${error}`;
     }
   } else if (outcome.upload) outcome.kept.set(outcome.upload.file as string, content.pieces);
-  // Who was refused a deletion may ask again.
+  // A deletion that failed can be repeated.
   for (const id of outcome.unsure) {
     await store.remove(fileId.decode(id));
     if (bytesOf(modules, fileId.decode(id))) yield `${id} cannot be deleted`;
   }
 }
 
-/** One run. Returns how many calls there were, and what is wrong. */
+/** Runs everything once with a fault. Resolves with the number of calls and the errors found. */
 async function run(
   template: string,
   directory: string,
@@ -332,7 +332,7 @@ async function run(
   const calls = disk.count - began;
   const wrong: string[] = [];
   if (outcome.cursor > 0) wrong.push(...checkCopies(modules, outcome.copies));
-  // The disk is well again: the process goes on, unless a sync failed.
+  // The disk works again: the process continues, unless a sync failed.
   disk.heal();
   for (const path of modules.paths) path.refresh();
   modules.store.writer.removeLeftovers();

@@ -14,7 +14,7 @@ import { seeded } from '../helpers/random.js';
 const work = promisify(pbkdf2);
 const MIB = 2 ** 20;
 
-/** Gives every thread of the pool something else to do, so that what is asked of them comes late and out of step. */
+/** Keeps all threads of the pool busy, so that file system calls are delayed and reordered. */
 function keepPoolBusy(t: Test): void {
   let ending = false;
   const workers = Array.from({ length: 6 }, async () => {
@@ -39,9 +39,9 @@ function partial(storePath: StorePath): PartialFile {
   return { ...temporary, storePath, digest: new RunningDigest() };
 }
 
-/** How many calls of the file system there are in the thread pool. */
+/** Number of pending file system calls in the thread pool. */
 async function underWay(): Promise<number> {
-  await setImmediate(); // one that has just ended is still counted
+  await setImmediate(); // a call that has just ended is still counted
   return process.getActiveResourcesInfo().filter((what) => what === 'FSReqCallback').length;
 }
 
@@ -58,7 +58,7 @@ t.test('a file that ends while the disk is behind', async (t) => {
     t.equal(await underWay(), 0, 'nothing is under way');
   });
 
-  // Seen to fail (it is taken) without the look at `closing` and `failure` in write().
+  // Seen to fail (the bytes are accepted) without the checks of `closing` and `failure` in write().
   await t.test('and is given up, is gone, and nothing is written any more', async (t) => {
     const file = partial(storePath);
     const incoming = IncomingFile.resume(file, new Reservation(storePath, 0), false, () => {});
@@ -82,7 +82,7 @@ t.test('a file that ends while the disk is behind', async (t) => {
   });
 });
 
-// Seen to fail, in several rounds of ten, with an end that awaits only the write that runs, not the one chained behind it.
+// Seen to fail in several of ten rounds with an end that awaits only the running write, not the one queued behind it.
 for (const flushes of [false, true]) {
   t.test(`${flushes ? 'with' : 'without'} flushes and with a busy thread pool, no end comes too early`, async (t) => {
     const random = seeded(t);
@@ -99,7 +99,7 @@ for (const flushes of [false, true]) {
         const bytes = Buffer.alloc(isLast ? 16 * MIB : MIB + random.below(MIB), random.below(256));
         content.push(bytes);
         const pressure = incoming.write(bytes);
-        // The last one comes as its client goes away, or the limit is reached: nobody waits.
+        // The last chunk is received when the client disconnects, or the limit is reached: nobody waits for it.
         if (!isLast) await (random.below(2) === 0 ? pressure : undefined);
       }
       await incoming.suspend();
@@ -113,7 +113,7 @@ for (const flushes of [false, true]) {
   });
 }
 
-// Seen to fail (two files left) without the look at `failure` in finish().
+// Seen to fail (two files left) without the check of `failure` in finish().
 t.test('what was given up cannot be finished', async (t) => {
   const storePath = openPath(t);
   for (const size of [10, MIB]) {

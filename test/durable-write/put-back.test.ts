@@ -5,9 +5,9 @@ import { TestNode } from '../helpers/node.js';
 import { Snapshot } from '../helpers/snapshot.js';
 
 /*
- * A node without peers, of which a part was put back to an older copy: the index and the store path are not of the same moment.
- * Seen to fail without the comparison of the two counts of batches (`isOfTheSameMoment`), without each step of `reconcile`, and
- * without its look at the size.
+ * A node without peers whose index or store path was restored from an older copy, so that the two are not of the same time.
+ * Seen to fail without the comparison of the batch counts (`isOfTheSameMoment`), without each step of `reconcile`, and without
+ * its check of the size.
  */
 
 async function kill(node: TestNode): Promise<void> {
@@ -48,7 +48,7 @@ t.test('a store path put back by itself, and an index, agree again before anythi
   await kill(node);
 
   snapshot.putBack('the store path');
-  truncateSync(node.pathOf(torn), 1); // it was being written when the copy was made
+  truncateSync(node.pathOf(torn), 1); // it was being written when the older copy was made
   await node.start();
   t.strictSame(
     await statusesOf(node, kept),
@@ -73,7 +73,7 @@ t.test('a store path put back by itself, and an index, agree again before anythi
   t.equal(said(), 2, 'the next start finds nothing');
 });
 
-// Seen to fail (not noticed) where `reconcile` does not count on from beyond both histories.
+// Seen to fail (not detected) if `reconcile` does not set the count beyond both histories.
 t.test(
   'a store path put back, written to as often as before, and put forth again is found out both times',
   async (t) => {

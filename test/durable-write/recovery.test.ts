@@ -9,7 +9,7 @@ import { TestNode } from '../helpers/node.js';
 const CONTENT = Buffer.from('what an upload that was never answered left behind');
 let counter = 0;
 
-/** An ID that this node would mint a little later. */
+/** An ID that this node would make a little later. */
 function mint(size = CONTENT.length, directory = 0, storePath = 0) {
   const created = Math.floor(Date.now() / 1000) + 5;
   const key = fileId.encodeKey({ serverId: 1, created, size, crc32: crc32(CONTENT), counter: counter++ });
@@ -27,7 +27,7 @@ function plant(root: string, id: string, content: Buffer): void {
 }
 
 // Each line seen to fail without its part of daemon/store/recovery.ts: sweepTemporaries, recoverFile, repeatDeletions,
-// forgetMissingFiles.
+// withdrawMissingFiles.
 for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   t.test(`a start puts right what lies beyond the last ${signal}`, async (t) => {
     const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
@@ -40,7 +40,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const { id: lost } = await node.upload(CONTENT);
     if (signal === 'SIGTERM') await node.stop();
     else {
-      process.kill(node.daemonPid(), 'SIGSTOP'); // so that it cannot leave a checkpoint when its parent dies
+      process.kill(node.daemonPid(), 'SIGSTOP'); // so that it cannot write a checkpoint when its parent ends
       const daemon = node.daemonPid();
       await node.stop('SIGKILL');
       process.kill(daemon, 'SIGKILL');
@@ -50,7 +50,7 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     writeFileSync(temporary, CONTENT);
     const whole = mint();
     plant(first, whole.id, CONTENT);
-    // The directories up to here are used on the other path only.
+    // A file in a directory that exists only on the second path, after directories that exist only on the first.
     for (let number = 1; number < 20; number++) plant(first, mint(CONTENT.length, number).id, CONTENT);
     const far = mint(CONTENT.length, 20, 1);
     plant(second, far.id, CONTENT);
@@ -59,10 +59,10 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     const deleted = mint();
     plant(first, deleted.id, CONTENT);
     appendFileSync(join(first, 'tombstones'), deleted.key);
-    // A deletion that got as far as its tombstone.
+    // A deletion of which only the tombstone was written.
     const root = kept.startsWith('group1/M00') ? first : second;
     appendFileSync(join(root, 'tombstones'), fileId.keyOf(kept.slice(-34)));
-    // Only what lies beyond the checkpoint may lack its file without a word; after a clean stop nothing does.
+    // A record beyond the checkpoint may have no file. After a clean stop there is no such record.
     if (signal === 'SIGKILL') rmSync(placeOf(lost.startsWith('group1/M00') ? first : second, lost));
 
     await node.start();

@@ -5,8 +5,8 @@ import { restoreTombstones } from '../../daemon/store/reconcile.js';
 import { Tombstones } from '../../daemon/store/tombstones.js';
 import fileId from '../../file-id/file-id.js';
 
-// Seen to fail (one read of the path) with all of them in one Set, and (some lost, some twice) with one page only, and with a
-// page that is not compared.
+// Seen to fail (one read of the path) with all keys in one Set, (some lost) with one page only, and (some twice) with a page
+// that is not compared.
 t.test('however many deletions there are, a path gets those that it lacks, with few of them in memory', async (t) => {
   const directory = t.testdir({});
   const index = new Index(join(directory, 'index.db'));

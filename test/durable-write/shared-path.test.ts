@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import { scratch } from '../helpers/mounts.js';
 import { TestNode } from '../helpers/node.js';
 
-/** Two nodes with data directories of their own and the same store path. */
+/** Two nodes with separate data directories and the same store path. */
 async function twoNodes(t: Test): Promise<{ path: string; one: TestNode; other: TestNode }> {
   const directory = scratch(t);
   const path = join(directory, 'store');
@@ -43,7 +43,7 @@ t.test(
   },
 );
 
-// Seen to fail (the last start of the first succeeds) with a marker that is taken over from the node that had the path before.
+// Seen to fail (the last start of the first node succeeds) if the marker of the node that had the path before is kept.
 t.test(
   'an empty store path can be given to another data directory, even after a kill -9, and is its own then',
   async (t) => {
@@ -59,7 +59,7 @@ t.test(
     await other.start();
     t.equal((await other.get(id)).status, 200);
     await other.stop();
-    // A third one, which knows of none of it.
+    // A third node: the first one without its index.
     rmSync(one.data, { recursive: true });
     await t.rejects(one.start(), {
       message: new RegExp(`${escaped(path)}: it holds files that the index does not know`),
@@ -67,7 +67,7 @@ t.test(
   },
 );
 
-// Seen to fail (a lock in the mount point) where Disk.open locks before it looks for the marker.
+// Seen to fail (a lock file in the mount point) if Disk.open locks before it checks the marker.
 t.test('where the disk of a store path is missing, nothing is left in its place', async (t) => {
   const { path, one } = await twoNodes(t);
   await one.start();

@@ -21,7 +21,7 @@ function places(t: Test): { directory: string; first: string; second: string } {
   return { directory, first: join(directory, 'first'), second: join(directory, 'second') };
 }
 
-/** What a start that must not succeed says. */
+/** The error message of a start that must fail. */
 async function refusal(t: Test, directory: string, storePaths?: string): Promise<string> {
   const env: Record<string, string> = storePaths === undefined ? {} : { FIDFS_STORE_PATHS: storePaths };
   const node = await TestNode.create(t, { directory, env });
@@ -41,14 +41,14 @@ t.test('a second fidfs on the same data directory is refused', async (t) => {
   t.equal((await node.get('/readyz')).status, 200, 'the first goes on');
 });
 
-// Swapped paths seen to start, and to answer 404 for every file, without the look for WrongStorePath in daemon/main.ts.
+// Seen to fail (the node starts with swapped paths, and every file is 404) without the check for WrongStorePath in daemon/main.ts.
 t.test('store paths that are missing or swapped in the settings are refused', async (t) => {
   const { directory, first, second } = places(t);
   const env = { FIDFS_STORE_PATHS: `${first},${second}` };
   const node = await TestNode.start(t, { directory, env });
   const { id } = await node.upload(Buffer.from('a file'));
   await node.stop();
-  // One that holds a file, if only one that the index does not know.
+  // The path holds a file, although the index has no record of it.
   mkdirSync(join(second, 'data/00/00'), { recursive: true });
   writeFileSync(join(second, 'data/00/00/foreign'), '');
   t.match(
@@ -63,7 +63,7 @@ t.test('store paths that are missing or swapped in the settings are refused', as
   t.equal((await node.get(id)).status, 200, 'with the old settings it starts again');
 });
 
-// Seen to fail (it started) for each of the first five without the look at what it is about.
+// Each of the first five seen to fail (the node started) without its check.
 t.test('a store path that was added by mistake can be taken back, unless anything is there', async (t) => {
   const { directory, first, second } = places(t);
   const both = { FIDFS_STORE_PATHS: `${first},${second}` };
@@ -131,7 +131,7 @@ for (const [what, lose] of [
     await node.stop();
     lose(node.data);
     t.match(await refusal(t, directory), /run "fidfs rebuild"/, 'it says what to do');
-    // As if the removal itself had been lost: the tombstone must do it.
+    // As if the unlink had been lost: the tombstone must repeat it.
     writeFileSync(path, 'deleted');
     const rebuilt = await node.command('rebuild');
     t.equal(rebuilt.status, 0, 'rebuilt', rebuilt);

@@ -15,7 +15,7 @@ import fileId from '../../file-id/file-id.js';
 
 const SERVER_ID = 1;
 
-/** The modules that take copies over, on a real disk and a real index, without a network. */
+/** The modules that store copies, on a real disk and a real index, without a network. */
 function openStore(t: Test, mode: SyncMode = 'batch') {
   const directory = t.testdir({ data: {}, path: {} });
   const index = new Index(join(directory, 'data/index.db'));
@@ -37,7 +37,7 @@ function openStore(t: Test, mode: SyncMode = 'batch') {
 
 let counter = 0;
 
-/** A file that another node has minted, as a peer sends it. */
+/** A file with an ID of another node, as a peer sends it. */
 function copyOf(text: string): Copy & { content: Buffer } {
   const content = Buffer.from(text);
   const created = Math.floor(Date.now() / 1000);
@@ -51,7 +51,7 @@ const finalOf = (path: StorePath, { directory, name }: Copy) => filePath(path.ro
 const temporaryOf = (path: StorePath, copy: Copy) => temporaryFile(path.root, copyTemporary(copy));
 
 for (const mode of ['batch', 'file'] as const) {
-  // Seen to fail with giveNames called from write().
+  // Seen to fail with publish called from write().
   t.test(`with "sync": "${mode}", a copy gets its public name only when its bytes are on stable storage`, async (t) => {
     const { index, path, copies } = openStore(t, mode);
     const copy = copyOf('public the moment it has a name');
@@ -87,7 +87,7 @@ t.test('after a crash', async (t) => {
   const cursor = { epoch: 'theirs', sequence: 4, from: 0 };
   const alongside = () => index.replicationLog.moveCursor(2, cursor);
   await copies.take({ copies: [named, unnamed, torn, deleted], alongside });
-  // As a disk looks whose directories had not been written yet.
+  // As after a power cut before the renames were written to the disk.
   for (const copy of [unnamed, torn, deleted]) renameSync(finalOf(path, copy), temporaryOf(path, copy));
   writeFileSync(temporaryFile(path.root, 'an-upload'), 'under way');
   const removed = { ...deleted, size: 7, foreign: false, accepted: false };
@@ -96,7 +96,7 @@ t.test('after a crash', async (t) => {
   await t.test('a copy that was durable and had no name yet gets it', async (t) => {
     truncateSync(temporaryOf(path, torn), 1);
     const report = await recover([path], index, 'group1', SERVER_ID);
-    // Seen to fail when all temporaries are swept.
+    // Seen to fail if all temporary files are removed.
     t.ok(existsSync(finalOf(path, unnamed)));
     t.ok(existsSync(finalOf(path, named)));
     t.strictSame(readdirSync(join(path.root, 'tmp')), []);
@@ -115,7 +115,7 @@ t.test('after a crash', async (t) => {
   });
 });
 
-// Seen to fail without the look at isDeleted in write().
+// Seen to fail without the check of isDeleted in write().
 t.test('what was deleted is not taken over, whoever sends it', async (t) => {
   const { index, path, writer, copies } = openStore(t);
   const copy = copyOf('gone for ever');
@@ -134,7 +134,7 @@ t.test('what was deleted is not taken over, whoever sends it', async (t) => {
 // Seen to fail (the file stays, without a record) without locate().
 t.test('a deletion that is known by its key alone deletes the file that has come meanwhile', async (t) => {
   const { index, path, copies } = openStore(t);
-  /** As anti-entropy tells of a deletion when no such file is here. */
+  /** A deletion as anti-entropy finds it if this node does not have the file. */
   const deletionOf = ({ key }: Copy) => ({
     ...{ key, storePath: 0, directory: 0, name: `${key.toString('base64url')}0000000` },
     ...{ size: 0, foreign: false, accepted: false },
@@ -152,7 +152,7 @@ t.test('a deletion that is known by its key alone deletes the file that has come
   t.strictSame(readdirSync(join(path.root, 'tmp')), []);
 });
 
-// Seen to fail (EEXIST, told as a failure) without the look at what the batch makes already.
+// Seen to fail (EEXIST, reported as a failed copy) without the check for copies that the batch makes already.
 t.test('what two peers send at once is taken over once', async (t) => {
   const { index, path, copies } = openStore(t);
   const copy = copyOf('from both');

@@ -4,14 +4,14 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { problemOf, TestNode } from '../helpers/node.js';
 
-/** A directory for store paths; with the node's own directory in it. */
+/** A directory for store paths, which contains the node's directory. */
 function places(t: Test): { directory: string; first: string; second: string } {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return { directory, first: join(directory, 'first'), second: join(directory, 'second') };
 }
 
-/** Takes a store path away as an unmount does: an empty directory stays. */
+/** Removes a store path as an unmount does: an empty directory remains. */
 function vanish(path: string): void {
   renameSync(path, `${path}-away`);
   mkdirSync(path);
@@ -42,7 +42,7 @@ t.test('without its only store path a node refuses uploads with 503, and takes t
   await node.assertClean(t);
 });
 
-// Seen to fail without `assertThere` in Store.remove and DurableWriter.complete: 204, and the file was back.
+// Seen to fail without `assertThere` in Deletions.remove and Checkpoints.remove: 204, and the file was back.
 t.test('a deletion on a store path that has vanished is refused, and the file is served when it is back', async (t) => {
   const { directory, first } = places(t);
   const node = await TestNode.start(t, { directory, env: { FIDFS_STORE_PATHS: first } });
@@ -89,7 +89,7 @@ t.test('with a second store path uploads go on, to clients unseen, and both are 
   await node.assertClean(t);
 });
 
-// Seen to fail (ready) without the looks at the directories and at the tombstones in Disk.recognise.
+// Seen to fail (ready) without the checks of the directories and the tombstones in Disk.recognise.
 t.test('/readyz is 503 and says why when a store path, or a part of it, is deleted under the node', async (t) => {
   const { directory, first } = places(t);
   const node = await TestNode.start(t, { directory, env: { FIDFS_STORE_PATHS: first } });
@@ -105,7 +105,7 @@ t.test('/readyz is 503 and says why when a store path, or a part of it, is delet
       'told',
     );
     t.notMatch(await said(), directory, 'without its directory');
-    // Seen to fail (M00 twice, and "?.") with the directory in what Disk.recognise throws, and with a full stop in any case.
+    // Seen to fail (M00 twice, and "?.") with the directory in the message of Disk.recognise, and with an unconditional full stop.
     const why = part === '' ? 'fidfs-store-path is missing; is the disk mounted?' : `${part}/ is missing; put it back.`;
     t.equal(await said(), `This node is not ready: no store path takes files: M00: ${why}`);
     t.equal((await node.post('x')).status, 503);
