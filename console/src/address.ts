@@ -1,17 +1,17 @@
 /*
- * The page lies in /console/ of its server, wherever a proxy has put that: all that it asks for is addressed from there.
+ * Addresses of requests are relative to the page, /console/ of its node, because a proxy may serve the node below a path.
  */
 
-/** What addresses on this server begin with; ends in a slash. */
+/** Base address of this server, with a trailing slash. */
 const BASE = new URL('..', location.href);
 
-/** The same without the slash, as `publicUrl` in the server's settings. */
+/** Base address of this server without the trailing slash, as `publicUrl` in the server's settings. */
 export const serverUrl = BASE.href.slice(0, -1);
 
-/** Tells servers of one host apart in what the browser keeps: `/files`, empty for one that has the host for itself. */
+/** Path of the server, such as `/files`, empty for none. Part of keys in browser storage, which servers of one host share. */
 export const serverPath = BASE.pathname.slice(0, -1);
 
-/** The address of something on this server; `path` begins with no slash. */
+/** Returns the address of `path`, which has no leading slash, on this server. */
 export function addressOf(path: string): string {
   return BASE.href + path;
 }

@@ -11,7 +11,7 @@ import { ClusterView } from './views/cluster';
 import { FileView } from './views/file';
 import { UploadView } from './views/upload';
 
-/** Each language under its own name. */
+/** The name of each language in that language. */
 const LANGUAGE_NAMES: Record<Language, string> = { en: 'English', 'zh-CN': '中文' };
 
 export function App(): JSX.Element {

@@ -4,7 +4,7 @@ import { texts } from './i18n';
 import { language } from './preferences';
 
 /*
- * Numbers, sizes and times as the chosen language writes them.
+ * Formats numbers, sizes and times for the selected language.
  */
 
 const BYTE_UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte', 'petabyte'] as const;
@@ -34,7 +34,7 @@ export function count(value: number): string {
   return formats.value.number.format(value);
 }
 
-/** How often a second, with one digit after the point at most. */
+/** Formats a rate per second, with one decimal digit at most. */
 export function rate(value: number): string {
   return texts.value.perSecond(formats.value.fraction.format(value));
 }
@@ -43,23 +43,23 @@ export function percent(share: number): string {
   return formats.value.percent.format(share);
 }
 
-/** Bytes in steps of a thousand, as disks are sold. */
+/** Formats bytes in decimal units (kB, MB, …). */
 export function size(bytes: number): string {
   const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), BYTE_UNITS.length - 1);
   return formats.value.bytes[power]?.format(bytes / 1000 ** power) ?? '';
 }
 
-/** The same, and to the byte where that says more. */
+/** As `size`, followed by the exact number of bytes from 1,000 bytes up. */
 export function exactSize(bytes: number): string {
   return bytes < 1000 ? size(bytes) : `${size(bytes)} (${formats.value.bytes[0]?.format(bytes)})`;
 }
 
-/** Bytes a second. */
+/** Formats a rate in bytes per second. */
 export function byteRate(bytes: number): string {
   return texts.value.perSecond(bytes < 1000 ? `${count(Math.round(bytes))} B` : size(bytes));
 }
 
-/** A span of time in its largest whole unit. */
+/** Formats a duration, given in seconds, in its largest whole unit. */
 export function duration(seconds: number): string {
   const index = TIME_UNITS.findIndex(([, length]) => seconds >= length);
   const known = index < 0 ? TIME_UNITS.length - 1 : index;
@@ -75,7 +75,7 @@ export function time(when: string | number): string {
   return formats.value.time.format(new Date(when));
 }
 
-/** A failure in the reader's language; the server's own words are its `detail`. */
+/** Describes a failure in the selected language; its `detail` is the server's English text. */
 export function explanation({ problem, status }: Failure): string {
   const known: Record<string, string> = texts.value.problems;
   return known[problem] ?? texts.value.unknownProblem(count(status));

@@ -2,7 +2,7 @@ import { computed, signal } from '@preact/signals';
 import { serverPath } from './address';
 
 /*
- * The upload key. It lives in sessionStorage: in this tab, and no longer than it.
+ * The upload key, in sessionStorage: for this tab only, until it is closed.
  */
 
 const NAME = `fidfs-key${serverPath}`;
@@ -11,9 +11,9 @@ const stored = signal<string | undefined>(sessionStorage.getItem(NAME) ?? undefi
 const refused = signal(false);
 
 export const key = computed(() => stored.value);
-/** Whether the server said no to the last key. */
+/** Whether the server rejected the last key. */
 export const keyWasRefused = computed(() => refused.value);
-/** Whether the question for the key is on the screen. */
+/** Whether the dialog for the key is open. */
 export const asking = signal(false);
 
 let waiting: (() => void)[] = [];
@@ -32,7 +32,7 @@ export function forgetKey(): void {
   refused.value = false;
 }
 
-/** The server did not take a key: asks for another, unless there is another by now. */
+/** After the server rejected the key `used`: deletes it and asks for another, unless it was replaced in the meantime. */
 export function refuseKey(used: string | undefined): void {
   if (stored.value !== used) return;
   forgetKey();
@@ -40,7 +40,7 @@ export function refuseKey(used: string | undefined): void {
   asking.value = true;
 }
 
-/** Resolves when there is a key; asks for it. Rejects with the signal's reason. */
+/** Asks for the key if there is none; resolves when there is one. Rejects with the signal's reason. */
 export async function keyGiven(abort: AbortSignal): Promise<void> {
   if (stored.value !== undefined) return;
   asking.value = true;
@@ -57,7 +57,7 @@ export async function keyGiven(abort: AbortSignal): Promise<void> {
   });
 }
 
-/** The headers that carry the key. */
+/** Returns the request headers with the key; none without a key. */
 export function authorization(): Record<string, string> {
   return stored.value === undefined ? {} : { Authorization: `Bearer ${stored.value}` };
 }

@@ -1,6 +1,6 @@
 import { effect, signal } from '@preact/signals';
 
-/** A choice that is kept in this browser. */
+/** A preference stored in localStorage. */
 function kept<T extends string>(name: string, choices: readonly T[], first: T) {
   const stored = localStorage.getItem(name);
   const choice = signal<T>(choices.find((one) => one === stored) ?? first);

@@ -1,6 +1,6 @@
 import { signal } from '@preact/signals';
 
-/** Where in the page we are; kept in the address behind the #. */
+/** The current view, encoded in the fragment of the address. */
 export type Route = { view: 'upload' } | { view: 'file'; id: string } | { view: 'cluster' };
 
 function parse(hash: string): Route {
@@ -14,7 +14,7 @@ function decoded(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // somebody's own address; the server says what is wrong with it
+    return text; // invalid percent-encoding; the server will answer with an error
   }
 }
 
@@ -23,7 +23,7 @@ window.addEventListener('hashchange', () => {
   route.value = parse(location.hash);
 });
 
-/** The address of a file's view. */
+/** Returns the fragment of a file's view. */
 export function fileRoute(id: string): string {
   return `#/file/${id.split('/').map(encodeURIComponent).join('/')}`;
 }

@@ -2,17 +2,17 @@ import { signal } from '@preact/signals';
 import { serverUrl } from './address';
 import { requestJson } from './http/request';
 
-/** What the server tells everybody. */
+/** The server's public settings, from `console/settings.json`. */
 export interface ServerSettings {
   uploads: 'key' | 'open';
   maxFileSize: number;
-  /** What public addresses begin with; absent where nobody has said. */
+  /** Base of public addresses; absent if not set. */
   publicUrl?: string;
 }
 
 const AGAIN_MILLISECONDS = 5000;
 
-/** Undefined until the server has answered. */
+/** Undefined until loaded. */
 export const serverSettings = signal<ServerSettings | undefined>(undefined);
 
 async function load(): Promise<void> {
@@ -25,10 +25,10 @@ async function load(): Promise<void> {
   }
 }
 
-/** Asks from now on until there is an answer. */
+/** Resolves when the settings are loaded; failed requests are repeated. */
 export const settingsLoaded = load();
 
-/** Where others find a file. */
+/** Returns the public address of a file. */
 export function publicAddressOf(id: string): string {
   return `${serverSettings.value?.publicUrl ?? serverUrl}/${id}`;
 }

@@ -1,13 +1,13 @@
-/** Why a request failed: a problem document (RFC 9457), or no answer at all. */
+/** A failed request: an error response, mostly with a problem document (RFC 9457), or no response. */
 export class Failure extends Error {
   override name = 'Failure';
 
   constructor(
-    /** The name in the server's catalogue of problems, or one of ours: network, unreadable, unknown. */
+    /** A name from the server's catalogue of problems, or network, unreadable or unknown. */
     readonly problem: string,
-    /** 0 when there was no answer. */
+    /** The HTTP status; 0 without a response. */
     readonly status: number,
-    /** The server's own words; may be empty. */
+    /** The `detail` of the problem document; may be empty. */
     readonly detail: string,
     readonly retryAfterSeconds = 0,
   ) {
@@ -17,7 +17,7 @@ export class Failure extends Error {
 
 const PREFIX = 'urn:fidfs:problem:';
 
-/** The failure that an answer's body and status tell. */
+/** Parses an error response. */
 export function failureOf(status: number, body: string, retryAfter: string | null | undefined): Failure {
   const seconds = Number(retryAfter ?? 0) || 0;
   try {
@@ -26,7 +26,7 @@ export function failureOf(status: number, body: string, retryAfter: string | nul
     const detail = typeof document.detail === 'string' ? document.detail : '';
     if (type.startsWith(PREFIX)) return new Failure(type.slice(PREFIX.length), status, detail, seconds);
   } catch {
-    // not from fidfs, such as a proxy's page, or the answer to a HEAD
+    // not a problem document: an error page of a proxy, or the response to a HEAD
   }
   return new Failure(nameByStatus(status), status, '', seconds);
 }
@@ -36,15 +36,15 @@ function nameByStatus(status: number): string {
   return names[status] ?? (status >= 500 ? 'unavailable' : 'unknown');
 }
 
-/** No answer came. */
+/** The failure of a request without a response. */
 export function networkFailure(): Failure {
   return new Failure('network', 0, '');
 }
 
-/** Anything thrown, as a failure. */
+/** Converts anything thrown into a Failure. */
 export function asFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
-  // What Blob.slice().arrayBuffer() throws for a file that was changed or removed.
+  // Blob.slice().arrayBuffer() throws a DOMException if the file was changed or removed.
   if (error instanceof DOMException) return new Failure('unreadable', 0, error.message);
   return new Failure('unknown', 0, error instanceof Error ? error.message : String(error));
 }

@@ -2,7 +2,7 @@ import { addressOf } from '../address';
 import { authorization, key, refuseKey } from '../key';
 import { Failure, failureOf, networkFailure } from './failure';
 
-/** A request to this server with the key, if there is one; `path` begins with no slash. Throws a Failure for anything but a good answer. */
+/** Sends a request to this server, with the key if there is one; `path` has no leading slash. Throws a Failure unless 2xx. */
 export async function request(path: string, init: RequestInit = {}): Promise<Response> {
   const used = key.peek();
   const headers = { ...authorization(), ...(init.headers as Record<string, string> | undefined) };
@@ -16,7 +16,7 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   throw failureOf(answer.status, text, answer.headers.get('Retry-After'));
 }
 
-/** As `request`, for JSON both ways. The shape is the server's promise. */
+/** As `request`, with JSON in both directions. The type of the response is not checked. */
 export async function requestJson<T>(path: string, init: RequestInit & { json?: unknown } = {}): Promise<T> {
   const { json, ...rest } = init;
   const body =

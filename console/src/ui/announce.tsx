@@ -3,13 +3,13 @@ import type { JSX } from 'preact';
 
 const said = signal('');
 
-/** Has a screen reader say something. */
+/** Announces a text to screen readers. */
 export function announce(words: string): void {
-  // The same words again are no change, and would not be said.
+  // An unchanged text would not be announced again.
   said.value = said.peek() === words ? `${words}\u00a0` : words;
 }
 
-/** Where it is said; in the page once. */
+/** The live region of `announce`; once in the page. */
 export function Announcer(): JSX.Element {
   return (
     <div class="unseen" role="status" aria-live="polite">

@@ -6,13 +6,13 @@ import { Icon } from './icons';
 
 const SHOWN_MILLISECONDS = 2000;
 
-/** Puts a text on the clipboard; false when the browser does not let us. */
+/** Copies a text to the clipboard; resolves with false if the browser does not permit it. */
 async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    return copyBySelection(text); // there is no navigator.clipboard on pages that came without TLS
+    return copyBySelection(text); // navigator.clipboard does not exist on pages without TLS
   }
 }
 
@@ -20,7 +20,7 @@ function copyBySelection(text: string): boolean {
   const field = document.createElement('textarea');
   field.value = text;
   field.className = 'unseen';
-  // Within an open dialog nothing outside of it can be selected.
+  // While a modal dialog is open, nothing outside it can be selected.
   const before = document.activeElement;
   (before?.closest('dialog') ?? document.body).append(field);
   field.select();

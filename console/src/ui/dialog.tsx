@@ -7,13 +7,13 @@ interface Properties {
   children: ComponentChildren;
 }
 
-/** A question that must be answered first; Escape closes it. In the page for as long as it is open. */
+/** A modal dialog, open while it is mounted; Escape calls `close`. */
 export function Dialog({ title, close, children }: Properties): JSX.Element {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
     const opened = dialog.current;
     opened?.showModal();
-    return () => opened?.close(); // the focus goes back to where it was
+    return () => opened?.close(); // restores the focus
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby="dialog-title" onClose={close}>

@@ -3,7 +3,7 @@ import { texts } from '../i18n';
 import { asking } from '../key';
 import { Icon } from './icons';
 
-/** The button that asks for the key, where nothing goes on without one. */
+/** The button that opens the dialog for the key. */
 export function EnterKey({ kind }: { kind: 'small' | 'primary' }): JSX.Element {
   const ask = () => {
     asking.value = true;

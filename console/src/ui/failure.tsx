@@ -3,7 +3,7 @@ import { explanation } from '../format';
 import type { Failure } from '../http/failure';
 import { Icon } from './icons';
 
-/** Says what went wrong: a sentence of ours, and the server's own words. */
+/** Shows a failure: an explanation in the selected language, and the server's `detail`. */
 export function FailureNotice({ failure }: { failure: Failure }): JSX.Element {
   return (
     <p class="notice bad" role="alert">

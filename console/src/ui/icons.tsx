@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 
-/* Outlines on a grid of 24, in the colour of the text around them. */
+/* SVG paths on a 24×24 grid, stroked in the text colour. */
 const PATHS = {
   upload: 'M12 16V4m0 0L7 9m5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3',
   file: 'M14 3H7a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h10a1 1 0 0 0 1-1V7l-4-4zm0 0v4h4',
@@ -24,7 +24,7 @@ const PATHS = {
 
 export type IconName = keyof typeof PATHS;
 
-/** A picture beside words; it says nothing by itself. */
+/** A decorative icon beside text, hidden from screen readers. */
 export function Icon({ name, class: className = '' }: { name: IconName; class?: string }): JSX.Element {
   return (
     <svg class={`icon ${className}`} viewBox="0 0 24 24" aria-hidden="true" focusable="false">

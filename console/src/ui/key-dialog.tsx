@@ -5,7 +5,7 @@ import { asking, forgetKey, key, keyWasRefused, setKey } from '../key';
 import { Dialog } from './dialog';
 import { Icon } from './icons';
 
-/** Asks for the key, when somebody wants to enter it or the server wants to see it. */
+/** The dialog for the upload key; empty unless `asking`. */
 export function KeyDialog(): JSX.Element | null {
   const field = useRef<HTMLInputElement>(null);
   if (!asking.value) return null;

@@ -3,7 +3,7 @@ import { texts } from '../i18n';
 import type { NodeState } from '../views/cluster/state';
 import { Icon } from './icons';
 
-/** The state of a node: by words, a sign and a colour. */
+/** The state of a node as text, icon and colour. */
 export function StateBadge({ state }: { state: NodeState }): JSX.Element {
   const icons = { up: 'check', down: 'cross', wrong: 'warning', unknown: 'unknown' } as const;
   return (

@@ -1,17 +1,17 @@
-/** A file that somebody chose, and the folder that it lay in within what was chosen (empty for none). */
+/** A selected file, and its folder relative to the selection (empty for a file selected by itself). */
 export interface Chosen {
   file: File;
   folder: string;
 }
 
-/** Files of an `<input type="file">`, with or without folders. */
+/** Returns the files of an `<input type="file">`, with or without folders. */
 export function fromInput(files: FileList): Chosen[] {
   return Array.from(files, (file) => ({ file, folder: file.webkitRelativePath.split('/').slice(0, -1).join('/') }));
 }
 
-/** What was dropped, folders and all, piece by piece; `unreadable` is called for what cannot be read. */
+/** Yields dropped files, including those in folders, in batches; calls `unreadable` for each entry that cannot be read. */
 export function fromDrop(data: DataTransfer, unreadable: () => void): AsyncGenerator<Chosen[]> {
-  // Before the first await: afterwards the browser has taken them away.
+  // Before the first await, because the browser clears the list afterwards.
   const entries = Array.from(data.items, (item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   return walk(entries, '', unreadable);
 }
@@ -31,7 +31,7 @@ async function* walk(
     const inside = folder === '' ? entry.name : `${folder}/${entry.name}`;
     const reader = entry.createReader();
     for (;;) {
-      // At most a hundred at a time, none at the end.
+      // Returns at most 100 entries per call, none at the end.
       const some = await new Promise<FileSystemEntry[]>((resolve, reject) => {
         reader.readEntries(resolve, reject);
       }).catch(unreadable);
@@ -49,7 +49,7 @@ function isDirectory(entry: FileSystemEntry): entry is FileSystemDirectoryEntry 
   return entry.isDirectory;
 }
 
-/** Pictures from the clipboard, which browsers all call image.png, under a name that tells them apart. */
+/** Returns pictures from the clipboard under unique names; browsers call all of them image.png. */
 export function fromPaste(data: DataTransfer): Chosen[] {
   return Array.from(data.files, (file) => {
     const isNameless = /^image\.\w+$/.test(file.name);

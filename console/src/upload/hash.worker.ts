@@ -2,8 +2,8 @@ import { createSHA256, type IHasher } from 'hash-wasm';
 import type { HashAnswer, HashRequest } from './hashing';
 
 /*
- * Hashes beside the page, by WebAssembly, which is four times as fast as JavaScript; the policy of this script, not that of
- * the page, allows it (nginx/console.ts). What a paused file has come to is kept, so that it goes on from there.
+ * Computes SHA-256 in a worker, in WebAssembly, which is four times as fast as JavaScript and permitted by the policy of this
+ * script only (nginx/console.ts). The state of a paused file is kept, so that hashing can resume.
  */
 
 const SLICE_BYTES = 4 * 2 ** 20;
@@ -11,7 +11,7 @@ const SLICE_BYTES = 4 * 2 ** 20;
 interface Hashing {
   hash: IHasher;
   offset: number;
-  /** Counts starts and pauses: a run that is not the latest one ends. */
+  /** Number of starts and pauses; a running loop ends when it changes. */
   run: number;
 }
 
@@ -30,7 +30,7 @@ async function hash(key: string, file: File): Promise<void> {
   while (hashing.offset < file.size) {
     const slice = await next;
     if (hashing.run !== run) return;
-    // The next slice is read while this one is hashed.
+    // Reads the next slice while this one is hashed.
     next = read(hashing.offset + slice.byteLength);
     hashing.hash.update(new Uint8Array(slice));
     hashing.offset += slice.byteLength;

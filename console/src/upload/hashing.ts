@@ -1,12 +1,12 @@
 import { Failure, networkFailure } from '../http/failure';
 
-/** What the worker is asked. A paused file goes on where it was when it is asked for again. */
+/** Messages to the worker. `hash` with the key of a paused file resumes it. */
 export type HashRequest =
   | { kind: 'hash'; key: string; file: File }
   | { kind: 'prove'; key: string; file: File; nonce: string; ranges: readonly [number, number][] }
   | { kind: 'pause' | 'forget'; key: string };
 
-/** What it says. */
+/** Messages from the worker. */
 export type HashAnswer =
   | { kind: 'progress'; key: string; bytes: number }
   | { kind: 'digest'; key: string; hex: string }
@@ -22,7 +22,7 @@ function tell(request: HashRequest): void {
   if (!worker) {
     worker = new Worker(new URL('./hash.worker.ts', import.meta.url), { type: 'module' });
     worker.addEventListener('message', ({ data }: MessageEvent<HashAnswer>) => listeners.get(data.key)?.(data));
-    // It could not be loaded; the next file tries again.
+    // The script could not be loaded; the next file starts a new worker.
     worker.addEventListener('error', () => {
       worker = undefined;
       for (const [key, listener] of [...listeners]) listener({ kind: 'broken', key });
@@ -50,7 +50,7 @@ function ask(request: HashRequest, abort: AbortSignal, progress: (bytes: number)
   }).finally(() => listeners.delete(key));
 }
 
-/** The SHA-256 of a file, in hex. Stopped by the signal, it keeps what it has for the next call with the same key. */
+/** Resolves with the SHA-256 of a file, in hex. After an abort the next call with the same key resumes. */
 export function hashFile(
   key: string,
   file: File,
@@ -60,7 +60,7 @@ export function hashFile(
   return ask({ kind: 'hash', key, file }, abort, progress);
 }
 
-/** The SHA-256 of a nonce and then of some ranges of a file, in hex. */
+/** Resolves with the SHA-256 of a nonce followed by ranges of a file, in hex. */
 export function proveFile(
   key: string,
   file: File,
@@ -70,7 +70,7 @@ export function proveFile(
   return ask({ kind: 'prove', key: `${key} proof`, file, ...challenge }, abort, () => {});
 }
 
-/** Lets go of a paused hash. */
+/** Discards the state of a paused hash. */
 export function forgetHash(key: string): void {
   if (worker) tell({ kind: 'forget', key });
 }

@@ -2,11 +2,11 @@ import { serverPath } from '../address';
 import type { Description, Stored } from './item';
 
 /*
- * The list, kept in this browser's IndexedDB so that it survives a reload: names and addresses, never the files. A
- * browser that keeps nothing (private windows) loses the list, and that is all.
+ * Stores the list in IndexedDB, so that it survives a reload: names and addresses, not the files. Without IndexedDB (private
+ * windows) only the list is lost.
  */
 
-/** A row as it is kept. */
+/** A stored row. */
 export interface Entry {
   key: string;
   added: number;
@@ -33,11 +33,11 @@ async function write(change: (store: IDBObjectStore) => void): Promise<void> {
   try {
     change((await open()).transaction(STORE, 'readwrite').objectStore(STORE));
   } catch {
-    // this browser keeps nothing
+    // no IndexedDB
   }
 }
 
-/** All rows, in the order in which they came. */
+/** Resolves with all rows in the order in which they were added. */
 export async function loadEntries(): Promise<Entry[]> {
   try {
     const all = (await open()).transaction(STORE).objectStore(STORE).getAll();

@@ -2,26 +2,26 @@ import { signal } from '@preact/signals';
 import type { Failure } from '../http/failure';
 import { Progress } from './progress';
 
-/** What an upload is doing. */
+/** The state of an upload. */
 export type Phase =
   | { name: 'queued' | 'hashing' | 'checking' | 'sending' | 'paused' | 'interrupted' }
-  /** Goes on by itself: at `again` (milliseconds since 1970), or, without it, with a key. */
+  /** Continues at `again` (milliseconds since 1970), or, if undefined, once there is a key. */
   | { name: 'waiting'; failure: Failure; again: number | undefined }
   | { name: 'done'; stored: Stored }
   | { name: 'failed'; failure: Failure };
 
-/** A file that the server has. */
+/** A stored file. */
 export interface Stored {
   id: string;
   url: string;
-  /** Whether it was there already, so that nothing was sent. */
+  /** Whether the server had the content already, so that nothing was sent. */
   already: boolean;
 }
 
-/** What is known of a file without its bytes. */
+/** Metadata of a file. */
 export interface Description {
   name: string;
-  /** Within the folder that was chosen; empty for a file that was chosen by itself. */
+  /** Folder relative to the selection; empty for a file selected by itself. */
   folder: string;
   size: number;
   lastModified: number;
@@ -33,20 +33,20 @@ export class Item {
   readonly phase = signal<Phase>({ name: 'queued' });
   readonly hashed: Progress;
   readonly sent: Progress;
-  /** Gone after a reload, until it is chosen again. */
+  /** Undefined after a reload, until the file is selected again. */
   file: File | undefined;
-  /** The upload's address on the server, once it has begun there. */
+  /** Address of the resumable upload on the server, once created. */
   tusUrl: string | undefined;
   sha256: string | undefined;
-  /** Stops what is going on for it. */
+  /** Aborts hashing, requests and waiting. */
   abort = new AbortController();
 
   constructor(
     readonly key: string,
-    /** Grows from row to row. */
+    /** Position in the order of addition; increases from row to row. */
     readonly added: number,
     readonly description: Description,
-    /** Called when anything changes. */
+    /** Called after each change. */
     readonly changed: () => void,
   ) {
     this.hashed = new Progress(changed);

@@ -1,15 +1,15 @@
 import { signal } from '@preact/signals';
 
-/** How often the screen hears of progress. */
+/** Minimum time between updates of the signals. */
 const INTERVAL_MILLISECONDS = 100;
-/** How much of a new measurement the speed takes over, per second that it covers. */
+/** Weight of a new measurement in the smoothed speed, per second that it covers. */
 const SMOOTHING = 0.4;
 const MEASURE_MILLISECONDS = 500;
 
-/** Bytes that are done, and how fast; told to the screen at most ten times a second. */
+/** Transferred or hashed bytes, and their rate; the signals change at most ten times per second. */
 export class Progress {
   readonly bytes = signal(0);
-  /** Bytes a second, 0 when not known. */
+  /** Bytes per second; 0 if not known. */
   readonly speed = signal(0);
   private latest = 0;
   private timer: number | undefined;
@@ -17,7 +17,7 @@ export class Progress {
 
   constructor(private readonly told: () => void) {}
 
-  /** Begins at a number of bytes that cost no time, such as the offset of an upload that goes on. */
+  /** Starts at `bytes` that do not count for the speed, such as the offset of a resumed upload. */
   begin(bytes = 0): void {
     this.measured = { time: performance.now(), bytes };
     this.speed.value = 0;

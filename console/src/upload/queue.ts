@@ -9,14 +9,14 @@ import { giveUp } from './send';
 import { totalsOf } from './totals';
 import { transfer } from './transfer';
 
-/** Rows that are put on the screen in one go. */
+/** Number of rows added to the page per frame. */
 const BATCH = 40;
 const TOTALS_MILLISECONDS = 100;
 
 export const items = signal<readonly Item[]>([]);
 
 const totals = signal(totalsOf([]));
-/** Sums over the list, at most ten times a second. */
+/** Sums over the list, updated at most ten times per second. */
 export const listTotals = computed(() => totals.value);
 
 let isSumDue = false;
@@ -32,7 +32,7 @@ function changed(): void {
 let latest = 0;
 function newItem(description: Description): Item {
   latest = Math.max(latest + 1, Date.now());
-  // crypto.randomUUID is for pages that came by TLS or from this machine.
+  // crypto.randomUUID exists only on pages from TLS or localhost.
   const key = crypto.getRandomValues(new Uint32Array(2)).join('-');
   return new Item(key, latest, description, changed);
 }
@@ -51,7 +51,7 @@ function save(...some: Item[]): void {
   void saveEntries(entries);
 }
 
-/** Brings back the list of before a reload. */
+/** Restores the list after a reload. */
 async function restore(): Promise<void> {
   const entries = await loadEntries();
   for (let from = 0; from < entries.length; from += BATCH) {
@@ -65,7 +65,7 @@ async function restore(): Promise<void> {
   }
 }
 
-/** Puts rows on the screen, and lets it be drawn. */
+/** Adds rows to the page, and waits until it is drawn. */
 async function append(rows: readonly Item[]): Promise<void> {
   items.value = [...items.peek(), ...rows];
   changed();
@@ -74,20 +74,20 @@ async function append(rows: readonly Item[]): Promise<void> {
 
 const restored = restore();
 
-/** To leave the page stops what is going on: the browser asks first. */
+/** Leaving the page stops uploads, so the browser asks first. */
 window.addEventListener('beforeunload', (event) => {
   if (items.peek().some((item) => item.isActive)) event.preventDefault();
 });
 
 /**
- * Adds files to the list and sends them. Those that a reload or a failure left behind go on in their own rows, and
- * those that are being sent already are passed over. Returns how many were passed over.
+ * Adds files to the list and starts their uploads. A file that a reload or a failure interrupted continues in its row; one
+ * that is being sent already is skipped. Resolves with the number of skipped files.
  */
 export async function add(chosen: readonly Chosen[]): Promise<number> {
   await restored;
   const rows = new Rows(items.peek());
   let passed = 0;
-  // In pieces also because the size of each file is asked of the disk.
+  // In batches also because the browser reads the size of each file from the disk.
   for (let from = 0; from < chosen.length; from += BATCH) {
     const ready: Item[] = [];
     const fresh: Item[] = [];
@@ -110,7 +110,7 @@ export async function add(chosen: readonly Chosen[]): Promise<number> {
   return passed;
 }
 
-/** Starts an upload, or goes on with it. */
+/** Starts or resumes an upload. */
 export function start(item: Item): void {
   const { file } = item;
   item.abort = new AbortController();
@@ -136,7 +136,7 @@ export function pause(item: Item): void {
   item.enter({ name: 'paused' });
 }
 
-/** Stops uploads and takes them off the list. */
+/** Stops uploads and removes them from the list. */
 export function remove(some: readonly Item[]): void {
   const gone = new Set(some);
   for (const item of some) {
@@ -149,12 +149,12 @@ export function remove(some: readonly Item[]): void {
   changed();
 }
 
-/** Tries all that failed again. */
+/** Starts all failed uploads again. */
 export function retryFailed(): void {
   for (const item of items.peek()) if (item.phase.peek().name === 'failed') start(item);
 }
 
-/** Takes what is done off the list; the files stay where they are. */
+/** Removes finished uploads from the list; the stored files are not deleted. */
 export function clearFinished(): void {
   remove(items.peek().filter((item) => item.phase.peek().name === 'done'));
 }

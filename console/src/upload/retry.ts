@@ -2,21 +2,22 @@ import { asFailure, type Failure } from '../http/failure';
 import { keyGiven } from '../key';
 
 const DELAYS_SECONDS = [0, 1, 3, 5, 10];
-/** How often a server that answers with errors is asked again while nothing moves. */
+/** Maximum number of retries after error responses without progress. */
 const MOST_REFUSALS = 8;
 
-/** Who tries something again and again. */
+/** Parameters of `persist`. */
 export interface Persistence {
   abort: AbortSignal;
-  /** Says that it waits: until a time, or for a key. */
+  /** Called before each wait: until `again` (milliseconds since 1970), or, if undefined, for a key. */
   waits: (failure: Failure, again: number | undefined) => void;
-  /** A number that grows as bytes arrive: then patience starts anew. */
+  /** A number that grows with progress, such as sent bytes; growth resets the count of retries. */
   position: () => number;
 }
 
 /**
- * Runs until it succeeds. No network is waited out for ever, a missing key is asked for, and a server in trouble gets
- * time; an answer that will not change is thrown, as a Failure.
+ * Repeats `attempt` until it succeeds: without limit while there is no network, after asking for a key if it is missing or
+ * rejected, and a limited number of times after a transient error response. Rejects with the Failure of any other error
+ * response, or with the signal's reason.
  */
 export async function persist<T>(attempt: () => Promise<T>, { abort, waits, position }: Persistence): Promise<T> {
   let tries = 0;
@@ -48,12 +49,12 @@ export async function persist<T>(attempt: () => Promise<T>, { abort, waits, posi
   }
 }
 
-/** Whether asking again may help. */
+/** Whether a status is transient. */
 function isPassing(status: number): boolean {
   return [408, 409, 423, 429].includes(status) || (status >= 500 && status !== 507);
 }
 
-/** Waits, less long when the network comes back. */
+/** Waits; with `endsOnline` the wait ends early when the network comes back. */
 function pause(milliseconds: number, abort: AbortSignal, endsOnline: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const done = new AbortController();

@@ -1,6 +1,6 @@
 import type { Description, Item } from './item';
 
-/** Finds the row that a chosen file belongs to. */
+/** Finds the existing row of a selected file. */
 export class Rows {
   private readonly active = new Set<string>();
   private readonly left = new Map<string, Item[]>();
@@ -19,7 +19,7 @@ export class Rows {
     return this.active.has(this.exact(description));
   }
 
-  /** One from the same folder if there is one; each only once. */
+  /** Returns an interrupted row for the file, preferably of the same folder; each row once. */
   takeLeft(description: Description): Item | undefined {
     const rows = this.left.get(this.loose(description)) ?? [];
     const same = rows.findIndex((row) => row.description.folder === description.folder);

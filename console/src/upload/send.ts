@@ -9,11 +9,11 @@ import { proveFile } from './hashing';
 import type { Item, Stored } from './item';
 
 /*
- * The three ways in which a file gets to the server. Each is one attempt and throws a Failure; `persist` repeats them.
+ * The three ways to upload a file. Each makes one attempt and rejects with a Failure; `persist` repeats them.
  */
 
 const CHUNK_BYTES = 8 * 2 ** 20;
-/** An upload that has not moved for so long when the network comes back is on a dead connection. */
+/** An upload without progress for this long when the network comes back is on a dead connection. */
 const STALLED_MILLISECONDS = 3000;
 
 interface UploadAnswer {
@@ -26,7 +26,7 @@ function storedOf({ files }: UploadAnswer, already: boolean): Stored {
   return { id: file.id, url: file.url, already };
 }
 
-/** Offers a file by its hash; undefined when the server wants its bytes. */
+/** Offers a file by its hash; resolves with undefined if the server does not have the content. */
 export async function offer(item: Item, file: File, sha256: string, abort: AbortSignal): Promise<Stored | undefined> {
   const ask = <T>(json: unknown): Promise<T> => requestJson<T>('upload/known', { json, signal: abort });
   try {
@@ -41,7 +41,7 @@ export async function offer(item: Item, file: File, sha256: string, abort: Abort
   }
 }
 
-/** Rejects when the signal is aborted, and when the network came back to an upload that does not move. */
+/** `stopped` rejects when the signal is aborted, or when the network comes back while the upload makes no progress. */
 function untilStopped(abort: AbortSignal, lastMove: () => number): { stopped: Promise<never>; end: () => void } {
   const listening = new AbortController();
   const stopped = new Promise<never>((_, reject) => {
@@ -80,7 +80,7 @@ export async function sendWhole(item: Item, file: File, abort: AbortSignal): Pro
   }
 }
 
-/** Sends a file by tus, from where the server has it; `begun` is called when the upload has its address. */
+/** Sends a file by tus, from the server's offset; calls `begun` when the upload has an address. */
 export async function sendByTus(item: Item, file: File, abort: AbortSignal, begun: () => void): Promise<Stored> {
   const used = key.peek();
   let moved = 0;
@@ -93,12 +93,12 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
       headers: authorization(),
       metadata: { filename: file.name, filetype: file.type },
       chunkSize: CHUNK_BYTES,
-      // `persist` does both: it also knows about keys, and waits for a network for ever.
+      // `persist` retries instead: it also asks for keys, and waits for the network without limit.
       retryDelays: null,
       storeFingerprintForResuming: false,
       onAfterResponse: keepUploadOnTrouble,
       onUploadUrlAvailable: () => {
-        // The server names its public address, which need not be the one that the page came from.
+        // The server returns its public address, which may differ from the page's origin.
         if (upload?.url) upload.url = addressOf(`tus/${upload.url.slice(upload.url.lastIndexOf('/') + 1)}`);
         item.tusUrl = upload?.url ?? undefined;
         begun();
@@ -120,7 +120,7 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
     return { id, url: answer.getHeader('Fidfs-Url') ?? publicAddressOf(id), already: false };
   } catch (error) {
     const { status } = asFailure(error);
-    // The server has forgotten the upload: the next attempt begins a new one.
+    // The upload has expired on the server; the next attempt creates a new one.
     if (item.tusUrl && (status === 404 || status === 410)) {
       item.tusUrl = undefined;
       throw new Failure('unavailable', 503, '');
@@ -132,14 +132,14 @@ export async function sendByTus(item: Item, file: File, abort: AbortSignal, begu
   }
 }
 
-/** An answer that says nothing of the upload itself. */
+/** An error response that does not mean that the upload is lost. */
 class Trouble extends Error {
   constructor(readonly answer: HttpResponse) {
     super('trouble');
   }
 }
 
-/** Left alone, tus-js-client begins a new upload when the question for the offset of the old one fails, whatever the reason. */
+/** By default tus-js-client creates a new upload after any error response to the HEAD for the offset. */
 function keepUploadOnTrouble(request: HttpRequest, answer: HttpResponse): void {
   const status = answer.getStatus();
   if (request.getMethod() === 'HEAD' && (status === 401 || status === 423 || status >= 500)) throw new Trouble(answer);
@@ -159,7 +159,7 @@ function failureOfAnswer(answer: HttpResponse, used: string | undefined): Failur
   return failureOf(status, answer.getBody(), answer.getHeader('Retry-After'));
 }
 
-/** Tells the server that an upload will not go on. Nothing depends on it: it forgets uploads by itself. */
+/** Terminates an upload on the server. Errors are ignored, because uploads expire there. */
 export function giveUp(tusUrl: string): void {
   Upload.terminate(tusUrl, { headers: authorization(), retryDelays: null }).catch(() => {});
 }

@@ -1,10 +1,10 @@
-/** Lets so many through at once, in the order in which they came. */
+/** A semaphore: grants a fixed number of slots at a time, in the order of requests. */
 export class Slots {
   private readonly queue: (() => void)[] = [];
 
   constructor(private free: number) {}
 
-  /** Resolves with a function that gives the slot back. Rejects with the signal's reason. */
+  /** Resolves with a function that releases the slot. Rejects with the signal's reason. */
   async take(abort: AbortSignal): Promise<() => void> {
     abort.throwIfAborted();
     if (this.free > 0) this.free--;

@@ -9,7 +9,7 @@ export interface Totals {
   paused: number;
   bytes: number;
   bytesDone: number;
-  /** Bytes a second, all together. */
+  /** Bytes per second over all uploads. */
   speed: number;
 }
 

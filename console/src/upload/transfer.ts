@@ -7,7 +7,7 @@ import { type Persistence, persist } from './retry';
 import { offer, sendByTus, sendWhole } from './send';
 import { Slots } from './slots';
 
-/** Up to here, in bytes, a file is sent in one request; larger ones are offered by their hash, and sent by tus. */
+/** Largest file sent in one request, in bytes; larger ones are offered by their hash, then sent by tus. */
 const WHOLE_BYTES = 2 ** 20;
 const WATCH_MILLISECONDS = 1000;
 
@@ -15,8 +15,8 @@ const hashing = new Slots(1);
 const sending = new Slots(3);
 
 /**
- * Gets a file to the server, whatever it takes. Rejects with a Failure that will not go away, or when it is stopped.
- * @param begun is called when the upload has an address from which it can go on
+ * Uploads a file, with retries. Rejects with a Failure that is not transient, or with the signal's reason.
+ * @param begun is called when the upload has an address and can be resumed
  */
 export async function transfer(item: Item, file: File, abort: AbortSignal, begun: () => void): Promise<Stored> {
   await settingsLoaded;
@@ -36,21 +36,21 @@ function persistence(item: Item, abort: AbortSignal): Persistence {
   };
 }
 
-/** Asks for the key before anything is sent without one. */
+/** Waits for a key if the server requires one and there is none. */
 async function permitted(item: Item, abort: AbortSignal): Promise<void> {
   if (key.peek() !== undefined || serverSettings.peek()?.uploads === 'open') return;
   item.enter({ name: 'waiting', failure: new Failure('no-key', 401, ''), again: undefined });
   await keyGiven(abort);
 }
 
-/** Sends, and keeps the speed on the screen true while nothing moves. */
+/** Runs `send`, and updates the displayed speed also while no bytes are sent. */
 async function watched<T>(item: Item, file: File, send: () => Promise<T>): Promise<T> {
   item.enter({ name: 'sending' });
   const watch = setInterval(() => item.sent.flush(), WATCH_MILLISECONDS);
   try {
     return await send();
   } catch (error) {
-    // A file that was changed or removed breaks a request like a lost network does: reading it tells.
+    // A changed or removed file fails the request like a network error; reading the file distinguishes the two.
     await file.slice(0, 1).arrayBuffer();
     throw error;
   } finally {

@@ -78,7 +78,7 @@ function Freshness({ report }: { report: ClusterReport }): JSX.Element {
 }
 
 /**
- * Sums over the cluster. Nodes of a group hold the same files: a group counts as the node of it that has the most.
+ * Sums over the cluster. The nodes of a group have the same files, so each group counts as its node with the most files.
  */
 function Sums({ report }: { report: ClusterReport }): JSX.Element {
   const text = texts.value.cluster;

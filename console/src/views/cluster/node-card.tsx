@@ -8,14 +8,14 @@ import type { NodeReport, Rates } from './state';
 interface Properties {
   node: NodeReport;
   isSelf: boolean;
-  /** Undefined while they are not known, as those of a node that is down. */
+  /** Undefined if not known, for example for a node that is down. */
   rates: Rates | undefined;
 }
 
-/** Stands for a figure that is not known. */
+/** Placeholder for an unknown figure. */
 export const UNKNOWN = '–';
 
-/** How one node is. */
+/** State and figures of one node. */
 export function NodeCard({ node, isSelf, rates }: Properties): JSX.Element {
   const text = texts.value.cluster;
   const isKnown = node.files !== null;

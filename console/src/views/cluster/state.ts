@@ -5,7 +5,7 @@ import { key } from '../../key';
 
 export type NodeState = 'up' | 'down' | 'wrong' | 'unknown';
 
-/** One node, as `/console/api/cluster` says. Figures are null for a node that was never heard of. */
+/** One node in the response of `/console/api/cluster`. Figures are null for a node that has never answered. */
 export interface NodeReport {
   id: number;
   group: string;
@@ -36,7 +36,7 @@ export interface ClusterReport {
   nodes: NodeReport[];
 }
 
-/** What a node does a second. */
+/** Operations and bytes per second of a node. */
 export interface Rates {
   uploads: number;
   uploadedBytes: number;
@@ -46,19 +46,19 @@ export interface Rates {
 const INTERVAL_MILLISECONDS = 2000;
 
 export const report = signal<ClusterReport | undefined>(undefined);
-/** By node; of those only that are heard of now. */
+/** Rates by server id, of nodes that are up only. */
 export const rates = signal<ReadonlyMap<number, Rates>>(new Map());
-/** Why there is no news; undefined while there is. */
+/** The failure of the last request for the report; undefined after a success. */
 export const trouble = signal<Failure | undefined>(undefined);
 
-/** The nodes of each group. */
+/** Returns the nodes by group. */
 export function groupsOf({ nodes }: ClusterReport): Map<string, NodeReport[]> {
   const groups = new Map<string, NodeReport[]>();
   for (const node of nodes) groups.set(node.group, [...(groups.get(node.group) ?? []), node]);
   return groups;
 }
 
-/** The difference of two reports; a total that fell belongs to a node that began anew. */
+/** Computes rates from two reports; a counter that decreased belongs to a restarted node. */
 export function ratesBetween(before: ClusterReport, after: ClusterReport): Map<number, Rates> {
   const seconds = (Date.parse(after.time) - Date.parse(before.time)) / 1000;
   const found = new Map<number, Rates>();
@@ -89,7 +89,7 @@ async function poll(abort: AbortSignal): Promise<void> {
   }
 }
 
-/** Asks the cluster every two seconds while the page is looked at and there is a key. Returns how to stop. */
+/** Requests the report every two seconds while the page is visible and there is a key. Returns a function that stops it. */
 export function follow(): () => void {
   const end = new AbortController();
   let timer: number | undefined;

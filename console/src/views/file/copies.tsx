@@ -11,14 +11,14 @@ import { FailureNotice } from '../../ui/failure';
 import { StateBadge } from '../../ui/state-badge';
 import type { NodeState } from '../cluster/state';
 
-/** What `console/api/copies` answers. */
+/** The response of `console/api/copies`. */
 interface CopiesAnswer {
   id: string;
   deleted: boolean;
   nodes: { id: number; group: string; state: NodeState; holds: 'record' | 'disk' | null }[];
 }
 
-/** Which nodes hold a file; asked again with each turn, and with another key. */
+/** Shows which nodes have a file; requested again when `turn` or the key changes. */
 export function Copies({ id, turn }: { id: string; turn: number }): JSX.Element {
   const answer = useSignal<CopiesAnswer | undefined>(undefined);
   const failure = useSignal<Failure | undefined>(undefined);

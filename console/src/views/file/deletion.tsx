@@ -14,18 +14,18 @@ import type { Presence } from './presence';
 
 interface Properties {
   id: string;
-  /** Only what is known to be there can be deleted: not what only a node may have that cannot be asked. */
+  /** Deletion needs `there`: not possible while only an unreachable node may have the file. */
   presence: Presence['name'];
   deleted: () => void;
 }
 
-/** What a 202 says: that so few nodes know of the deletion so far. */
+/** The body of a 202: the number of nodes that have acknowledged the deletion so far. */
 interface Accepted {
   copies: number;
   wanted: number;
 }
 
-/** Deletes a file, after a question. */
+/** The button that deletes a file, with a confirmation dialog. */
 export function Deletion({ id, presence, deleted }: Properties): JSX.Element {
   const text = texts.value.file;
   const isAsking = useSignal(false);

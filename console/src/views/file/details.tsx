@@ -14,12 +14,12 @@ import { pathOf } from './id';
 import type { Information } from './information';
 import { PresenceWords, usePresence } from './presence';
 
-/** All that is to be said of a file whose ID is one. */
+/** The details of a file with a valid ID. */
 export function Details({ information }: { information: Information }): JSX.Element {
   const { id } = information;
   const text = texts.value.file;
   const presence = usePresence(id);
-  /** Counts deletions, after which the nodes are asked again. */
+  /** Number of deletions; a change makes `Copies` request again. */
   const deletions = useSignal(0);
   const { name } = presence.value;
   return (
@@ -37,7 +37,7 @@ export function Details({ information }: { information: Information }): JSX.Elem
           id={id}
           presence={name}
           deleted={() => {
-            // nginx itself may believe for a second that it is there
+            // nginx may still serve the file for a second from its open_file_cache
             presence.value = { name: 'gone' };
             deletions.value++;
           }}

@@ -3,7 +3,7 @@ import { count, dateTime, exactSize } from '../../format';
 import { texts } from '../../i18n';
 import type { Information } from './information';
 
-/** The table of what an ID says. */
+/** The table of the fields of an ID. */
 export function Facts({ information }: { information: Information }): JSX.Element {
   const { id, source, created, size: bytes, crc32, kind, group, storePath } = information;
   const text = texts.value.file;

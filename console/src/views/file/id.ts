@@ -1,16 +1,16 @@
-/** The ID in what somebody pasted: a bare one, or an address that ends in one; else what was pasted, trimmed. */
+/** Extracts an ID from pasted text: a bare ID, or an address that ends in one; otherwise returns the text, trimmed. */
 export function idIn(text: string): string {
   const trimmed = text.trim();
   const found = /[^/?#\s]+\/M[0-9A-Fa-f]{2}\/[^?#\s]+/.exec(trimmed);
   return found ? found[0] : trimmed;
 }
 
-/** Whether its path is below wherever it is appended. What was pasted may be anything, and is sent with the key. */
+/** Whether `id` appended to a base path stays below it. Pasted text may be anything, and the request carries the key. */
 export function isPathSafe(id: string): boolean {
   return id.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
-/** An ID as it stands in an address. */
+/** Returns an ID with each path segment percent-encoded. */
 export function pathOf(id: string): string {
   return id.split('/').map(encodeURIComponent).join('/');
 }

@@ -10,7 +10,7 @@ import { Details } from './details';
 import { idIn, isPathSafe, pathOf } from './id';
 import type { Information } from './information';
 
-/** Looks at one file. It begins anew with each ID. */
+/** The view of one file; its state is reset for each ID. */
 export function FileView({ id }: { id: string }): JSX.Element {
   const information = useSignal<Information | undefined>(undefined);
   const failure = useSignal<Failure | undefined>(undefined);

@@ -1,4 +1,4 @@
-/** What an ID says, as `/info/<id>` answers. */
+/** The response of `/info/<id>`: the decoded ID. */
 export interface Information {
   id: string;
   group: string;

@@ -8,12 +8,12 @@ import { texts } from '../../i18n';
 import { Icon } from '../../ui/icons';
 import { pathOf } from './id';
 
-/** Whether a file is there; `unclear` while nobody can say, and why. */
+/** Whether a file exists; `unclear` with the failure while that cannot be determined. */
 export type Presence = { name: 'looking' | 'there' | 'gone' } | { name: 'unclear'; failure: Failure };
 
 const AGAIN_MILLISECONDS = 3000;
 
-/** Asks whether a file is there, again and again while that is unclear. */
+/** Determines whether a file exists; repeats the request while that is unclear. */
 export function usePresence(id: string): Signal<Presence> {
   const presence = useSignal<Presence>({ name: 'looking' });
   useEffect(() => {
@@ -22,7 +22,7 @@ export function usePresence(id: string): Signal<Presence> {
     const ask = async () => {
       const found = await look(id, end.signal);
       if (end.signal.aborted) return;
-      // A deletion may have been answered meanwhile.
+      // The file may have been deleted in the meantime.
       if (presence.peek().name !== 'gone') presence.value = found;
       if (found.name === 'unclear') timer = window.setTimeout(() => void ask(), AGAIN_MILLISECONDS);
     };
@@ -45,7 +45,7 @@ async function look(id: string, signal: AbortSignal): Promise<Presence> {
   }
 }
 
-/** Says whether it is there; the one message while that is not known. */
+/** Shows whether the file exists, or the reason why that is unclear. */
 export function PresenceWords({ presence }: { presence: Presence }): JSX.Element {
   const icons = { looking: 'retry', there: 'check', gone: 'cross', unclear: 'unknown' } as const;
   return (
@@ -61,6 +61,6 @@ function wordsOf(presence: Presence): string {
   if (presence.name !== 'unclear') {
     return { looking: text.looking, there: text.isThere, gone: text.isGone }[presence.name];
   }
-  // 503 to a HEAD, which has no words of its own, is what nginx answers where a node cannot be asked.
+  // nginx answers 503 if a node that may have the file is unreachable; the response to HEAD has no problem document.
   return presence.failure.status === 503 ? text.isUnclear : explanation(presence.failure);
 }

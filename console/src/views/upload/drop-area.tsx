@@ -6,16 +6,16 @@ import { serverSettings } from '../../settings';
 import { Icon } from '../../ui/icons';
 import { type Chosen, fromInput } from '../../upload/chosen';
 
-/** Understood by all browsers, though not by Preact's types. */
+/** Supported by all browsers, but missing in Preact's types. */
 const WHOLE_FOLDERS = { webkitdirectory: true };
 
 interface Properties {
-  /** Whether there are other things to look at. */
+  /** Whether the list has rows, so that the area is shown small. */
   isSmall: boolean;
   take: (chosen: Chosen[]) => void;
 }
 
-/** Where files are dropped or chosen. */
+/** The area for dropping and selecting files. */
 export function DropArea({ isSmall, take }: Properties): JSX.Element {
   const files = useRef<HTMLInputElement>(null);
   const folder = useRef<HTMLInputElement>(null);
@@ -23,7 +23,7 @@ export function DropArea({ isSmall, take }: Properties): JSX.Element {
   const limit = serverSettings.value?.maxFileSize;
   const chosen = ({ currentTarget }: TargetedEvent<HTMLInputElement>) => {
     take(fromInput(currentTarget.files ?? new DataTransfer().files));
-    currentTarget.value = ''; // so that the same file can be chosen again
+    currentTarget.value = ''; // so that selecting the same file again is a change
   };
   return (
     <div class={isSmall ? 'drop small' : 'drop'}>

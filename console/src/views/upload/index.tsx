@@ -28,7 +28,7 @@ export function UploadView(): JSX.Element {
   );
 }
 
-/** Apart, because its rows must not be compared whenever a sum changes. */
+/** A component of its own, so that a change of the sums does not render all rows. */
 function List(): JSX.Element {
   return (
     <ul class="rows" aria-label={texts.value.upload.list}>

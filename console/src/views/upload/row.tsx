@@ -9,7 +9,7 @@ import type { Progress } from '../../upload/progress';
 import { pause, remove, start } from '../../upload/queue';
 import { Thumbnail } from './thumbnail';
 
-/** One file of the list. As it reads signals, it is drawn anew when its own state changes, and at no other time. */
+/** One row of the list. It reads signals, so it renders only when its own state changes. */
 export function Row({ item }: { item: Item }): JSX.Element {
   const phase = item.phase.value;
   const { name } = item.description;
@@ -28,7 +28,7 @@ export function Row({ item }: { item: Item }): JSX.Element {
   );
 }
 
-/** How large the file is, and from which folder it came. */
+/** Size and folder of the file. */
 function Origin({ item }: { item: Item }): JSX.Element {
   const { folder } = item.description;
   return (
@@ -39,7 +39,7 @@ function Origin({ item }: { item: Item }): JSX.Element {
   );
 }
 
-/** What has become of it, in one line. */
+/** The result of a finished upload, in one line. */
 function Outcome({ item, phase }: { item: Item; phase: Extract<Phase, { name: 'done' }> }): JSX.Element {
   return (
     <div class="row-outcome">

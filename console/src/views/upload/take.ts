@@ -5,7 +5,7 @@ import { announce } from '../../ui/announce';
 import { type Chosen, fromDrop, fromPaste } from '../../upload/chosen';
 import { add, listTotals } from '../../upload/queue';
 
-/** Adds what somebody chose to the list, and shows it. */
+/** Adds selected files to the list, and shows the view of uploads. */
 export async function take(chosen: readonly Chosen[]): Promise<void> {
   location.hash = '#/';
   const passed = await add(chosen);
@@ -21,7 +21,7 @@ async function takeDropped(data: DataTransfer): Promise<void> {
   if (unreadable > 0) announce(texts.peek().upload.unreadable(count(unreadable)));
 }
 
-/** Files that are dropped or pasted anywhere on the page are taken. */
+/** Listens on the document: files dropped or pasted anywhere on the page are added. */
 function listen<E extends Event>(type: string, listener: (event: E) => void): void {
   document.addEventListener(type, listener as EventListener);
 }
@@ -49,7 +49,7 @@ listen<ClipboardEvent>('paste', (event) => {
   void take(chosen);
 });
 
-/** Says how it went when nothing is under way any more. */
+/** Announces the result when the last active upload has ended. */
 let wasActive = false;
 effect(() => {
   const { active, done, failed, files } = listTotals.value;

@@ -6,10 +6,10 @@ import { Icon } from '../../ui/icons';
 import { isPicture } from '../../upload/extension';
 import type { Item } from '../../upload/item';
 
-/** Larger pictures are not decoded for the sake of a thumbnail. */
+/** Largest picture that is decoded for a thumbnail, in bytes. */
 const LARGEST_BYTES = 30e6;
 
-/** A small picture of a picture that is stored: from the file itself, or, after a reload, from the server. */
+/** The thumbnail of a stored picture: from the local file, or, after a reload, from the server. */
 export function Thumbnail({ item }: { item: Item }): JSX.Element {
   const phase = item.phase.value;
   const address = useSignal<string | undefined>(undefined);
