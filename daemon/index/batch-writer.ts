@@ -10,7 +10,7 @@ export interface FileRow {
   key: Buffer;
   /** Store path << 16 | directory. */
   place: number;
-  /** The rest of the name: what follows the 27 characters that encode the key. */
+  /** The part of the name after the 27 characters that encode the key. */
   tail: string;
   /** 32 bytes. */
   sha256: Buffer;
@@ -86,8 +86,8 @@ export class BatchWriter {
   }
 
   /**
-   * Writes a batch in one transaction, and sets `sequence` of its accepted files. If the transaction fails, throws
-   * SQLite's error; totals, checkpoint and the log's last sequence number are then as before.
+   * Writes a batch in one transaction, and sets `sequence` of its accepted files. If the transaction fails, throws the error
+   * of SQLite and leaves totals, checkpoint and the log's last sequence number unchanged.
    */
   record(batch: Batch): void {
     const counts = this.counts;
@@ -102,7 +102,7 @@ export class BatchWriter {
     }
   }
 
-  /** Removes the records of added files in one transaction. If it fails, throws SQLite's error; the totals are then as before. */
+  /** Removes the records of added files in one transaction. If it fails, throws the error of SQLite; totals are unchanged. */
   withdraw(added: StoredFile[]): void {
     const counts = this.counts;
     try {
@@ -114,30 +114,30 @@ export class BatchWriter {
   }
 
   private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
-    const came = { files: 0, bytes: 0, saved: 0 };
+    const inserted = { files: 0, bytes: 0, saved: 0 };
     for (const file of added) {
       const place = (file.storePath << 16) | file.directory;
       const insert = file.accepted ? this.insertFile : this.insertCopy;
       if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
       this.contents.add(file);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });
-      came.files++;
-      came.bytes += file.size;
-      if (file.linked) came.saved += file.size;
+      inserted.files++;
+      inserted.bytes += file.size;
+      if (file.linked) inserted.saved += file.size;
     }
     for (const file of removed) {
       if (!file.foreign) this.insertTombstone.run(file.key);
       this.missing.remove(file.key);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
     }
-    for (const note of alongside) note();
-    this.count(came, this.eraseRows(removed), checkpoint);
+    for (const change of alongside) change();
+    this.count(inserted, this.eraseRows(removed), checkpoint);
   }
 
-  private count(came: Totals, gone: Totals, checkpoint: Checkpoint): void {
-    const files = this.counts.files + came.files - gone.files;
-    const bytes = this.counts.bytes + came.bytes - gone.bytes;
-    const saved = this.counts.saved + came.saved - gone.saved;
+  private count(inserted: Totals, deleted: Totals, checkpoint: Checkpoint): void {
+    const files = this.counts.files + inserted.files - deleted.files;
+    const bytes = this.counts.bytes + inserted.bytes - deleted.bytes;
+    const saved = this.counts.saved + inserted.saved - deleted.saved;
     this.counts = { files, bytes, saved };
     this.updateState.run(files, bytes, saved, JSON.stringify(checkpoint));
   }
@@ -146,16 +146,17 @@ export class BatchWriter {
     this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(added), this.current);
   }
 
+  /** Deletes the records that exist, and returns their totals. */
   private eraseRows(files: readonly { key: Buffer; size: number }[]): Totals {
-    const gone = { files: 0, bytes: 0, saved: 0 };
+    const deleted = { files: 0, bytes: 0, saved: 0 };
     for (const { key, size } of files) {
       const row = this.selectFile.get(key);
       if (!row) continue;
       this.deleteFile.run(key);
-      gone.files++;
-      gone.bytes += size;
-      if (this.contents.remove(row)) gone.saved += size;
+      deleted.files++;
+      deleted.bytes += size;
+      if (this.contents.remove(row)) deleted.saved += size;
     }
-    return gone;
+    return deleted;
   }
 }

@@ -1,5 +1,5 @@
 /*
- * The thread behind `Index.check`: looks at every page of the index through a connection of its own.
+ * The thread of `Index.check`: checks every page of the index through a connection of its own. Posts `ok` or the first error.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';

@@ -1,13 +1,13 @@
 /*
- * The thread of `Checkpointer`: a connection of its own to the same SQLite file.
+ * The thread of `Checkpointer`: for each message, checkpoints the WAL through a connection of its own.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
 import { inThread } from './thread.js';
 
-/** SQLite writes the WAL from its beginning again only when all of it has been copied, so what came meanwhile is copied too. */
+/** SQLite overwrites the WAL only after copying all of it, so further passes copy the pages written during the first. */
 const PASSES = 10;
-/** A pass that copied no more than this left hardly anything. */
+/** A pass that copied at most this many pages is the last one. */
 const FEW_PAGES = 100;
 
 interface Copied {

@@ -1,30 +1,30 @@
 import { Worker } from 'node:worker_threads';
 
-/** After so many changed rows the WAL is copied; each row touches a page or two of 4 KiB. */
+/** Number of changed rows after which the WAL is checkpointed; each row changes one or two pages of 4 KiB. */
 const ROWS = 4000;
 
 /**
- * Copies what the WAL holds into the index file, in a thread of its own: with a million files it takes tenths of a
- * second each time (random content keys touch a page each), and on the event loop every upload would wait for it.
+ * Checkpoints the WAL (copies it into the index file) in a thread of its own. With a million files each checkpoint takes
+ * tenths of a second, because each random content key changes another page; on the event loop it would delay every upload.
  */
 export class Checkpointer {
   private worker: Worker | undefined;
   private running = false;
   private rows = 0;
 
-  /** @param warn is told of a copy that failed; the WAL keeps all, and the next one tries again */
+  /** @param warn logs a failed checkpoint; the WAL keeps its content, and the next checkpoint copies it */
   constructor(
     private readonly file: string,
     private readonly warn: (message: string, error: unknown) => void,
   ) {}
 
-  /** A transaction has changed so many rows. */
+  /** Counts rows that a transaction has changed. Starts a checkpoint if there are enough. */
   changed(rows: number): void {
     this.rows += rows;
     if (this.rows >= ROWS) this.copy();
   }
 
-  /** Copies what there is now, after which the WAL is written from its beginning again. */
+  /** Starts a checkpoint unless one is running. After it, SQLite overwrites the WAL from its beginning. */
   copy(): void {
     if (this.running) return;
     this.rows = 0;
@@ -33,7 +33,7 @@ export class Checkpointer {
     this.worker.postMessage('copy');
   }
 
-  /** Ends the thread, at whatever point: a copy that is cut off does no harm. */
+  /** Terminates the thread. A checkpoint may be interrupted at any point. */
   async close(): Promise<void> {
     await this.worker?.terminate();
   }

@@ -1,17 +1,17 @@
 import type Database from 'better-sqlite3';
 import type { StoredFile } from '../store/records.js';
 
-/** So many files of one content are enough to find one to link to; hardly ever is the first of no use. */
+/** Candidates for the hard-link source of a content. Usually the first can be linked to. */
 const NEWEST = 4;
 
-/** A file's row, as far as its content goes. */
+/** The columns of a file's row that concern its content. */
 interface ContentOf {
   key: Buffer;
   place: number;
   sha256: Buffer;
 }
 
-/** Which files hold the same bytes, and which of them are one more name of another one. */
+/** Files by content, and which of them are hard links to another file with the same content. */
 export class Contents {
   private readonly insert;
   private readonly delete;
@@ -25,8 +25,8 @@ export class Contents {
     this.delete = database.prepare<[number, Buffer], { linked: number }>(
       'DELETE FROM content WHERE prefix = ? AND key = ? RETURNING linked',
     );
-    // Without the file's row: to open a join that finds nothing takes ten times as long.
-    // With the limit as a parameter SQLite plans it anew each time: 3.8 us, not 0.8.
+    // No join with `file`: if there is no row, the join takes ten times as long.
+    // No parameter for the limit: SQLite would plan the query each time (3.8 us instead of 0.8).
     this.selectNewest = database.prepare<[number], { key: Buffer }>(
       `SELECT key FROM content WHERE prefix = ? ORDER BY key DESC LIMIT ${NEWEST}`,
     );
@@ -43,23 +43,23 @@ export class Contents {
     this.insert.run(prefixOf(sha256), key, linked ? 1 : 0);
   }
 
-  /** Whether the bytes stay, under another name. To be called when the file's row is gone. */
+  /** Removes a file. Returns whether another file still uses the bytes. To be called after the file's row was deleted. */
   remove(file: ContentOf): boolean {
     const wasLink = this.delete.get(prefixOf(file.sha256), file.key)?.linked === 1;
     return wasLink || this.promoteLink(file);
   }
 
-  /** The newest few keys of this content; rarely one of another content, whose SHA-256 begins alike. */
+  /** The newest keys of this content, at most `NEWEST`. May include keys of contents whose SHA-256 has the same first 48 bits. */
   newestOf(sha256: Buffer): Buffer[] {
     return this.selectNewest.all(prefixOf(sha256)).map(({ key }) => key);
   }
 
-  /** As `newestOf`, all keys. */
+  /** Like `newestOf`, but all keys, in no particular order. */
   keysOf(sha256: Buffer): Buffer[] {
     return this.selectKeys.all(prefixOf(sha256)).map(({ key }) => key);
   }
 
-  /** Makes a link the new hard-link source of a content whose source row is gone. False when there is none. */
+  /** Makes a link the new hard-link source of a content after the source's row was deleted. Returns false if there is no link. */
   private promoteLink({ sha256, place }: ContentOf): boolean {
     const source = this.findLinked(sha256, place >>> 16);
     if (source) this.updateLinked.run(prefixOf(sha256), source.key);
@@ -67,7 +67,7 @@ export class Contents {
   }
 
   private findLinked(sha256: Buffer, storePath: number): ContentOf | undefined {
-    // There may be tens of thousands; the first will do.
+    // Iterates, because there may be tens of thousands of links and the first usually matches.
     for (const row of this.selectLinked.iterate(prefixOf(sha256))) {
       if (row.sha256.equals(sha256) && row.place >>> 16 === storePath) return row;
     }
@@ -75,7 +75,7 @@ export class Contents {
   }
 }
 
-/** 48 bits, which JavaScript counts with exactly. */
+/** The first 48 bits; integers up to 53 bits are exact in JavaScript. */
 function prefixOf(sha256: Buffer): number {
   return sha256.readUIntBE(0, 6);
 }

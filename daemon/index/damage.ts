@@ -1,23 +1,23 @@
 import { errorCode, StoreError } from '../store/errors.js';
 
-/** What SQLite says when its file, or the disk below it, is not what it wrote there. */
+/** Errors of SQLite that mean that the file does not contain what SQLite wrote, or cannot be read. */
 const DAMAGED = /^SQLITE_(CORRUPT|NOTADB|IOERR_(READ|SHORT_READ|CORRUPTFS))/;
 
 /**
- * Whether the index is damaged, as far as is known. Every access to the SQLite file goes through one of these, whichever
- * thread it is made by, so that damage is noted by the first one that meets it. It lasts until a restart: what a
- * damaged file still answers cannot be relied on.
+ * Records whether the index is damaged. Every access to the SQLite file, from any thread, is watched by one object of this
+ * class, so the first error that shows damage is recorded. The state lasts until a restart, because later results of a
+ * damaged file may be wrong without an error.
  */
 export class Damage {
-  /** What is wrong and what to do, for people; undefined while nothing is known to be. */
+  /** Human-readable reason, and what to do; undefined if no damage has been found. */
   reason: string | undefined;
 
-  /** Notes damage, and throws what says so. */
+  /** Records damage, and throws a StoreError with the code `damaged`. */
   found(what: string, cause?: unknown): never {
     throw this.note(what, cause);
   }
 
-  /** Uses the index. An error that shows damage is noted, and thrown as a StoreError that says what to do. */
+  /** Runs an access to the index. Records an error that shows damage, and throws it as a StoreError that says what to do. */
   readonly watch = <T>(use: () => T): T => {
     try {
       return use();
@@ -26,12 +26,12 @@ export class Damage {
     }
   };
 
-  /** As `watch`, for an error that came otherwise, from a thread. */
+  /** Like `watch`, for an error that was caught elsewhere, such as in a thread. */
   readonly rethrow = (error: unknown): never => {
     throw this.caught(error);
   };
 
-  /** Notes damage that an error shows. Returns what says so, or the error. */
+  /** Records an error if it shows damage. Returns the StoreError, or the error itself if it shows none. */
   caught(error: unknown): unknown {
     return DAMAGED.test(errorCode(error)) ? this.note((error as Error).message, error) : error;
   }
@@ -41,7 +41,7 @@ export class Damage {
     return new StoreError('damaged', this.reason, { cause });
   }
 
-  /** Throws when damage is known. */
+  /** Throws a StoreError if damage has been found. */
   assertNone(): void {
     if (this.reason !== undefined) throw new StoreError('damaged', this.reason);
   }

@@ -2,8 +2,8 @@ import Database from 'better-sqlite3';
 import type { Damage } from './damage.js';
 
 /**
- * Opens the SQLite file of an index, making it when there is none. Whatever is done by this connection, and by what it
- * prepares, notes damage that it meets.
+ * Opens the SQLite file of an index in WAL mode, and creates it if it does not exist. All calls of the connection and of the
+ * statements that it prepares are watched for damage. Throws if the file cannot be opened, and a StoreError if it is damaged.
  */
 export function openDatabase(file: string, damage: Damage): Database.Database {
   const database = damage.watch(() => new Database(file));
@@ -27,7 +27,7 @@ export function openDatabase(file: string, damage: Damage): Database.Database {
     },
     transaction: (act: (...parameters: unknown[]) => unknown) => {
       const run = transaction.call(database, act);
-      // Its own BEGIN and COMMIT are statements of which nobody else knows.
+      // The library runs its BEGIN and COMMIT outside of the statements that are watched.
       return (...parameters: unknown[]) => damage.watch(() => run(...parameters));
     },
   });
@@ -46,7 +46,7 @@ export function openDatabase(file: string, damage: Damage): Database.Database {
   }
 }
 
-/** Lets methods of an object note damage. A closure for each, because statements are run for each upload. */
+/** Wraps methods of an object so that they record damage. One closure each instead of a Proxy: they run for each upload. */
 function watchMethods<Name extends string>(
   thing: { [name in Name]: (...parameters: never[]) => unknown },
   names: readonly Name[],

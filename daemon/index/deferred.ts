@@ -1,13 +1,13 @@
 import type Database from 'better-sqlite3';
 
-/** A deletion that a peer told of, of a file on a store path that takes no deletions now. */
+/** A deletion replicated from a peer, of a file on an unavailable store path. */
 export interface DeferredDeletion {
-  /** The whole ID. */
+  /** The whole ID: group1/M00/… */
   id: string;
   /** Whether the peer had no record of the file. */
   foreign: boolean;
   storePath: number;
-  /** The peer whose log told of it, and its sequence number there; 0 and 0 when anti-entropy found it, or those are forgotten. */
+  /** The peer whose log contains it, and its sequence number there; both 0 if anti-entropy found it, or if cleared. */
   peer: number;
   sequence: number;
 }
@@ -21,7 +21,10 @@ function toDeletion({ peer, number: sequence, id, foreign, storePath }: Deferred
   return { peer, sequence, id, foreign: foreign === 1, storePath };
 }
 
-/** Deletions that wait for their store path. They are done when it is back, before it serves anything, whoever is there then. */
+/**
+ * Deletions that wait for their store path. They are applied when it is available again, before it serves files, even if no
+ * peer is reachable then.
+ */
 export class DeferredDeletions {
   private readonly insert;
   private readonly delete;
@@ -49,27 +52,27 @@ export class DeferredDeletions {
     return this.selectAny.get() === undefined;
   }
 
-  /** Notes it, within the transaction that moves the cursor past it. */
+  /** To be called within the transaction that moves the cursor past the deletion. */
   add({ peer, sequence, id, foreign, storePath }: DeferredDeletion): void {
     this.insert.run(peer, sequence, id, foreign ? 1 : 0, storePath);
   }
 
-  /** It is done. */
+  /** Removes a deletion that was applied. */
   remove({ peer, sequence, id }: DeferredDeletion): void {
     this.delete.run(peer, sequence, id);
   }
 
-  /** Some of those that wait for a store path. */
+  /** Deletions that wait for a store path, at most `limit`, in no particular order. */
   on(storePath: number, limit: number): DeferredDeletion[] {
     return this.selectOn.all(storePath, limit).map(toDeletion);
   }
 
-  /** The sequence numbers in a peer's log of the deletions that this node has not done. */
+  /** Sequence numbers, in a peer's log, of the deletions that this node has not applied. */
   sequencesOf(peer: number): number[] {
     return this.selectSequences.all(peer).map(({ number }) => number);
   }
 
-  /** The sequence numbers in a peer's log mean other entries from now on. */
+  /** Clears the sequence numbers of a peer's log, to be called when the cursor moves to another epoch. */
   forgetSequences(peer: number): void {
     this.forgetPeer.run(peer);
   }

@@ -1,5 +1,5 @@
 /*
- * The thread behind `computeDigests`: reads all keys through a connection of its own, and digests them.
+ * The thread of `computeDigests`: reads all keys through a connection of its own, and computes their digests.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import Database from 'better-sqlite3';
@@ -18,7 +18,7 @@ inThread(() => {
     }
     const tombstones = createPartDigests(version);
     for (const [key] of database.prepare<[], [Buffer]>('SELECT key FROM tombstone ORDER BY key').raw().iterate()) {
-      // Source and, in steps of 65,536 seconds, creation: neighbours in the table are neighbours here.
+      // The key's first 6 bytes: source, and creation in steps of 65,536 seconds. Keys of one part are adjacent in the table.
       tombstones.add(key.readUInt32BE(0) * 65536 + key.readUInt16BE(4), key);
     }
     parentPort?.postMessage({ files: files.toBuffer(), tombstones: tombstones.toBuffer() });

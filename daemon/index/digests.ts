@@ -1,36 +1,39 @@
 import { runThread } from './thread.js';
 
-/** Digests of parts of what a node has, by the number of the part. */
+/** Digests of parts of a node's files or tombstones, by the number of the part. */
 export type DigestsByPart = ReadonlyMap<number, bigint>;
 
-/** What a node has, in digests: equal parts have equal digests. */
+/** Digests of a node's files and tombstones: 16 bytes per part, see `PartDigests.toBuffer`. Equal parts have equal digests. */
 export interface Digests {
-  /** Files, by store path << 16 | directory. */
+  /** Files; the part is store path << 16 | directory. */
   files: Buffer;
-  /** Deletions, by source and time; see `tombstoneBounds`. */
+  /** Tombstones; the part is source and time, see `tombstoneBounds`. */
   tombstones: Buffer;
 }
 
-/** What is digested; with `tombstones` the part of the files is empty. */
+/** Which digests to compute; with `tombstones`, the digests of the files are empty. */
 export type DigestScope = 'all' | 'tombstones';
 
-/** Which digests are to be computed. */
+/** Parameters of `computeDigests`. */
 export interface DigestOrder {
-  /** The index's file. */
+  /** Path of the index. */
   database: string;
   scope: DigestScope;
-  /** The version of the digests; see `digests.ts`. */
+  /** Version of the digests; see `part-digests.ts`. */
   digests: number;
 }
 
-/** Digests everything in the index, in a thread of its own: with a million files it takes about a second. */
+/**
+ * Computes digests of the index in a thread of its own, about a second for a million files. Rejects with the error of the
+ * thread, which has the code of SQLite's error.
+ */
 export async function computeDigests(order: DigestOrder): Promise<Digests> {
-  const told = await runThread(new URL('./digest-worker.js', import.meta.url), order);
-  const { files, tombstones } = told as { files: Uint8Array; tombstones: Uint8Array };
+  const message = await runThread(new URL('./digest-worker.js', import.meta.url), order);
+  const { files, tombstones } = message as { files: Uint8Array; tombstones: Uint8Array };
   return { files: Buffer.from(files), tombstones: Buffer.from(tombstones) };
 }
 
-/** The parts whose digests are not the same here and there, or that are there only. */
+/** Parts whose digests differ, and parts that only `there` has. Throws if a buffer is truncated. */
 export function differingParts(here: Buffer, there: Buffer): number[] {
   const known = readDigests(here);
   return [...readDigests(there)].filter(([part, digest]) => known.get(part) !== digest).map(([part]) => part);
@@ -44,7 +47,7 @@ function readDigests(digests: Buffer): DigestsByPart {
   return parts;
 }
 
-/** The smallest and the greatest key of a part of the tombstones. */
+/** The smallest and the greatest key of a part of the tombstones, both inclusive. */
 export function tombstoneBounds(part: number): [Buffer, Buffer] {
   const first = Buffer.alloc(20);
   first.writeUInt32BE(Math.floor(part / 65536), 0);

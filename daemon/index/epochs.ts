@@ -1,44 +1,45 @@
 import { randomBytes } from 'node:crypto';
 import type Database from 'better-sqlite3';
 
-/** Epochs that are kept: a follower that was away for more starts than that compares everything. */
+/** Number of earlier epochs kept. A follower whose cursor is of an older one needs a round of anti-entropy. */
 const KEPT = 1000;
 const FORGET = 'DELETE FROM epoch WHERE position <= (SELECT max(position) FROM epoch) - ?';
 
-/** An epoch, as the index keeps it. */
+/** A row of the table `epoch`. */
 interface EpochRow {
   id: string;
-  /** The log's last sequence number when it began: the end of the epoch before. */
+  /** The log's last sequence number when the epoch began, which is the end of the epoch before. */
   start: number;
 }
 
 /**
- * The epochs of this node's log. Each start of the daemon begins one, so that a cursor says not only how far a follower
- * came, but in which run of this node; and where each earlier run ended is known. A cursor beyond the end of its run, or
- * of a run that this index does not know although it is older, belongs to a history that this node has lost: its data
- * directory was put back to an older copy.
+ * The epochs of this node's log. Each start of the daemon begins one. A cursor contains an epoch and a sequence number, and
+ * the index records the end of each earlier epoch. Two kinds of cursors prove that this node has lost entries, because its
+ * data directory was restored to an older copy: a cursor beyond the end of its epoch, and a cursor of an unknown epoch that
+ * began after the oldest epoch in the index.
  *
- * The id begins with the time at which the epoch began, in milliseconds, in hexadecimal digits; never less than that of
- * the epoch before.
+ * An id begins with the time at which the epoch began: milliseconds since 1970 as 12 hexadecimal digits, always greater than
+ * in the epoch before.
  */
 export class Epochs {
   private readonly ends = new Map<string, number>();
   private currentId = '';
-  /** When the oldest of them began, in milliseconds since 1970. */
+  /** When the oldest known epoch began, in milliseconds since 1970. */
   private oldest = Number.POSITIVE_INFINITY;
 
   constructor(private readonly database: Database.Database) {
     this.read();
   }
 
-  /** The id of the epoch that is under way. */
+  /** The id of the current epoch; empty if there is none. */
   get current(): string {
     return this.currentId;
   }
 
   /**
-   * Begins an epoch after a sequence number of the log. Durable after the next sync.
-   * @param continues whether the epochs before it stay known; else no cursor that was made so far is worth anything
+   * Begins an epoch. Durable after the next sync.
+   * @param start the log's last sequence number
+   * @param continues whether to keep the earlier epochs; if false, all earlier cursors become invalid
    */
   begin(start: number, continues: boolean): void {
     const time = Math.max(Date.now(), timeOf(this.currentId) + 1 || 0);
@@ -53,12 +54,12 @@ export class Epochs {
     this.read();
   }
 
-  /** The sequence number at which an epoch ended: infinite for the one under way, undefined for one that is not known. */
+  /** The sequence number at which an epoch ended: infinity for the current epoch, undefined for an unknown one. */
   endOf(id: string): number | undefined {
     return this.ends.get(id);
   }
 
-  /** Whether an epoch that is not known began later than one that is: then this index should know it. */
+  /** Whether an epoch is unknown although it began after the oldest known one, which means that this index has lost it. */
   isLost(id: string): boolean {
     return !this.ends.has(id) && timeOf(id) > this.oldest;
   }
@@ -73,7 +74,7 @@ export class Epochs {
   }
 }
 
-/** When an epoch began, in milliseconds since 1970; NaN for the ids that earlier versions made. */
+/** When an epoch began, in milliseconds since 1970; NaN for ids of earlier versions, which contain no time. */
 function timeOf(id: string): number {
   return /^[0-9a-f]{12}-/.test(id) ? Number.parseInt(id.slice(0, 12), 16) : Number.NaN;
 }

@@ -18,13 +18,13 @@ import { prepareSchema } from './schema.js';
 import { KnownStorePaths } from './store-paths.js';
 import { runThread } from './thread.js';
 
-/** How far the files have been checked. */
+/** Progress of the scrub. */
 export interface ScrubState {
-  /** The key that was checked last in this round; empty at its beginning. */
+  /** The last key that this round has checked; empty at its beginning. */
   position: Buffer;
-  /** When this round began, in seconds since 1970; null when none is under way. */
+  /** When this round began, in seconds since 1970; null between rounds. */
   started: number | null;
-  /** When the last complete round began, or the index was made. */
+  /** When the last complete round began, in seconds since 1970; before the first one, when the index was created. */
   before: number;
 }
 
@@ -34,24 +34,24 @@ function toRecord(row: FileRow): FileRecord {
 }
 
 /**
- * Opens the index, a SQLite file, making it when there is none. One process may write to it: see `lock.ts`.
+ * The index of the stored files, a SQLite file. Only one process may write to it: see `lock.ts`.
  *
- * Commits are not synced by SQLite (`synchronous = NORMAL` keeps the file sound, not durable): the durable write syncs
- * the WAL together with the files, which saves one sync a batch and never blocks the event loop on one.
+ * SQLite does not sync commits (`synchronous = NORMAL` keeps the file consistent, but not durable): the durable write syncs
+ * the WAL together with the files, which saves one sync per batch and does not block the event loop.
  */
 export class Index implements Records {
   readonly directory: string;
   readonly walDescriptor: number;
-  /** What clients asked of this node, for its peers. */
+  /** Uploads and deletions that this node accepted from clients, for replication to its peers. */
   readonly replicationLog: ReplicationLog;
   private readonly contents: Contents;
-  /** What should be here and is not. */
+  /** Files that this node should hold but does not. */
   readonly missing: Missing;
-  /** What should not be here any more, on store paths that take no deletions now. */
+  /** Deletions of peers that wait for an unavailable store path. */
   readonly deferred: DeferredDeletions;
-  /** What has come of uploads in pieces. */
+  /** State of resumable uploads. */
   readonly resumable: Resumable;
-  /** Which disk is which. */
+  /** Identities of the store paths. */
   readonly storePaths: KnownStorePaths;
   private readonly known = new Damage();
   private readonly database: Database.Database;
@@ -64,8 +64,11 @@ export class Index implements Records {
   private readonly selectSince;
 
   /**
-   * @param warn is told what went wrong without harm to anything
-   * @param upgrades whether an index of an earlier version is brought up to date, else it is an error
+   * Opens the index, and creates it if the file does not exist. Throws if it cannot be opened or has a later version, and a
+   * StoreError if it is damaged.
+   * @param file path of the SQLite file
+   * @param warn logs failures of checkpoints, which are retried
+   * @param upgrades whether to upgrade an index of an earlier version; if false, throws instead
    */
   constructor(
     private readonly file: string,
@@ -79,7 +82,7 @@ export class Index implements Records {
     const database = openDatabase(file, this.known);
     this.database = database;
     database.pragma('synchronous = NORMAL');
-    // The checkpointer does it; this is for when it cannot, in pages of 4 KiB.
+    // In pages of 4 KiB. Only a fallback if the checkpointer fails.
     database.pragma('wal_autocheckpoint = 64000');
     database.pragma('cache_size = -16384');
     prepareSchema(database, file, upgrades);
@@ -104,17 +107,17 @@ export class Index implements Records {
     this.writer = new BatchWriter(database, { replicationLog, contents, missing }, this.readState());
   }
 
-  /** Why the index cannot be relied on, and what to do, for people; undefined while nothing is known to be wrong. */
+  /** Human-readable reason why the index is damaged, and what to do; undefined if no damage has been found. */
   get damage(): string | undefined {
     return this.known.reason;
   }
 
-  /** Looks at all of it, in a thread of its own. Rejects with a StoreError when it is damaged. */
+  /** Checks all pages of the index, in a thread of its own. Rejects with a StoreError if it is damaged. */
   async check(): Promise<void> {
     this.known.assertNone();
     const program = new URL('./check-worker.js', import.meta.url);
-    const said = await runThread(program, this.file).catch(this.known.rethrow);
-    if (said !== 'ok') this.known.found(String(said).replaceAll('\n', ' '));
+    const result = await runThread(program, this.file).catch(this.known.rethrow);
+    if (result !== 'ok') this.known.found(String(result).replaceAll('\n', ' '));
   }
 
   get checkpoint(): Checkpoint {
@@ -130,7 +133,7 @@ export class Index implements Records {
       this.writer.record(batch);
       this.checkpointer.changed(batch.added.length + batch.removed.length);
     } catch (error) {
-      // The WAL needs to grow no more when it begins again.
+      // After a checkpoint SQLite overwrites the WAL from its beginning, which needs no more space.
       if (isFull(error)) this.checkpointer.copy();
       throw error;
     }
@@ -190,7 +193,6 @@ export class Index implements Records {
     return this.selectSince.all(firstKey(serverId, second), lastKey(serverId)).map(toRecord);
   }
 
-  /** The files that come after a key, in the order of their IDs. */
   after(key: Buffer, limit: number): FileRecord[] {
     return this.selectAfter.all(key, limit).map(toRecord);
   }
@@ -213,21 +215,21 @@ export class Index implements Records {
     this.database.prepare('UPDATE scrub SET position = ?, started = ?, before = ?').run(position, started, before);
   }
 
-  /** The deleted keys of a part (see `tombstoneBounds`) that come after a key, in order; at most `limit`, where one is given. */
+  /** Deleted keys of a part (see `tombstoneBounds`), in order: those greater than `after`, at most `limit`; without them all. */
   tombstonesOf(part: number, after?: Buffer, limit = -1): Buffer[] {
     const [first, last] = tombstoneBounds(part);
-    // A key with a zero byte behind it is the first that is greater.
+    // The smallest buffer greater than a key is the key followed by a zero byte.
     const next = after ? Buffer.concat([after, Buffer.alloc(1)]) : first;
     const from = next.compare(first) > 0 ? next : first;
     return this.selectTombstones.all(from, last, limit).map(({ key }) => key);
   }
 
-  /** Digests of all files and tombstones, in one version of the digests, for anti-entropy. */
+  /** Computes digests of the files and tombstones for anti-entropy. Rejects with a StoreError if the index is damaged. */
   digests(order: Omit<DigestOrder, 'database'>): Promise<Digests> {
     return computeDigests({ database: this.file, ...order }).catch(this.known.rethrow);
   }
 
-  /** All files in the order of their IDs, one at a time. */
+  /** Iterates over all files, ordered by key. */
   *all(): Generator<FileRecord> {
     for (const row of this.database.prepare<[], FileRow>('SELECT * FROM file').iterate()) yield toRecord(row);
   }

@@ -1,4 +1,4 @@
-/** The smallest key of a server id and a second. */
+/** The smallest possible key of a server id and a second (since 1970). */
 export function firstKey(serverId: number, second: number): Buffer {
   const key = Buffer.alloc(20);
   key.writeUInt32LE(serverId, 0);
@@ -6,7 +6,7 @@ export function firstKey(serverId: number, second: number): Buffer {
   return key;
 }
 
-/** The greatest key of a server id. */
+/** The greatest possible key of a server id. */
 export function lastKey(serverId: number): Buffer {
   const key = Buffer.alloc(20, 0xff);
   key.writeUInt32LE(serverId, 0);

@@ -3,20 +3,20 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { WrongStorePath } from '../store/errors.js';
 
-/** The file whose lock says that a process writes to a data directory, or to a store path. */
+/** Path of the lock file of a data directory or a store path. */
 export function lockFile(directory: string): string {
   return join(directory, 'lock');
 }
 
 /**
- * Makes sure that one process at a time writes to a data directory. Returns the function that gives the lock back before
- * the process ends. Waits a few seconds for a process that is just ending; throws when another process holds it longer.
+ * Locks a data directory, so that only one process writes to it. Returns the function that releases the lock. Waits up to 5
+ * seconds for another process to end; throws if it holds the lock longer.
  */
 export function lockDataDirectory(data: string): () => void {
   return lock(lockFile(data), (options) => new Error(`another fidfs is at work on ${data}; stop it first`, options));
 }
 
-/** As `lockDataDirectory`, for a store path, which nodes with other data directories may name too. Throws WrongStorePath. */
+/** Like `lockDataDirectory`, for a store path, which another node may have in its settings too. Throws WrongStorePath. */
 export function lockStorePath(root: string): () => void {
   const file = lockFile(root);
   return lock(file, (options) => {
@@ -28,14 +28,14 @@ export function lockStorePath(root: string): () => void {
 }
 
 /**
- * Takes an exclusive lock on a small SQLite file, which the system gives back when the process ends, however it ends.
- * @param taken makes the error for when another process holds it
+ * Takes an exclusive lock on an empty SQLite file. The kernel releases it when the process ends, even after a crash.
+ * @param taken creates the error to throw if another process holds the lock
  */
 function lock(file: string, taken: (options: ErrorOptions) => Error): () => void {
   const database = new Database(file, { timeout: 5000 });
   try {
     database.pragma('locking_mode = EXCLUSIVE');
-    database.pragma('journal_mode = MEMORY'); // nothing is written: a journal would be one more file, on a full disk too
+    database.pragma('journal_mode = MEMORY'); // a journal file could not be created on a full disk, and nothing is written
     database.exec('BEGIN EXCLUSIVE; COMMIT');
   } catch (error) {
     database.close();
@@ -43,7 +43,7 @@ function lock(file: string, taken: (options: ErrorOptions) => Error): () => void
       throw taken({ cause: error });
     }
     if (error instanceof Database.SqliteError && error.code === 'SQLITE_NOTADB') {
-      // It is empty, but for what a disk that rots has put there.
+      // The file is always empty, so any content is corruption.
       throw new Error(`${file} is damaged; delete it, nothing is in it`, { cause: error });
     }
     throw error;
@@ -51,18 +51,18 @@ function lock(file: string, taken: (options: ErrorOptions) => Error): () => void
   return () => database.close();
 }
 
-/** The process that holds a lock on a file; undefined where the system does not tell, as of a process in another container. */
+/** The id of the process that holds a lock on a file; undefined if unknown, for example if it runs in another container. */
 function holderOf(file: string): number | undefined {
   try {
     const { dev, ino } = statSync(file);
     const hexadecimal = (number: number) => number.toString(16).padStart(2, '0');
-    // The device as the kernel writes it, from the number that stat has of it.
+    // /proc/locks has major and minor number of the device in hexadecimal; `dev` of stat combines both.
     const [major, minor] = [(dev >>> 8) & 0xfff, (dev & 0xff) | ((dev >>> 12) & 0xfff00)];
     const inode = `${hexadecimal(major)}:${hexadecimal(minor)}:${ino}`;
     const locks = readFileSync('/proc/locks', 'utf8').split('\n');
     const [, , , , pid] = locks.map((line) => line.split(/\s+/)).find((fields) => fields[5] === inode) ?? [];
     return Number(pid) > 0 ? Number(pid) : undefined;
   } catch {
-    return undefined; // no /proc here: the message goes without it
+    return undefined; // no /proc
   }
 }

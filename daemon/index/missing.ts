@@ -1,22 +1,23 @@
 import type Database from 'better-sqlite3';
 import type { FileRecord } from '../store/records.js';
 
-/** After so many tries a file is set aside: only the next round of anti-entropy tries it again. */
+/** Number of failed tries after which a file is set aside: only the next round of anti-entropy tries it again. */
 export const MAX_TRIES = 8;
-/** So many at most are looked at to find one that is wanted. */
+/** Number of due files that `due` filters at most. */
 const LOOKED_AT = 1000;
 const FIRST_PAUSE_MILLISECONDS = 100;
 const POSTPONED_MILLISECONDS = 2000;
-/** No pause is longer: what is due later was written down when the clock was wrong. */
+/** The longest pause. A file that is due later was recorded while the clock was wrong. */
 const LONGEST_PAUSE_MILLISECONDS = FIRST_PAUSE_MILLISECONDS * 2 ** MAX_TRIES;
 
-/** A file that should be here and is not (yet). */
+/** A file that this node should hold but does not (yet). */
 export interface MissingFile extends FileRecord {
-  /** The peer whose log told of it, and its sequence number there; 0 and 0 when it was found otherwise. */
+  /** The peer whose log contains it, and its sequence number there; 0 and 0 if it was not found by the log. */
   peer: number;
   sequence: number;
+  /** Number of failed tries. */
   tries: number;
-  /** Why it is not here, for people. */
+  /** Human-readable reason why it is missing. */
   reason: string;
 }
 
@@ -32,8 +33,8 @@ interface MissingRow {
 }
 
 /**
- * Milliseconds since 1970 by the clock as it stood when this process began: nobody sets it while it runs, and what an
- * earlier process wrote down is nearly comparable.
+ * Milliseconds since 1970, not affected by changes of the clock since the process started. Nearly comparable with times that
+ * an earlier process recorded.
  */
 function now(): number {
   return Math.floor(performance.timeOrigin + performance.now());
@@ -44,7 +45,7 @@ function toMissing({ key, place, tail, sha256, peer, number: sequence, tries, re
   return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, sequence, tries, reason };
 }
 
-/** What the index knows to be missing on the disk: large files under way, those that failed, those found bad. */
+/** Files known to be missing on this node: large files not fetched yet, files whose fetch failed, and corrupt files. */
 export class Missing {
   private readonly insert;
   private readonly update;
@@ -82,32 +83,32 @@ export class Missing {
     );
   }
 
-  /** How many there are, how many of those are set aside, and how many are to come although no log told of them. */
+  /** Number of missing files, of those set aside, and of those not in the log of a peer and not tried yet (`pending`). */
   get totals(): { all: number; aside: number; pending: number } {
     const { all = 0, aside, pending } = this.countRows.get() ?? {};
     return { all, aside: aside ?? 0, pending: pending ?? 0 };
   }
 
-  /** Notes a file that is to be fetched, or is to be tried again if it is known. */
+  /** Adds a file to fetch, due immediately. If it is already missing, resets its tries. */
   add(file: FileRecord, { peer = 0, sequence = 0, reason = 'not fetched yet' } = {}): void {
     const { key, storePath, directory, name, sha256 } = file;
     const place = (storePath << 16) | directory;
     this.insert.run(key, place, name.slice(27), sha256, peer, sequence, now(), reason);
   }
 
-  /** A try failed: the next one comes after a growing pause, or none. Returns whether the file is set aside now. */
+  /** Records a failed try; the pause doubles with each. Returns whether the file is now set aside. */
   failed(file: MissingFile, reason: string): boolean {
     const tries = file.tries + 1;
     this.update.run(tries, now() + FIRST_PAUSE_MILLISECONDS * 2 ** file.tries, reason, file.key);
     return tries >= MAX_TRIES;
   }
 
-  /** Nobody could be asked: that is tried for ever. */
+  /** Postpones a file because no node could be asked. This does not count as a failed try. */
   postponed(file: MissingFile, reason: string): void {
     this.update.run(file.tries, now() + POSTPONED_MILLISECONDS, reason, file.key);
   }
 
-  /** It is here, or it is not wanted any more. */
+  /** Removes a file that was fetched or deleted. */
   remove(key: Buffer): void {
     this.delete.run(key);
   }
@@ -117,7 +118,7 @@ export class Missing {
     return row && toMissing(row);
   }
 
-  /** Those whose time has come and that are wanted, the longest waiting first; of very many that are not, some are looked at. */
+  /** Files that are due and for which `isWanted` is true, oldest first, at most `limit`. Filters at most `LOOKED_AT` files. */
   due(limit: number, isWanted: (file: MissingFile) => boolean = () => true): MissingFile[] {
     const time = now();
     const due: MissingFile[] = [];
@@ -134,17 +135,17 @@ export class Missing {
     return due;
   }
 
-  /** The sequence numbers in a peer's log of the files that this node does not hold. */
+  /** Sequence numbers, in a peer's log, of the missing files. */
   sequencesOf(peer: number): number[] {
     return this.selectSequences.all(peer).map(({ number }) => number);
   }
 
-  /** The sequence numbers in a peer's log mean other entries from now on. */
+  /** Clears the sequence numbers of a peer's log, to be called when the cursor moves to another epoch. */
   forgetSequences(peer: number): void {
     this.forgetPeer.run(peer);
   }
 
-  /** Some of those that were set aside. */
+  /** Files that are set aside, at most 100. */
   setAside(): MissingFile[] {
     return this.selectAside.all().map(toMissing);
   }

@@ -1,33 +1,33 @@
 import { createHash, type Hash } from 'node:crypto';
 
 /**
- * Versions of the digests: 1 is a sum of mixed keys, 2 is SHA-256. Both of two nodes that compare use the newest
- * way that both know; a node that says none knows 1.
+ * Version of the digests: 1 is a sum of mixed keys, 2 is SHA-256. Two nodes use the newest version that both support; a node
+ * whose hello contains no version supports 1.
  */
 export const DIGEST_VERSION = 2;
 
 const KEY_LENGTH = 20;
-/** Keys of one part that are hashed in one go. */
+/** Number of keys of one part that are hashed with one call. */
 const RUN = 256;
 const DIGEST_LENGTH = 8;
 
-/** Digests of parts, from their keys in order. */
+/** Computes digests of parts from their keys. */
 export interface PartDigests {
   /**
-   * @param part at most 53 bits
-   * @param key 20 bytes; greater than every key before it
+   * @param part number of the part, at most 53 bits
+   * @param key 20 bytes, greater than every key added before
    */
   add(part: number, key: Buffer): void;
-  /** 16 bytes each, in the order of the parts: part, digest. */
+  /** 16 bytes per part, ordered by part: the part as a double, and the digest (8 bytes), both big-endian. */
   toBuffer(): Buffer;
 }
 
-/** Digests as a version of this program makes them. */
+/** Creates digests of a version. */
 export function createPartDigests(version: number): PartDigests {
   return version === 1 ? new MixedSums() : new Sha256Digests();
 }
 
-/** The first 64 bits of the SHA-256 of the keys of each part. Keys that follow each other mostly are of the same part. */
+/** The first 64 bits of the SHA-256 of the keys of each part. Consecutive keys are usually of the same part. */
 class Sha256Digests implements PartDigests {
   private readonly parts = new Map<number, Hash>();
   private readonly run = Buffer.alloc(RUN * KEY_LENGTH);
@@ -59,7 +59,7 @@ class Sha256Digests implements PartDigests {
   }
 }
 
-/** For peers of earlier versions: the sum, in two halves of 32 bits, of a mix of each key. */
+/** For peers of earlier versions: the sum of a mix of each key, in two halves of 32 bits. */
 class MixedSums implements PartDigests {
   private readonly places = new Map<number, number>();
   private readonly low: number[] = [];
@@ -95,7 +95,7 @@ class MixedSums implements PartDigests {
   }
 }
 
-/** @param write writes the digest of a part, 8 bytes, at an offset */
+/** @param write writes the digest of a part (8 bytes) at an offset of the buffer */
 function rowsOf(parts: number[], write: (part: number, buffer: Buffer, offset: number) => void): Buffer {
   const buffer = Buffer.alloc(parts.length * 16);
   for (const [row, part] of parts.sort((a, b) => a - b).entries()) {

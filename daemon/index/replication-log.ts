@@ -8,11 +8,11 @@ export interface LogEntry {
   key: Buffer;
   /** When it was recorded, in seconds since 1970. */
   time: number;
-  /** The file that came, where it lies; undefined when it is gone again, or when this is a deletion. */
+  /** The uploaded file; undefined for a deletion, or if the file was deleted since. */
   added: (FileLocation & { sha256: Buffer }) | undefined;
-  /** Whether that was one more name of a file that was here before. */
+  /** Whether the file is a hard link to a file that existed before. */
   linked: boolean;
-  /** What was deleted; undefined for an upload. */
+  /** The deleted file; undefined for an upload. */
   removed: (FileLocation & { foreign: boolean }) | undefined;
 }
 
@@ -27,24 +27,24 @@ interface LogEntryRow {
   sha256: Buffer | null;
 }
 
-/** What an entry says beside the key: what was deleted, or whether an upload was a link. */
+/** Content of an entry besides the key: the deleted file, or whether an uploaded file is a hard link. */
 interface Appended {
   removed?: FileLocation & { foreign: boolean };
   linked?: boolean | undefined;
 }
 
-/** How far a peer's log has been followed. */
+/** The position up to which a peer's log has been followed. */
 export interface Cursor {
-  /** The epoch of the peer's log in which that was. */
+  /** The epoch of the peer's log that the sequence number belongs to. */
   epoch: string;
   sequence: number;
-  /** What this node holds of the log begins after this sequence number: before it, large files that anti-entropy found may be missing. */
+  /** This node holds the log's files after this sequence number. Up to it, large files that anti-entropy found may be missing. */
   from: number;
 }
 
 /**
- * What a cursor of a follower is worth. `known`: its history is this log's, and the log reaches back to it. `gap`: it is
- * not known (any more) what came after it. `diverged`: it proves that this log has lost entries which the follower has.
+ * Validity of a follower's cursor. `known`: the log contains all entries after it. `gap`: entries after it were truncated, or
+ * its epoch is unknown. `diverged`: it proves that this log has lost entries that the follower has.
  */
 export type CursorState = 'known' | 'gap' | 'diverged';
 
@@ -65,15 +65,15 @@ function toEntry({ number: sequence, key, time, removed, linked, place, tail, sh
 }
 
 /**
- * The replication log: what clients asked of this node, with sequence numbers from 1 on, in the order in which it became durable. Peers
- * follow it. Sequence numbers may have gaps; none is used twice within an epoch (see `epochs.ts`).
+ * The replication log: the uploads and deletions that this node accepted from clients, in commit order. Peers follow it.
+ * Sequence numbers start at 1 and may have gaps; none is used twice within an epoch (see `epochs.ts`).
  */
 export class ReplicationLog {
-  /** Whether anybody follows: without peers in the group nothing is written down. */
+  /** Whether entries are recorded; false if the group has no other node. */
   enabled = false;
-  /** The newest sequence number that was given out. */
+  /** The last sequence number assigned. */
   last: number;
-  /** The newest sequence number that is durable, which is how far peers are told. */
+  /** The last durable sequence number. Followers get entries only up to it. */
   published: number;
   private start: number;
   private readonly epochs: Epochs;
@@ -106,7 +106,7 @@ export class ReplicationLog {
     );
   }
 
-  /** Adds an entry, within the transaction of the batch it belongs to. Returns its sequence number, or undefined without a log. */
+  /** Appends an entry, within the transaction of its batch. Returns its sequence number; undefined if the log is not enabled. */
   append(key: Buffer, { removed, linked = false }: Appended = {}): number | undefined {
     if (!this.enabled) return undefined;
     const number = this.last + 1;
@@ -117,12 +117,12 @@ export class ReplicationLog {
     return number;
   }
 
-  /** The transaction of the entries after this sequence number failed. */
+  /** Resets the last sequence number after the transaction of the later entries failed. */
   rollBackTo(last: number): void {
     this.last = last;
   }
 
-  /** What was recorded so far is durable. Every listener is told; throws what the first of them threw. */
+  /** Marks all entries as durable and calls every listener. Throws the first error of a listener after calling all. */
   publish(): void {
     if (this.published === this.last) return;
     this.published = this.last;
@@ -137,31 +137,30 @@ export class ReplicationLog {
     if (failures.length > 0) throw failures[0];
   }
 
-  /** Calls back whenever more of the log is durable; returns the function that ends it. */
+  /** Calls the listener whenever more entries are durable. Returns the function that removes the listener. */
   onPublish(listener: () => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   }
 
-  /** The entries after a sequence number, oldest first, at most `limit`. */
+  /** The durable entries after a sequence number, oldest first, at most `limit`. */
   read(after: number, limit: number): LogEntry[] {
     return this.select.all(after, this.published, limit).map(toEntry);
   }
 
-  /** The epoch under way. */
+  /** The id of the current epoch. */
   get epoch(): string {
     return this.epochs.current;
   }
 
   /**
-   * Begins an epoch, at each start and wherever the log turns out to have lost something. Durable after the next sync.
-   * @param continues whether cursors of earlier epochs stay good; false where entries of what happened since may be missing
+   * Begins an epoch: at each start, and when the log has lost entries. Durable after the next sync.
+   * @param continues whether cursors of earlier epochs stay valid; must be false if entries may be missing from the log
    */
   beginEpoch({ continues }: { continues: boolean }): void {
     this.epochs.begin(this.last, continues);
   }
 
-  /** What a follower's cursor is worth. */
   stateOf({ epoch, sequence }: Pick<Cursor, 'epoch' | 'sequence'>): CursorState {
     const end = this.epochs.endOf(epoch);
     if (end === undefined) return this.epochs.isLost(epoch) ? 'diverged' : 'gap';
@@ -169,12 +168,12 @@ export class ReplicationLog {
     return sequence >= this.start ? 'known' : 'gap';
   }
 
-  /** When the first entry after a sequence number was recorded, in seconds since 1970; undefined when there is none. */
+  /** When the first entry after a sequence number was recorded, in seconds since 1970; undefined if there is none. */
   timeAfter(after: number): number | undefined {
     return this.read(after, 1)[0]?.time;
   }
 
-  /** Truncates the log: deletes the entries up to a sequence number. */
+  /** Deletes the entries up to and including a sequence number. */
   truncate(upTo: number): void {
     if (upTo <= this.start) return;
     const forget = this.database.transaction(() => {
@@ -190,17 +189,17 @@ export class ReplicationLog {
     return this.start;
   }
 
-  /** How far this node has followed a peer's log; undefined when it never did. */
+  /** This node's cursor in a peer's log; undefined if it has none. */
   cursor(peer: number): Cursor | undefined {
     return this.selectCursor.get(peer);
   }
 
-  /** What the cursors stand for may be missing here. */
+  /** Deletes the cursors, because files that they cover may be missing on this node. */
   invalidateCursors(): void {
     this.database.exec('DELETE FROM cursor');
   }
 
-  /** Notes it, within the transaction of what was taken over. */
+  /** Sets the cursor in a peer's log, within the transaction that records the entries before it. */
   moveCursor(peer: number, { epoch, sequence, from }: Cursor): void {
     this.updateCursor.run(peer, epoch, sequence, from);
   }

@@ -1,24 +1,23 @@
 import type Database from 'better-sqlite3';
 
 /*
- * The index over the store: which IDs there are, where they lie, and what their content is. Never the truth about it:
- * "fidfs rebuild" makes it anew from the store paths.
+ * Tables of the index. It is derived from the store paths; "fidfs rebuild" recreates it.
  *
- *   file        by the ID's 20 bytes, which sort by source and time; place = store path << 16 | directory
- *   content     by the first 48 bits of the SHA-256: which files hold the same bytes; linked: one more name of a file that
- *               has another row
- *   tombstone   by the ID's 20 bytes: deleted, never to come back
- *   state       one row: counts, and how far everything is known to be on stable storage
- *   store_path  which disk is which
- *   log         one row: up to where the replication log was truncated
- *   epoch       the epochs of that log in their order, and the sequence number after which each began
- *   operation   what clients asked of this node, in order; removed is null for an upload, and says what else was deleted
- *   cursor      how far this node has followed the logs of its peers, and from where on it holds what they tell
- *   upload      by its id: what has come of uploads in pieces; file is the ID, once there is one
- *   scrub       one row: the last key that was checked, when this round began, and the one before it
- *               (a new index counts as checked)
- *   deferred    deletions that peers told of, of files on store paths that take none now
- *   missing     files that should be here and are not (yet): why, and when they are tried again
+ *   file        by key (the ID's 20 bytes, which sort by source and time); place = store path << 16 | directory
+ *   content     by the first 48 bits of the SHA-256: keys of the files with this content; linked = 1: the file is a hard link
+ *               to another file with a row
+ *   tombstone   by key: deleted files, kept permanently
+ *   state       one row: totals, and the checkpoint before which everything is on stable storage
+ *   store_path  identity and last directory of each store path
+ *   log         one row: the sequence number up to which the replication log was truncated
+ *   epoch       the log's epochs in order, and the sequence number after which each began
+ *   operation   the replication log by sequence number; removed is null for an upload, else the deleted file as JSON
+ *   cursor      by peer: the position up to which its log was followed, and the one after which this node holds its files
+ *   upload      by id: state of resumable uploads; file is the ID after the upload is complete
+ *   scrub       one row: the last key checked, when this round began, and when the last complete one began (at first, when
+ *               the index was created)
+ *   deferred    deletions of peers that wait for an unavailable store path
+ *   missing     files that this node should hold but does not (yet), the reason, and when each is tried again
  */
 const STEPS = [
   `CREATE TABLE file (key BLOB PRIMARY KEY, place INTEGER NOT NULL, tail TEXT NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
@@ -55,8 +54,8 @@ const STEPS = [
 ];
 
 /**
- * Makes the tables, or those that are missing from an index of an earlier version. Throws when the index is of a later one.
- * @param upgrades false where a node of an earlier version may be using it now: then one of an earlier version is an error, too
+ * Creates the tables, or upgrades an index of an earlier version. Throws if the index has a later version.
+ * @param upgrades false if a node of an earlier version may be using the index now; then throws for an earlier version, too
  */
 export function prepareSchema(database: Database.Database, file: string, upgrades = true): void {
   const version = Number(database.pragma('user_version', { simple: true }));

@@ -1,10 +1,10 @@
 import Database from 'better-sqlite3';
 
-/** The store paths that the index knows, by their numbers: which disk was which at the last start. */
+/** The store paths as they were at the last start, by number. */
 export class KnownStorePaths {
   constructor(private readonly database: Database.Database) {}
 
-  /** The identity of a store path and the directory that it last was; undefined when the path is new to the index. */
+  /** Identity and last directory of a store path; undefined if it is not in the index. */
   find(number: number): { identity: string; root: string } | undefined {
     const select = this.database.prepare<[number], { identity: string; root: string }>(
       'SELECT identity, root FROM store_path WHERE number = ?',
@@ -12,14 +12,14 @@ export class KnownStorePaths {
     return select.get(number);
   }
 
-  /** All of them, by number. */
+  /** All store paths, ordered by number. */
   all(): { number: number; identity: string; root: string }[] {
     return this.database
       .prepare<[], { number: number; identity: string; root: string }>('SELECT * FROM store_path ORDER BY number')
       .all();
   }
 
-  /** Whether the index knows of files or of unfinished uploads there. Reads all of it where it does not. */
+  /** Whether the index has files or unfinished uploads on a store path. If not, this reads the whole index. */
   isUsed(number: number): boolean {
     const select = this.database.prepare<[number, number, number], unknown>(
       `SELECT 1 FROM file WHERE place >> 16 = ? UNION ALL SELECT 1 FROM missing WHERE place >> 16 = ?
@@ -28,7 +28,7 @@ export class KnownStorePaths {
     return select.get(number, number, number) !== undefined;
   }
 
-  /** It is no store path any more. */
+  /** Removes a store path and its deferred deletions. */
   forget(number: number): void {
     this.database.prepare('DELETE FROM store_path WHERE number = ?').run(number);
     this.database.prepare('DELETE FROM deferred WHERE storePath = ?').run(number);
@@ -39,7 +39,7 @@ export class KnownStorePaths {
   }
 }
 
-/** The numbers of the store paths that an index knows; none where it is not there, or cannot be read. Changes nothing. */
+/** Numbers of the store paths in an index; empty if the file does not exist or cannot be read. Opens it read-only. */
 export function storePathsKnownTo(file: string): ReadonlySet<number> {
   let database: Database.Database | undefined;
   try {
@@ -47,7 +47,7 @@ export function storePathsKnownTo(file: string): ReadonlySet<number> {
     return new Set(new KnownStorePaths(database).all().map(({ number }) => number));
   } catch (error) {
     if (!(error instanceof Database.SqliteError)) throw error;
-    return new Set(); // lost or damaged, which is what a rebuild is for
+    return new Set(); // lost or damaged; the caller rebuilds it
   } finally {
     database?.close();
   }

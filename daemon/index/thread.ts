@@ -1,7 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import { errorCode } from '../store/errors.js';
 
-/** Runs a program in a thread of its own; resolves with the one message that it sends. */
+/** Runs a program in a thread of its own. Resolves with its first message; rejects with its error, or if it ends without one. */
 export function runThread(program: URL, workerData: unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const worker = new Worker(program, { workerData });
@@ -11,7 +11,7 @@ export function runThread(program: URL, workerData: unknown): Promise<unknown> {
   });
 }
 
-/** Does something in a thread: errors of SQLite lose their message on the way out, those of Node do not. */
+/** Runs code in a thread. Converts its error to an Error with a `code`: SqliteError loses its message between threads. */
 export function inThread(act: () => void): void {
   try {
     act();
