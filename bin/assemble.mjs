@@ -12,15 +12,18 @@ const FOR_BUILDS = /\.(?:map|d\.[cm]?ts|[aoch]|cc|cpp|hpp|gypi?|mk)$/;
 /** Parts of addons that nothing loads: sources, intermediate files, and what was built for other systems. */
 const UNUSED = [
   /better-sqlite3\/(?:deps|src|build\/(?!Release(?:\/better_sqlite3\.node)?$))/,
-  /koffi\/(?:doc|src|vendor)$/,
-  new RegExp(`koffi/build/koffi/(?!linux_${process.arch})`),
+  /\/koffi\/(?:cnoke\.cjs|doc|lib|vendor|src\/.*\.(?:S|asm|def|hh|inc|txt))$/,
+  /@koromix\/koffi-[^/]*\/musl_/,
 ];
 
-/** The paths of the packages that a node needs; optional ones (Redis for @tus/server) it does without. */
+/** Of the optional packages a node needs koffi's addon for this system; it does without the others (Redis for @tus/server). */
+const ADDON = /^node_modules\/@koromix\/koffi-/;
+
+/** The paths of the packages that a node needs. */
 function productionPackages() {
   const { packages } = JSON.parse(readFileSync(join(root, 'node_modules/.package-lock.json'), 'utf8'));
   return Object.entries(packages)
-    .filter(([, { dev, optional, devOptional }]) => !dev && !optional && !devOptional)
+    .filter(([path, { dev, optional, devOptional }]) => !dev && !devOptional && (!optional || ADDON.test(path)))
     .map(([path]) => path);
 }
 

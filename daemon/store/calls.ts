@@ -1,6 +1,6 @@
 import * as fs from 'node:fs';
 import { release } from 'node:os';
-import { promisify } from 'node:util';
+import { getSystemErrorName, promisify } from 'node:util';
 import koffi from 'koffi';
 import { errorCode } from './errors.js';
 
@@ -55,6 +55,11 @@ function isReadOnly(directory: number): boolean {
 /** Whether this system supports `sync: batch`. */
 export const canSyncFileSystems = syncfs !== undefined;
 
+/** The name of the error of an asynchronous call that failed; only in its callback, for which koffi keeps the call's errno. */
+function callErrorName(): string {
+  return getSystemErrorName(-koffi.errno());
+}
+
 /** The calls of the operating system itself. */
 export const realCalls: Calls = {
   openSync: fs.openSync,
@@ -77,8 +82,8 @@ export const realCalls: Calls = {
       if (!syncfs) throw new Error('syncfs is not available here; set sync to "file"');
       syncfs(descriptor, (error, result) => {
         if (error) reject(error);
-        // errno belongs to the thread that made the call: koffi.errno() on this thread would return that of another call.
-        else if (result !== 0) reject(new Error('syncfs failed; the log of the kernel (dmesg) says why'));
+        else if (result !== 0)
+          reject(new Error(`syncfs failed with ${callErrorName()}; the kernel's log (dmesg) says why`));
         else if (isReadOnly(descriptor)) reject(new Error('the file system has become read-only; dmesg says why'));
         else resolve();
       });

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import t from 'tap';
-import { canSyncFileSystems } from '../../daemon/store/calls.js';
+import { canSyncFileSystems, realCalls } from '../../daemon/store/calls.js';
 import { FileSystem } from '../../daemon/store/file-system.js';
 import { cannotMount, makeImage, mountImage, scratch } from '../helpers/mounts.js';
 
@@ -18,4 +18,10 @@ t.test('nothing counts as durable on a file system that has become read-only', {
   await t.rejects(fileSystem.sync(), { code: 'unavailable', message: /has become read-only/ });
   execFileSync('mount', ['-o', 'remount,rw', point]);
   await t.rejects(fileSystem.sync(), { message: /has become read-only/ }, 'nor after it, until a restart');
+});
+
+// Seen to fail with koffi 2, whose errno is not that of the call.
+t.test('a sync that fails says why', { skip: canSyncFileSystems ? false : 'needs Linux 5.8' }, async (t) => {
+  const noDescriptor = 2 ** 20;
+  await t.rejects(realCalls.syncfs(noDescriptor), { message: /EBADF/ });
 });
