@@ -1,24 +1,24 @@
 import { z } from 'zod';
 import type { CursorState, ReplicationLog } from '../index/replication-log.js';
 
-/** A follower that has not asked for so long is not there, in milliseconds. */
+/** A follower without a request for this long is not live, in milliseconds. */
 const SILENCE_MILLISECONDS = 5000;
 const LOOK_MILLISECONDS = 200;
 
 const number = z.number().int().nonnegative();
 
-/** What a follower says with each question: how far it has come, and what it does not hold of that. */
+/** A follower's request for log entries, which acknowledges the entries it holds. */
 export const questionSchema = z.object({
-  /** The epoch of its cursor (nodes of earlier versions call it so); empty where it has none. */
+  /** The epoch of its cursor (the name is of earlier versions); empty if it has no cursor. */
   incarnation: z.string().max(64),
-  /** It holds everything between these two, */
+  /** It holds the entries after `from`, up to and including `after`, */
   from: number,
   after: number,
-  /** but for these: large ones under way, and those that failed. */
+  /** except these: large files being fetched, failed ones, and deferred deletions. */
   without: z.array(number).max(100_000),
-  /** Bytes that have come of those under way, by number. */
+  /** Files being fetched: sequence number, and bytes received. */
   fetching: z.array(z.tuple([number, number])).max(100),
-  /** How long to wait for news, in milliseconds. */
+  /** How long the response may wait for new entries, in milliseconds. */
   wait: number.max(60_000),
 });
 
@@ -29,42 +29,43 @@ interface Follower {
   after: number;
   without: ReadonlySet<number>;
   fetching: ReadonlyMap<number, number>;
-  /** Questions that wait for an answer now. */
+  /** Number of its requests that wait for a response. */
   waiting: number;
-  /** When it was last heard, in milliseconds of `performance.now()`, */
+  /** When its last request or response was, in milliseconds of `performance.now()`. */
   heard: number;
-  /** when it last came further in the log, */
+  /** When its cursor last advanced. */
   advanced: number;
-  /** and when bytes of anything that it fetches last came. */
+  /** When it last received bytes of a file that it fetches. */
   fetched: number;
 }
 
-/** What became of a question. */
+/** Result of recording a request. */
 interface Heard {
   cursor: CursorState;
+  /** To be called when the response has been made. */
   answered(): void;
 }
 
 interface Waiter {
   sequences: readonly number[];
   followers: number;
-  /** When its copies last came nearer (`performance.now()`), and how long that may be ago; in milliseconds. */
+  /** Time of the last progress (`performance.now()`), and how long ago it may be; in milliseconds. */
   progress: number;
   patience: number;
   settle(enough: boolean): void;
 }
 
-/** What the followers of this node's log hold, and who waits for that. */
+/** The entries of this node's log that followers have acknowledged, and the requests that wait for acknowledgements. */
 export class Acknowledgements {
   private readonly followers = new Map<number, Follower>();
   private readonly waiters = new Set<Waiter>();
-  /** The same by the entries that they wait for. */
+  /** The waiters by the entries that they wait for. */
   private readonly awaited = new Map<number, Set<Waiter>>();
   private timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param isDown whether a follower is known not to answer
-   * @param onDiverged a follower has entries of this node's log that the log has lost
+   * @param isDown whether a follower is known to be unreachable
+   * @param onDiverged called if a follower's cursor proves that this node's log has lost entries up to `after`
    */
   constructor(
     private readonly log: ReplicationLog,
@@ -72,7 +73,7 @@ export class Acknowledgements {
     private readonly onDiverged: (id: number, after: number) => void = () => {},
   ) {}
 
-  /** Followers that are there now. */
+  /** Server ids of the followers that are reachable and follow the log. */
   get live(): number[] {
     const now = performance.now();
     const isLive = (one: Follower) => one.waiting > 0 || now - one.heard < SILENCE_MILLISECONDS;
@@ -80,8 +81,8 @@ export class Acknowledgements {
   }
 
   /**
-   * A follower asks. What it says counts only where its cursor is of this log's history, for a number means another entry
-   * in another one. Returns what the cursor is worth, and what to call when the follower was answered.
+   * Records the acknowledgements of a follower's request. They count only if its cursor is valid, because sequence numbers of
+   * another history mean other entries.
    */
   heard(id: number, { incarnation: epoch, from, after, without, fetching }: Question): Heard {
     const before = this.followers.get(id);
@@ -113,7 +114,7 @@ export class Acknowledgements {
     return { cursor, answered };
   }
 
-  /** How many followers hold an entry of the log. */
+  /** Number of followers that hold an entry of the log. */
   countFor(entry: number): number {
     let count = 0;
     for (const { from, after, without } of this.followers.values()) {
@@ -122,17 +123,17 @@ export class Acknowledgements {
     return count;
   }
 
-  /** How many entries of the log a follower has not got. */
+  /** Number of entries of the log that a follower does not hold. */
   backlogOf(id: number): number {
     const { after = 0, without } = this.followers.get(id) ?? {};
     return this.log.published - after + (without?.size ?? 0);
   }
 
-  /** How many entries of the log fewer than so many nodes hold, this one included, and nobody waits for their copies. */
+  /** Number of entries that fewer than `copies` nodes hold, including this one, and that no upload or deletion waits for. */
   underReplicated(copies: number): number {
     if (copies === 1) return 0;
     const held = [...this.followers.values()].sort((one, other) => other.after - one.after);
-    // Up to here enough followers have everything but what they say.
+    // Up to `after`, enough followers hold everything except their `without`.
     const { after = 0 } = held[copies - 2] ?? {};
     const gaps = new Set(held.flatMap(({ without }) => [...without].filter((entry) => entry <= after)));
     const missing = [...gaps].filter((entry) => this.countFor(entry) < copies - 1).length;
@@ -140,13 +141,13 @@ export class Acknowledgements {
     return all - this.underWay(copies);
   }
 
-  /** How many of those are uploads and deletions that are not answered yet. */
+  /** Number of those entries that uploads and deletions wait for. */
   private underWay(copies: number): number {
     const awaited = new Set([...this.waiters].flatMap(({ sequences }) => [...sequences]));
     return [...awaited].filter((entry) => this.countFor(entry) < copies - 1).length;
   }
 
-  /** Up to where all of these followers hold everything. */
+  /** The sequence number up to which all of these followers hold all entries. */
   passedByAll(ids: readonly number[]): number {
     const passed = ids.map((id) => {
       const { after = 0, without = new Set<number>() } = this.followers.get(id) ?? {};
@@ -156,8 +157,8 @@ export class Acknowledgements {
   }
 
   /**
-   * Resolves with true when so many followers hold all these entries; with false when that has come no nearer for
-   * `patience` milliseconds.
+   * Resolves with true as soon as `followers` followers hold all of these entries; with false after `patience` milliseconds
+   * without progress.
    */
   waitFor(sequences: readonly number[], followers: number, patience: number): Promise<boolean> {
     if (this.areAcknowledged(sequences, followers)) return Promise.resolve(true);
@@ -169,12 +170,12 @@ export class Acknowledgements {
       const waiter: Waiter = { sequences, followers, patience, progress: performance.now(), settle };
       this.waiters.add(waiter);
       for (const entry of sequences) this.awaited.set(entry, (this.awaited.get(entry) ?? new Set()).add(waiter));
-      // One timer for all of them, while there are any.
+      // One timer for all waiters, which runs while there are any.
       this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
     });
   }
 
-  /** Settles everybody who waits: what they have by now is what they get. */
+  /** Ends all waits; they resolve with false. */
   settleAll(): void {
     for (const waiter of this.waiters) waiter.settle(false);
   }
@@ -188,8 +189,8 @@ export class Acknowledgements {
   }
 
   /**
-   * When what somebody waits for last came nearer: a follower that has not come so far yet may have come further, and one that
-   * is missing it may have come further with what it fetches first.
+   * Time of the last progress for a waiter: an acknowledgement of one of its entries, an advance of a follower that is still
+   * before the last of them, or bytes received by a follower that does not hold all of them.
    */
   private progressOf({ sequences, progress }: Waiter): number {
     const last = sequences.at(-1) ?? 0;
@@ -214,7 +215,7 @@ export class Acknowledgements {
     }
   }
 
-  /** Looks at those only who wait for what this question has changed: with many uploads at once each of them is looked at often. */
+  /** Settles waiters. Checks only those for whose entries the request has changed something: there may be many waiters. */
   private tellWaiters(before: Follower | undefined, follower: Follower): void {
     if (this.waiters.size === 0) return;
     const now = performance.now();
@@ -228,10 +229,10 @@ export class Acknowledgements {
     }
   }
 
-  /** The entries somebody waits for that a follower may hold now and did not before. */
+  /** Entries that a follower holds since this request; may include entries that no waiter waits for. */
   private newlyAcknowledged(before: Follower | undefined, { from, after, without }: Follower): number[] {
     const known = { from: 0, after: 0, without: new Set<number>(), ...before };
-    // What it could not say before, it may say of anything.
+    // With a smaller `from`, it may acknowledge earlier entries, too.
     const first = from < known.from ? from : known.after;
     const came = [...known.without].filter((entry) => !without.has(entry));
     if (after - first > this.awaited.size) {

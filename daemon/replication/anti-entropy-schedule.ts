@@ -7,9 +7,9 @@ import { isGone } from './copy-policy.js';
 import type { Follower } from './follower.js';
 import type { Readiness } from './readiness.js';
 
-/** A peer that is down may be back within this, in milliseconds. */
+/** Delay before the round after a peer went down, and between retries, in milliseconds. */
 const SETTLE_MILLISECONDS = 500;
-/** A peer that goes down and comes back repeatedly starts no more than one round of anti-entropy in this time, in milliseconds. */
+/** Shortest time between two rounds that a peer's going down starts, in milliseconds. */
 const DOWN_PAUSE_MILLISECONDS = 30_000;
 
 export interface AntiEntropyScheduleParts {
@@ -24,15 +24,15 @@ export interface AntiEntropyScheduleParts {
 }
 
 /**
- * When rounds of anti-entropy run: one with each peer as soon as it is up after a start, one with each when another peer has
- * gone down, one each `repairInterval`, and all of them when a follower has shown that this node was put back to an older copy.
+ * Schedules rounds of anti-entropy: with each peer after a start, as soon as it is up; with each peer every `repairInterval`;
+ * and with all peers when one has gone down, or when a follower has shown that this node was restored to an older copy.
  */
 export class AntiEntropySchedule {
   private readonly ending = new AbortController();
   private running: Promise<unknown> = Promise.resolve();
   /** Aborted, and replaced, when rounds with all peers are due now. */
   private urgent = new AbortController();
-  /** Followers that have shown that this node's log has lost entries; empty when all has been compared since. */
+  /** Server ids of followers that have shown that this node's log has lost entries; empty after the recovery. */
   private readonly ahead = new Set<number>();
   private downTimer: NodeJS.Timeout | undefined;
   /** In milliseconds of `performance.now()`. */
@@ -52,8 +52,8 @@ export class AntiEntropySchedule {
   }
 
   /**
-   * A peer has gone down, maybe for good: entries of its log that only some of the others have followed (a deletion above all)
-   * can now be had from those only.
+   * Schedules rounds with all peers because a peer has gone down, possibly permanently: entries of its log, such as deletions,
+   * may have reached only some of the others, which are now their only source.
    */
   peerIsDown(): void {
     const wait = Math.max(SETTLE_MILLISECONDS, this.lastDown + DOWN_PAUSE_MILLISECONDS - performance.now());
@@ -66,10 +66,12 @@ export class AntiEntropySchedule {
   }
 
   /**
-   * A follower has entries of this node's log that the log has lost: the data directory is an older copy of itself (a snapshot
-   * that was put back), or a disk lost writes that it had reported as stable. What was lost comes back from the peers, by
-   * anti-entropy with each; then a new epoch, in which no earlier cursor is valid, makes each of them compare with this node,
-   * so that those get it, too, that had not yet followed the lost entries.
+   * Starts a recovery: a follower has entries that this node's log has lost, because the data directory was restored to an
+   * older copy, or a disk lost writes that it had reported as stable. Anti-entropy with each peer restores the lost files. A
+   * new epoch then invalidates all earlier cursors, so each peer runs anti-entropy with this node and gets the restored
+   * entries that it had not followed.
+   * @param peer server id of the follower
+   * @param after the sequence number of its cursor
    */
   recover(peer: number, after: number): void {
     if (this.ahead.has(peer)) return;
@@ -86,7 +88,7 @@ export class AntiEntropySchedule {
     this.compareWithAllNow();
   }
 
-  /** Ends a recovery when everything has been compared with every peer that is up, and with those that are ahead. */
+  /** Ends a recovery after rounds with every peer that is up, and with every follower that has shown the loss. */
   private endRecovery(): void {
     const { settings, log, alarms, followers } = this.parts;
     const isOpen = ({ id, peer, hasCompared }: Follower) => !hasCompared && (!isGone(peer) || this.ahead.has(id));
@@ -96,7 +98,7 @@ export class AntiEntropySchedule {
     alarms.clear('rolled-back', `node ${settings.serverId}`);
   }
 
-  /** A round whose peer is down stays due until the peer is up. */
+  /** Makes a round due with each peer; if a peer is down, as soon as it is up. */
   private compareWithAllNow(): void {
     for (const follower of this.parts.followers) follower.isRoundDue = true;
     this.urgent.abort();

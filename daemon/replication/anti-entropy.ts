@@ -11,7 +11,7 @@ import { PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
 import { isSmall, toRecord } from './peer-file.js';
 import { Refill, type RefillParts, type RoundResult } from './refill.js';
 
-/** Directories whose names are asked for at once. */
+/** Number of directories whose file names one request asks for. */
 const DIRECTORIES_AT_ONCE = 32;
 const KEY_LENGTH = 20;
 
@@ -25,23 +25,22 @@ export interface AntiEntropyParts extends RefillParts {
 }
 
 /**
- * Finds what a peer has and this node has not, by digests first, then by names, and fetches it: deletions first, so that
- * nothing comes back. Each node does so for itself, and so both get everything.
+ * Finds and fetches the files and tombstones that a peer has and this node does not: compares digests first, then names.
+ * Takes the tombstones first, so that no deleted file is fetched. Each node does this with each of its peers.
  */
 export class AntiEntropy {
-  /** One at a time: two peers have the same files. */
+  /** Serialises rounds, because two peers have the same files. */
   private turn: Promise<unknown> = Promise.resolve();
-  /** Deletions are taken over one batch after the other. */
+  /** Serialises batches of deletions. */
   private taking: Promise<unknown> = Promise.resolve();
-  /** How far the round under way is, for people; undefined while there is none. */
+  /** Progress of the current round, for `fidfs status`; undefined between rounds. */
   progress: { peer: number; directories: number; of: number; files: number } | undefined;
 
   constructor(private readonly parts: AntiEntropyParts) {}
 
   /**
-   * Compares with one peer. Resolves with whether this node now holds everything; else large files are still to come, or
-   * deletions wait for their store path.
-   * Rejects when that could not be done to its end.
+   * Runs one round with a peer. Resolves with whether this node now holds everything; false if large files are still to be
+   * fetched or deletions are deferred. Rejects if the round was not completed, or with the reason of `signal`.
    */
   run(peer: Peer, signal: AbortSignal): Promise<boolean> {
     const turn = this.turn.then(async () => {
@@ -56,7 +55,7 @@ export class AntiEntropy {
     return turn;
   }
 
-  /** Takes over what a peer has deleted, and nothing else. Rejects when that could not be done to its end. */
+  /** Takes only the deletions of a peer. Resolves with their number. Rejects if not all could be taken. */
   async takeDeletions(peer: Peer, signal: AbortSignal): Promise<number> {
     const { tombstones } = await this.differences(peer, 'tombstones', signal);
     return this.takeTombstones(peer, tombstones, signal);
@@ -71,7 +70,7 @@ export class AntiEntropy {
     return found.pending === 0 && this.parts.index.deferred.isEmpty;
   }
 
-  /** The parts whose digests differ from the peer's, or that only the peer has. */
+  /** Parts whose digests differ from the peer's, or that only the peer has. */
   private async differences(peer: Peer, of: DigestScope, signal: AbortSignal) {
     const digests = Math.min(DIGEST_VERSION, peer.hello?.digests ?? 1);
     const ask = { query: { of, digests: String(digests) }, timeout: 300_000, limit: 2 ** 30, signal };
@@ -95,7 +94,7 @@ export class AntiEntropy {
     return taken;
   }
 
-  /** The keys of a part of a peer's deletions, a page at a time. */
+  /** Requests the keys of a part of a peer's tombstones, in pages of `PAGE_TOMBSTONES` keys. */
   private async *tombstonesOf(peer: Peer, part: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     let after: Buffer = Buffer.alloc(0);
     for (;;) {
@@ -103,15 +102,15 @@ export class AntiEntropy {
       const keys = await peer.client.ask('/tombstones', { query, timeout: 300_000, signal });
       yield keys;
       const last = keys.subarray(-KEY_LENGTH);
-      // A node of an earlier version answers all of them to whatever it is asked.
+      // A node of an earlier version ignores `after` and sends all keys.
       if (keys.length !== PAGE_TOMBSTONES * KEY_LENGTH || last.compare(after) <= 0) return;
       after = last;
     }
   }
 
   /**
-   * One batch after the other: what two peers have deleted is taken once. In small ones, for a larger one is hardly faster, and
-   * holds everything else up for as long.
+   * Takes deletions in serialised batches, so that a deletion that two peers have is applied only once. The batches are small,
+   * because larger ones are hardly faster and delay other writes.
    */
   private async takeInTurn(keys: Buffer, signal: AbortSignal): Promise<number> {
     let taken = 0;
@@ -135,7 +134,7 @@ export class AntiEntropy {
     for (let offset = 0; offset + KEY_LENGTH <= keys.length; offset += KEY_LENGTH) {
       const key = Buffer.from(keys.subarray(offset, offset + KEY_LENGTH));
       if (index.isDeleted(key)) continue;
-      // Where no file is known, only the key counts: wherever one lies by then, the batch finds it.
+      // Without a record only the key matters: the batch looks up the location if a record exists by then.
       const name = `${key.toString('base64url')}0000000`;
       const location = index.find(key) ?? { storePath: anyPath, directory: 0, name };
       const size = fileId.decodeName(name).size ?? 0;
@@ -152,7 +151,7 @@ export class AntiEntropy {
     return removed.length;
   }
 
-  /** Some directories at a time; while their files come, the names in the next ones are asked for. */
+  /** Takes the files of directories, some directories at a time; requests the names of the next ones in the meantime. */
   private async takeDirectories(peer: Peer, places: number[], found: RoundResult, signal: AbortSignal): Promise<void> {
     const refill = new Refill(peer, this.parts, found, signal);
     const namesFrom = (first: number) => {
@@ -195,7 +194,7 @@ export class AntiEntropy {
   }
 }
 
-/** The files of some directories that this node holds, as `/names` answers. */
+/** Files of this node in some directories (store path << 16 | directory), as the response of `/names`. SHA-256 in hex. */
 export function namesIn(
   places: number[],
   parts: Pick<AntiEntropyParts, 'group' | 'index' | 'paths'>,

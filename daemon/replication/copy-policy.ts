@@ -20,7 +20,7 @@ export class CopyPolicy {
     private readonly acknowledgements: Acknowledgements,
   ) {}
 
-  /** Why uploads cannot get their copies now, for people; undefined when they can. */
+  /** Human-readable reason why uploads cannot get their copies now; undefined if they can. */
   get unavailable(): string | undefined {
     const { copies } = this.settings;
     const nodes = 1 + this.acknowledgements.live.length;
@@ -29,7 +29,7 @@ export class CopyPolicy {
       : undefined;
   }
 
-  /** Whether enough live followers have this store path, with room on it, for the replication factor. */
+  /** Whether enough live followers have this store path available and not full, for the replication factor. */
   canCopy(storePath: number): boolean {
     const { copies } = this.settings;
     if (copies === 1) return true;
@@ -41,8 +41,8 @@ export class CopyPolicy {
   }
 
   /**
-   * Resolves with true when as many nodes as `copies` hold these files; with false when no acknowledgement has come nearer to
-   * that for `copyTimeout`.
+   * Resolves with true as soon as `copies` nodes hold these files, including this one; with false after `copyTimeout` without
+   * progress.
    */
   waitForAcknowledgements(files: readonly StoredFile[]): Promise<boolean> {
     const { copies, copyTimeout } = this.settings;
@@ -56,9 +56,9 @@ export class CopyPolicy {
   }
 
   /**
-   * Waits until the reachable peers have acknowledged a deletion, or the time for that is over. Resolves with the number of
-   * nodes on which the deletion is durable. The acknowledgements of as many peers as would hold a copy get `copyTimeout`, as
-   * for an upload: if this node were destroyed now, the deletion would have to be on the others.
+   * Waits until the reachable peers have acknowledged a deletion, or until a timeout. Resolves with the number of nodes on
+   * which the deletion is durable. The timeout for the first `copies - 1` acknowledgements is `copyTimeout`, as for an upload:
+   * they keep the deletion durable if this node is destroyed.
    */
   async waitForDeletion(removed: RemovedFile): Promise<number> {
     const key = removed.key.toString('hex');
@@ -91,12 +91,12 @@ export class CopyPolicy {
   }
 }
 
-/** Whether a peer is known not to answer, or to be no peer of this node's. */
+/** Whether a peer is known to be unreachable, or its settings do not match this node's. */
 export function isGone(peer: Peer | undefined): boolean {
   return peer?.state === 'down' || peer?.state === 'wrong';
 }
 
-/** The sequence numbers of files, or of deletions, in this node's log; none where there is no log. */
+/** Sequence numbers of files or deletions in this node's log; empty if the log is not enabled. */
 function sequencesOf(files: readonly (StoredFile | RemovedFile)[]): number[] {
   return files.map(({ sequence }) => sequence).filter((sequence) => sequence !== undefined);
 }

@@ -14,17 +14,18 @@ import { FILE_TIME, temporaryFile } from '../store/layout.js';
 import type { StorePath } from '../store/store-path.js';
 import type { RateLimit } from './rate-limit.js';
 
-/** A growing file is flushed in steps of this many bytes. */
+/** Number of bytes after which a growing file is flushed. */
 const FLUSH_SIZE = 32 * 2 ** 20;
-/** Files that are fetched at once. */
+/** Number of files that are fetched at the same time. */
 const AT_ONCE = 4;
-/** How often it is looked whether the time of something has come. */
+/** How often the index is checked for files that are due. */
 const LOOK_MILLISECONDS = 500;
-/** A peer that sends nothing for so long has failed for this try. */
+/** A peer that sends nothing for this long fails the try. */
 const SILENCE_MILLISECONDS = 15_000;
 
 interface UnderWay {
   file: MissingFile;
+  /** Bytes received. */
   bytes: number;
   done: Promise<void>;
 }
@@ -35,32 +36,32 @@ export interface FetcherParts {
   index: Index;
   paths: readonly StorePath[];
   copies: Copies;
-  /** For what is not waited for. */
+  /** Limits repair, that is, files which no upload waits for. */
   limit: RateLimit;
-  /** A missing file is here now. */
+  /** Called when a file is durable on this node. */
   onFetched(file: MissingFile): void;
-  /** A try failed; there may be more. */
+  /** Called after each failed try. */
   onFailed(file: MissingFile, reason: string): void;
-  /** A missing file was tried often enough. */
+  /** Called when a file is set aside after too many tries. */
   onSetAside(file: MissingFile, reason: string): void;
   warn(message: string, error: unknown): void;
 }
 
-/** A node answered, and has no such file, or a bad one: it is in vain to ask again and again. */
+/** A node has answered, but does not have the file or sent a corrupt one. Such tries are counted and limited. */
 class NotToBeHad extends Error {
   override name = 'NotToBeHad';
 }
 
 /**
- * Fetches what is missing here, one file at a time each: large files that a log told of, and whatever failed before.
- * Asks the node whose log told of the file, then the others of the group; goes on where a broken try ended.
+ * Fetches missing files, each with a request of its own: large files from a log, and files that failed before. Asks the node
+ * whose log contains the file, then the others of the group. Resumes an interrupted download.
  */
 export class Fetcher {
   private readonly active = new Map<string, UnderWay>();
   private readonly ending = new AbortController();
   private awake = new AbortController();
   private running: Promise<void> | undefined;
-  /** Whether the index could not be asked, which has been said. */
+  /** Whether the last access to the index failed, which was logged. */
   private isBlind = false;
 
   constructor(private readonly parts: FetcherParts) {}
@@ -76,12 +77,12 @@ export class Fetcher {
     await Promise.all([...this.active.values()].map(({ done }) => done));
   }
 
-  /** There is something to fetch. */
+  /** Checks the index for files that are due, without waiting for the next interval. */
   wake(): void {
     this.awake.abort();
   }
 
-  /** What is being fetched of a peer's log now: numbers, and the bytes that have come. */
+  /** Files of a peer's log that are being fetched: sequence number, and bytes received. */
   underWay(peer: number): [number: number, bytes: number][] {
     return [...this.active.values()]
       .filter(({ file }) => file.peer === peer)
@@ -104,9 +105,9 @@ export class Fetcher {
     }
   }
 
-  /** What is to be tried now; nothing while the index cannot be asked, which is tried again. */
+  /** Files to fetch now; empty if the index cannot be read, which is retried. */
   private due(): MissingFile[] {
-    // The next name of a content is a link to the first: it waits, and holds nothing else up.
+    // A second file with the same content becomes a hard link to the first, so it waits for that without occupying a slot.
     const contents = new Set([...this.active.values()].map(({ file }) => contentOf(file)));
     const isWanted = (file: MissingFile) => contents.size < contents.add(contentOf(file)).size;
     const free = AT_ONCE - this.active.size;
@@ -127,7 +128,7 @@ export class Fetcher {
     const { index, onFetched, onFailed, onSetAside } = this.parts;
     try {
       if (!this.isHere(file)) await this.obtain(underWay);
-      // A log may have told of it since, and waits.
+      // A log may have added its sequence number since; `onFetched` needs it to acknowledge the entry.
       const told = index.missing.find(file.key) ?? file;
       index.missing.remove(file.key);
       onFetched(told);
@@ -139,7 +140,7 @@ export class Fetcher {
         if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);
         else if (index.missing.failed(file, reason)) onSetAside(file, reason);
       } catch (unwritten) {
-        // A full disk, for instance: it stays due.
+        // For example because the disk is full. The file stays due.
         this.parts.warn('what became of a missing file could not be written down', unwritten);
       }
     }
@@ -147,12 +148,12 @@ export class Fetcher {
 
   private isHere({ key, storePath, directory, name }: MissingFile): boolean {
     const { index, paths } = this.parts;
-    if (index.isDeleted(key)) return true; // not wanted any more
+    if (index.isDeleted(key)) return true; // nothing to fetch
     const path = paths[storePath];
     return index.find(key) !== undefined && path?.isOpen === true && path.sizeOf(directory, name) !== undefined;
   }
 
-  /** Gets the file from whoever has a good one. Rejects with the reasons of all. */
+  /** Stores the file, from a node that has it or as a hard link to a local one. Rejects with the reasons of all nodes. */
   private async obtain(underWay: UnderWay): Promise<void> {
     const { file } = underWay;
     const { copies, paths } = this.parts;
@@ -188,7 +189,7 @@ export class Fetcher {
     throw hasAnswer ? new NotToBeHad(reason) : new Error(reason);
   }
 
-  /** Who answers first, then the one whose log told of the file, then its source. */
+  /** Peers in the order to ask: reachable ones first; among them the one whose log contains the file, then its source. */
   private candidates({ peer, name }: MissingFile): Peer[] {
     const { source } = fileId.decodeName(name);
     const rank = ({ id, reachable }: Peer) =>
@@ -223,12 +224,12 @@ export class Fetcher {
       utimesSync(temporary, FILE_TIME, FILE_TIME);
       return;
     }
-    // What is too short may be gone on with.
+    // A download that is too short can be resumed.
     if (content.size >= (size ?? 0)) rmSync(temporary, { force: true });
     throw new NotToBeHad(`sent ${difference}`);
   }
 
-  /** Writes what comes, flushed as it grows, so that no batch has to wait for much of it. */
+  /** Appends a response to the temporary file. Flushes it in steps, so that the sync of a batch has little to write. */
   private async append(body: AsyncIterable<Buffer>, temporary: string, underWay: UnderWay): Promise<void> {
     const { size } = fileId.decodeName(underWay.file.name);
     const file = await open(temporary, 'a');
@@ -237,7 +238,7 @@ export class Fetcher {
       for await (const chunk of body) {
         underWay.bytes += chunk.length;
         if (underWay.bytes > (size ?? 0)) throw new Error('sent more bytes than the file has');
-        // What a log told of is waited for; the rest is repair.
+        // Uploads may wait for files in a log; others are repair.
         if (underWay.file.peer === 0) await this.parts.limit.take(chunk.length, this.ending.signal);
         await file.appendFile(chunk);
         unflushed += chunk.length;

@@ -13,14 +13,14 @@ import { decodeLog, type LogPage, PAGE_LIMIT } from './page.js';
 import { differenceOf, isSmall, toRecord } from './peer-file.js';
 import type { Removal } from './removal.js';
 
-/** How long a question waits at the peer for news; while something large is under way, which is told of, less. */
+/** How long a request waits at the peer for new entries; shorter while files are fetched, to report the progress. */
 const WAIT_MILLISECONDS = 20_000;
 const FETCHING_MILLISECONDS = 1000;
-/** With more missing than this, of what a log has told, a follower does not acknowledge anything. */
+/** If more entries of a log than this are missing, the follower acknowledges none. */
 const WITHOUT_LIMIT = 50_000;
 const LONGEST_PAUSE_MILLISECONDS = 5000;
 
-/** An entry of a log that says what was deleted. */
+/** A log entry of a deletion. */
 type Deletion = Extract<LogPage['entries'][number], { removed: string }>;
 
 /** The modules that all followers of a node share. */
@@ -36,27 +36,27 @@ export interface FollowerParts {
 }
 
 /**
- * Follows the replication log of one peer: asks for what comes after its cursor, makes it durable here, and says with the
- * next question what it holds. Where the log does not reach, a round of anti-entropy takes its place.
+ * Follows the replication log of one peer: requests the entries after its cursor, makes them durable on this node, and
+ * acknowledges them with the next request. If there is a gap, runs a round of anti-entropy instead.
  */
 export class Follower {
   private cursor: Cursor | undefined;
   private readonly ending = new AbortController();
   private question = new AbortController();
   private running: Promise<void> | undefined;
-  /** Whether this node has had everything of the peer at least once since its start. */
+  /** Whether this node has reached the end of the peer's log at least once since its start. */
   caughtUp = false;
-  /** Whether everything has been compared with the peer since the start; the log tells nothing of what others deleted. */
+  /** Whether a round of anti-entropy with the peer has ended since the start; the peer's log lacks deletions of other nodes. */
   hasCompared = false;
   /** Whether a round of anti-entropy is due as soon as the peer is up. */
   isRoundDue = false;
-  /** How far behind it is: entries, and the second in which the first of those was made. */
+  /** The backlog: number of entries, and when the first of them was recorded, in seconds since 1970. */
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
-  /** Why it does not follow now, for people. */
+  /** Human-readable reason why the peer cannot be followed now; undefined if it can. */
   unavailable: string | undefined;
-  /** Whether it was said that this lasts, although the peer is up. */
+  /** Whether a warning was logged that the peer is up and cannot be followed. */
   private isSaid = false;
-  /** The end of the peer's log up to which its deletions were taken over while nothing else fits on the disk. */
+  /** The end of the peer's log when its deletions were last taken because the disk is full. */
   private deletedUpTo = 0;
 
   constructor(
@@ -70,7 +70,7 @@ export class Follower {
     return this.peer.id;
   }
 
-  /** Entries of the peer's log that are not here, and how old the first of them is. */
+  /** Number of entries of the peer's log that are not on this node, and the age of the first one in seconds. */
   get backlog(): { peer: number; entries: number; seconds: number } {
     const { entries, since } = this.behind;
     const seconds = since === undefined ? 0 : Math.max(0, Date.now() / 1000 - since);
@@ -87,7 +87,7 @@ export class Follower {
     await this.running;
   }
 
-  /** Something that was missing is here: the peer is told at once. */
+  /** Aborts the current request, so that the next one acknowledges a file that was missing. */
   tell(): void {
     this.question.abort();
   }
@@ -96,7 +96,7 @@ export class Follower {
     let pause = 0;
     while (!this.ending.signal.aborted) {
       try {
-        // Not before it is known that its settings (still) go with this node's.
+        // A peer is up only if its settings match this node's.
         if (!this.peer.isUp) throw new Error(this.peer.reason);
         await this.step();
         if (this.isSaid) this.parts.info({ peer: this.id }, 'a peer is followed again');
@@ -105,7 +105,7 @@ export class Follower {
         pause = 0;
       } catch (error) {
         if (this.ending.signal.aborted) return;
-        if (this.question.signal.aborted) continue; // to be asked anew, with better news
+        if (this.question.signal.aborted) continue; // aborted by `tell`
         const { message } = error as Error;
         if (this.unavailable === undefined && this.peer.isUp)
           this.parts.info({ reason: message }, 'a peer cannot be followed now');
@@ -115,7 +115,7 @@ export class Follower {
           const { id } = this;
           this.parts.warn(`node ${id} is up and cannot be followed, so this node is missing what is new there`, error);
         }
-        // A node that is just coming back is asked soon.
+        // A short pause while the peer is down, to follow it soon after it is up.
         pause = this.peer.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
         await sleep(pause, undefined, { signal: this.ending.signal }).catch(() => {});
       } finally {
@@ -133,7 +133,7 @@ export class Follower {
       return;
     }
     if (log.upTo > cursor.sequence) {
-      // What is behind is known before it is here, which it may never be.
+      // The backlog is set before the entries are taken, because that may fail.
       this.behind = { entries: log.end - cursor.sequence, since: this.behind.since ?? Math.floor(Date.now() / 1000) };
       await this.takeOrDelete(log, contents);
     }
@@ -156,7 +156,7 @@ export class Follower {
     });
   }
 
-  /** One side has lost its memory, or they have never met: what there is is compared, and then the log goes on from here. */
+  /** Runs a round of anti-entropy because the cursor is missing or invalid, then sets the cursor to the end of the log. */
   private async compare({ incarnation: epoch, end }: LogPage): Promise<void> {
     const { index, antiEntropy, copies } = this.parts;
     const isComplete = await antiEntropy.run(this.peer, this.ending.signal);
@@ -170,7 +170,10 @@ export class Follower {
     this.cursor = cursor;
   }
 
-  /** Takes a page. Where that does not fit on the disk, deletions do (see `Ballast`), and are had from wherever they are in the log. */
+  /**
+   * Takes a page. If the disk is full, takes the deletions of the peer by anti-entropy instead, for which space is reserved
+   * (see `Ballast`), and throws the error.
+   */
   private async takeOrDelete(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
     try {
       await this.take(log, contents);
@@ -196,11 +199,11 @@ export class Follower {
       }
       const record = toRecord(entry, group);
       const content = contents.get(entry);
-      // A small one that is not enclosed is a link there, and may be here.
+      // A small file without content is a hard link on the peer, whose content this node probably has.
       const reason = content ? differenceOf(record, content) : isSmall(record) ? undefined : 'not fetched yet';
       const copy = { ...record, content };
       sequences.set(copy, entry.number);
-      // Whether it is here already, or deleted, is looked at when it would get its name; it hardly ever is.
+      // `Copies` checks before the rename whether the file exists or is deleted, which is rare.
       if (reason === undefined) wanted.push(copy);
       else if (!index.isDeleted(record.key) && !index.find(record.key)) missing.push({ copy, reason });
     }

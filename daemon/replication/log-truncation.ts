@@ -3,10 +3,10 @@ import type { ReplicationLog } from '../index/replication-log.js';
 import type { Acknowledgements } from './acknowledgements.js';
 import type { Removal } from './removal.js';
 
-/** How often the log is truncated behind the cursors of all peers, and how many entries go at once. */
+/** How often entries that all peers hold are deleted, and how many at a time. */
 const TRUNCATE_MILLISECONDS = 1000;
 const TRUNCATE_ENTRIES = 5000;
-/** The log holds no more entries than this, whatever the cursors are: anti-entropy covers the rest. */
+/** Maximum number of entries in the log, regardless of the cursors. A follower that is further behind needs anti-entropy. */
 const LONGEST_LOG = 2_000_000;
 
 export interface LogTruncationParts {
@@ -18,7 +18,10 @@ export interface LogTruncationParts {
   warn(message: string, error: unknown): void;
 }
 
-/** Every second truncates the log, and does the deferred deletions whose store path is available again. Until `signal`. */
+/**
+ * Every second truncates the log, and applies the deferred deletions whose store path is available again. Resolves after
+ * `signal` is aborted.
+ */
 export async function keepLogTruncated(parts: LogTruncationParts, signal: AbortSignal): Promise<void> {
   const { log, acknowledgements, removal, followers, warn } = parts;
   while (!signal.aborted) {

@@ -1,18 +1,18 @@
 import { z } from 'zod';
 
 /*
- * How logs and files travel: the length of a head (4 bytes, big-endian), the head in JSON, then the bytes of the files
- * that it says are enclosed, one after the other.
+ * Format of the pages in which logs and files are sent: the length of a head (4 bytes, big-endian), the head in JSON, then the
+ * contents of the files that the head marks as enclosed, in its order.
  */
 
-/** Files up to this size travel with the page; larger ones are fetched by themselves. In bytes. */
+/** Files up to this size are enclosed in the page; larger ones are fetched with a request each. In bytes. */
 export const ENCLOSED_FILE = 128 * 1024;
-/** What a page may hold. */
+/** Maximum content of a page: bytes of files, and entries. */
 export const PAGE_BYTES = 8 * 2 ** 20;
 export const PAGE_ENTRIES = 512;
-/** Tombstones in one answer to anti-entropy, as keys of 20 bytes. */
+/** Maximum number of tombstones in one response of `/tombstones`, as keys of 20 bytes. */
 export const PAGE_TOMBSTONES = 8192;
-/** The longest page that is read: a page may go over by one file. */
+/** The longest page that is read, in bytes: a page may exceed `PAGE_BYTES` by one file, and has a head. */
 export const PAGE_LIMIT = PAGE_BYTES + 4 * ENCLOSED_FILE;
 
 const number = z.number().int().nonnegative();
@@ -20,11 +20,11 @@ const number = z.number().int().nonnegative();
 const fileSchema = z.object({
   id: z.string().max(101),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  /** Bytes of it in this page; absent when it is not enclosed. */
+  /** Length of its content in this page, in bytes; absent if it is not enclosed. */
   enclosed: number.max(ENCLOSED_FILE).optional(),
 });
 
-/** A file as a page names it. */
+/** A file in the head of a page. SHA-256 in hex. */
 export type PageFile = z.output<typeof fileSchema>;
 
 const entrySchema = z.union([
@@ -33,25 +33,25 @@ const entrySchema = z.union([
 ]);
 
 const logSchema = z.object({
-  /** The epoch of the log (nodes of earlier versions call it so). */
+  /** The epoch of the log (the name is of earlier versions). */
   incarnation: z.string().max(64),
   /** The newest sequence number of the log. */
   end: number,
-  /** Whether the cursor is not one of this log's history, or lies before what is left of it; then there are no entries. */
+  /** Whether the follower's cursor is invalid, or entries after it were truncated; then `entries` is empty. */
   gap: z.boolean(),
-  /** Up to here nothing but `entries` has happened. */
+  /** `entries` has all entries after the cursor up to this sequence number, without files that were deleted since. */
   upTo: number,
-  /** When the first entry after `upTo` was made, in seconds since 1970; null when there is none. */
+  /** When the first entry after `upTo` was recorded, in seconds since 1970; null if there is none. */
   nextTime: number.nullable(),
   entries: z.array(entrySchema).max(PAGE_ENTRIES),
 });
 
-/** A part of a replication log. */
+/** The head of a page of a replication log. */
 export type LogPage = z.output<typeof logSchema>;
 
 const filesSchema = z.object({ files: z.array(fileSchema).max(PAGE_ENTRIES) });
 
-/** A page as buffers, to be written one after the other. */
+/** Encodes a page. `enclosed`: contents of the enclosed files, in the order of the head. */
 export function encodePage(head: LogPage | { files: PageFile[] }, enclosed: readonly Buffer[]): Buffer {
   const text = Buffer.from(JSON.stringify(head));
   const length = Buffer.alloc(4);
@@ -59,14 +59,14 @@ export function encodePage(head: LogPage | { files: PageFile[] }, enclosed: read
   return Buffer.concat([length, text, ...enclosed]);
 }
 
-/** The head of a page, and what follows it. Throws when it is none. */
+/** The head of a page, and the contents after it. Throws if the page is malformed. */
 function split(page: Buffer): { head: unknown; rest: Buffer } {
   const length = page.length >= 4 ? page.readUInt32BE() : page.length;
   if (length + 4 > page.length) throw new Error('its page is cut off');
   return { head: JSON.parse(page.subarray(4, 4 + length).toString()), rest: page.subarray(4 + length) };
 }
 
-/** Gives each enclosed file its bytes. */
+/** Assigns the contents to the enclosed files. Throws if the lengths do not match. */
 function distribute<File extends object>(files: readonly File[], rest: Buffer): Map<File, Buffer> {
   const contents = new Map<File, Buffer>();
   let offset = 0;
@@ -80,14 +80,14 @@ function distribute<File extends object>(files: readonly File[], rest: Buffer): 
   return contents;
 }
 
-/** Reads a page of a log. Throws when it is none. */
+/** Decodes a page of a log. Throws if it is malformed. */
 export function decodeLog(page: Buffer): { log: LogPage; contents: Map<LogPage['entries'][number], Buffer> } {
   const { head, rest } = split(page);
   const log = logSchema.parse(head);
   return { log, contents: distribute(log.entries, rest) };
 }
 
-/** Reads a page of files. Throws when it is none. */
+/** Decodes a page of files. Throws if it is malformed. */
 export function decodeFiles(page: Buffer): { files: PageFile[]; contents: Map<PageFile, Buffer> } {
   const { head, rest } = split(page);
   const { files } = filesSchema.parse(head);

@@ -2,19 +2,19 @@ import type { Missing } from '../index/missing.js';
 import { counted } from '../words.js';
 import type { Follower } from './follower.js';
 
-/** Whether this node has what its peers have. */
+/** Whether this node has caught up with its peers. */
 export class Readiness {
-  /** Whether, once since the start, no file was pending that anti-entropy had found. */
+  /** Whether at some time since the start no missing file was pending. */
   private hasNothingPending = false;
 
   constructor(
     private readonly followers: readonly Follower[],
     private readonly missing: Missing,
-    /** In milliseconds. */
+    /** Maximum age of the oldest entry of a backlog, in milliseconds. */
     private readonly maxLag: number,
   ) {}
 
-  /** Why this node has not what its peers have, for people; undefined when it has. */
+  /** Human-readable reason why this node has not caught up; undefined if it has. */
   get lag(): string | undefined {
     for (const { peer, caughtUp, hasCompared, backlog, id } of this.followers) {
       if (peer.state === 'unknown') return `it has not asked node ${id} yet`;
@@ -32,7 +32,7 @@ export class Readiness {
     return undefined;
   }
 
-  /** Makes the node not ready until it has compared everything with every peer again. */
+  /** Makes the node not ready until it has run a round of anti-entropy with every peer again. */
   reset(): void {
     this.hasNothingPending = false;
     for (const follower of this.followers) follower.hasCompared = false;

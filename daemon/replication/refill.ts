@@ -7,16 +7,16 @@ import { decodeFiles, PAGE_ENTRIES, PAGE_LIMIT } from './page.js';
 import { differenceOf, toRecord } from './peer-file.js';
 import type { RateLimit } from './rate-limit.js';
 
-/** Pages that are being made durable while the next one comes: the sync of one is the time to write another. */
+/** Number of pages that are stored while the next one is fetched. While one is synced, others can be written. */
 const PAGES_AT_ONCE = 3;
 
-/** What one round of anti-entropy with a peer did. */
+/** Result of one round of anti-entropy with a peer. */
 export interface RoundResult {
   directories: number;
   files: number;
   bytes: number;
   deletions: number;
-  /** Files that are still to be fetched: large ones, and those that were wrong. */
+  /** Files still to be fetched: large ones, and those received corrupt. */
   pending: number;
 }
 
@@ -28,7 +28,7 @@ export interface RefillParts {
   limit: RateLimit;
 }
 
-/** Fetches many small files of one peer, by the page. */
+/** Fetches many small files of one peer, in pages. */
 export class Refill {
   private readonly storing = new Set<Promise<void>>();
   private failure: unknown;
@@ -40,13 +40,13 @@ export class Refill {
     private readonly signal: AbortSignal,
   ) {}
 
-  /** Fetches these files; those of the last pages may not be durable yet. Rejects when any could not be taken over. */
+  /** Fetches files. The last pages may not be durable when it resolves, see `end`. Rejects if a page could not be stored. */
   async take(wanted: FileRecord[]): Promise<void> {
     let left = wanted;
     while (left.length > 0) {
       const asked = left.slice(0, PAGE_ENTRIES);
       const page = await this.fetchPage(asked);
-      // What the peer leaves out is gone there, but what would not have fitted is asked for again.
+      // The peer omits files that it does not have, and those after the end of a full page, which are requested again.
       const last = page.at(-1)?.name;
       const answered = last === undefined ? asked.length : asked.findIndex(({ name }) => name === last) + 1;
       if (answered === 0) throw new Error(`node ${this.peer.id} sent ${last}, which it was not asked for`);
@@ -61,7 +61,7 @@ export class Refill {
     }
   }
 
-  /** Resolves when all that was taken is durable. Rejects when any of it is not. */
+  /** Resolves when all pages are durable. Rejects if one could not be stored. */
   async end(): Promise<void> {
     await Promise.all(this.storing);
     this.throwFailure();

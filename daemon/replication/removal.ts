@@ -9,19 +9,19 @@ export interface RemovalParts {
   group: string;
   index: Index;
   copies: Copies;
-  /** How many store paths there are. */
+  /** Number of store paths. */
   storePaths: number;
   warn(message: string, error: unknown): void;
 }
 
 /**
- * Does here what peers have deleted, store path by store path: one that takes no deletions now holds up nothing else. What is
- * on it is deferred, in the index, and done when it is well again, be that after a restart and without the peer.
+ * Applies deletions of peers, each store path by itself, so that an unavailable one does not block the others. Its deletions
+ * are deferred in the index and applied when it is available again, even after a restart and without the peer.
  */
 export class Removal {
   constructor(private readonly parts: RemovalParts) {}
 
-  /** Deletes files. Resolves with what is to be deferred, within the transaction that notes what was told. */
+  /** Applies deletions. Resolves with those that the caller must defer, in the transaction that moves its cursor. */
   async remove(told: readonly DeferredDeletion[]): Promise<DeferredDeletion[]> {
     const deferred: DeferredDeletion[] = [];
     for (const storePath of new Set(told.map((one) => one.storePath))) {
@@ -31,7 +31,7 @@ export class Removal {
     return deferred;
   }
 
-  /** Does what was deferred, where the store path takes it now. */
+  /** Applies the deferred deletions of the store paths that are available. */
   async removeDeferred(): Promise<void> {
     const { deferred } = this.parts.index;
     for (let storePath = 0; storePath < this.parts.storePaths; storePath++) {
@@ -64,7 +64,7 @@ export class Removal {
   private toRemoved({ id, foreign }: DeferredDeletion): RemovedFile {
     const { name, storePath, directory, size } = fileId.decode(id);
     const key = fileId.keyOf(name);
-    // A file with a record is one of ours, whatever the other node thought of it.
+    // A file with a record on this node is not foreign, even if the peer has no record of it.
     const isForeign = foreign && !this.parts.index.find(key);
     return { key, storePath, directory, name, size: size ?? 0, foreign: isForeign, accepted: false };
   }

@@ -17,7 +17,7 @@ import { Removal } from './removal.js';
 import { Scrub } from './scrub.js';
 import { Source } from './source.js';
 
-/** How long a start waits until the state of each peer is known, and for the deletions of those that are up, in milliseconds. */
+/** How long a start waits for the state of each peer, and for the deletions of the peers that are up, in milliseconds. */
 const FIRST_LOOK_MILLISECONDS = 2000;
 const FIRST_DELETIONS_MILLISECONDS = 10_000;
 
@@ -32,7 +32,7 @@ export interface ReplicationParts {
   warn(message: string, error: unknown): void;
 }
 
-/** Copies from and to the other nodes of the group: makes the parts of that, starts and stops them. */
+/** Replication with the other nodes of the group: constructs, starts and stops its parts. */
 export class Replication {
   readonly source: Source;
   readonly fetcher: Fetcher;
@@ -83,8 +83,8 @@ export class Replication {
   }
 
   /**
-   * Does the deferred deletions, and takes over the deletions of the peers that are up. To be called before anything is served:
-   * this node may have been down, or its data directory put back to an older copy, and a deleted ID must not come back with it.
+   * Applies the deferred deletions, and the deletions of the peers that are up. To be called before the node serves files: it
+   * may have been down, or restored to an older copy, and must not serve files that were deleted in the meantime.
    */
   async takeDeletions(): Promise<void> {
     const { cluster, warn } = this.parts;

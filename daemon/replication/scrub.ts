@@ -15,24 +15,24 @@ import { RateLimit } from './rate-limit.js';
 
 const DAY_SECONDS = 86_400;
 /**
- * Parts of `scrubDays`: a file that a round has just missed waits for the next one to begin and to come to it, and yet is
- * read in time.
+ * Fractions of `scrubDays` after which a round begins, and that it takes. Their sum is below 1, so that every file is read once
+ * in `scrubDays`, also one created just after a round has passed its position.
  */
 const ROUNDS_BEGIN = 0.5;
 const ROUNDS_TAKE = 0.4;
-/** What finding and opening a file costs, in bytes of reading. */
+/** Cost of looking up and opening a file, as a number of bytes read. */
 const FILE_COST = 16 * 1024;
-/** Records that are read from the index at once; after each of these the position is kept. */
+/** Number of records per query; the position is saved after each query. */
 const RECORDS_AT_ONCE = 100;
-/** However few files there are, they are looked at so often for whether a round is due. */
+/** How often the scrub checks whether a round is due. */
 const LOOK_MILLISECONDS = 60_000;
 
 const NO_PEER = 'there is no other node to fetch it from';
 
 export interface ScrubParts {
-  /** How long a round may take, in days; 0 for none. */
+  /** The setting `scrubDays`: every file is read within this many days; 0 disables the scrub. */
   days: number;
-  /** The server ids whose files are this group's. */
+  /** The server ids of this group. */
   ids: ReadonlySet<number>;
   /** Whether there is no other node of the group to fetch a file from. */
   isAlone: boolean;
@@ -43,33 +43,33 @@ export interface ScrubParts {
   warn(message: string, error: unknown): void;
 }
 
-/** What a round has found so far. */
+/** Progress of a round. */
 export interface ScrubProgress {
   files: number;
   of: number;
   bytes: number;
-  /** Files that were not what they should be, or not there; each is fetched again. */
+  /** Number of corrupt and missing files; those with a record are fetched again. */
   bad: number;
-  /** Files without a record that were taken in. */
+  /** Number of files without a record that were added to the index. */
   found: number;
 }
 
 /**
- * Reads every file again and compares it with its ID and its SHA-256, evenly over `scrubDays`. Goes by the index, which
- * knows what should be there, and then through the directories for what the index does not know.
+ * Reads every file and compares it with its ID and its SHA-256, evenly distributed over `scrubDays`. A round first reads all
+ * files with a record, then searches the directories for files without one.
  */
 export class Scrub {
   private readonly ending = new AbortController();
   private running: Promise<void> = Promise.resolve();
   private hurry: (() => void) | undefined;
   private urgent = false;
-  /** Files without a record that the last search of the directories found bad. */
+  /** Names of the files without a record that the last search of the directories found corrupt. */
   private readonly badUnknown = new Set<string>();
-  /** The round under way; undefined between rounds. */
+  /** The current round; undefined between rounds. */
   progress: ScrubProgress | undefined;
-  /** The last complete round since the start. */
+  /** The last round that was completed since the start. */
   last: ScrubProgress | undefined;
-  /** Why the last round did not come to its end; undefined when it did. */
+  /** Human-readable reason why the last round was not completed; undefined if it was. */
   failure: string | undefined;
 
   constructor(private readonly parts: ScrubParts) {}
@@ -84,7 +84,7 @@ export class Scrub {
     await this.running;
   }
 
-  /** Begins a new round now, as fast as it goes. */
+  /** Begins a new round immediately, without a rate limit. */
   now(): void {
     this.urgent = true;
     this.last = undefined;
@@ -94,13 +94,13 @@ export class Scrub {
     this.hurry?.();
   }
 
-  /** Since when every file has been checked, in seconds since 1970. */
+  /** Every file was checked after this time, in seconds since 1970. */
   get oldest(): number {
     return this.parts.index.scrub.before;
   }
 
   private async run(): Promise<void> {
-    // Damage of the index would else show only where something happens to be looked up.
+    // Without this check, damage of the index shows only when a damaged page is read.
     await this.parts.index.check().catch((error) => this.parts.warn('the index is not as it should be', error));
     while (!this.ending.signal.aborted) {
       try {
@@ -117,7 +117,7 @@ export class Scrub {
     if (this.urgent) return true;
     if (this.parts.days === 0) return false;
     const { started, before } = this.parts.index.scrub;
-    // Either way: where the clock was wrong, the last round may have begun in the future.
+    // The absolute difference: if the clock was wrong, the last round may have begun in the future.
     return started !== null || Math.abs(Date.now() / 1000 - before) >= this.parts.days * DAY_SECONDS * ROUNDS_BEGIN;
   }
 
@@ -148,7 +148,7 @@ export class Scrub {
         const last = records.at(-1);
         if (!last) break;
         for (const record of records) {
-          if (this.urgent && !urgent) return; // begun anew, in a hurry
+          if (this.urgent && !urgent) return; // `now` has started another round
           await this.check(record, progress, limit, reader);
         }
         position = last.key;
@@ -163,7 +163,7 @@ export class Scrub {
     }
   }
 
-  /** One file that the index knows. */
+  /** Checks a file with a record. */
   private async check(
     record: FileRecord,
     progress: ScrubProgress,
@@ -173,7 +173,7 @@ export class Scrub {
     const { store, index, fetcher, alarms, isAlone } = this.parts;
     const path = store.paths[record.storePath];
     progress.files++;
-    // A disk that is not there has lost nothing yet.
+    // Files of an unavailable store path are not missing.
     if (!path?.isOpen || path.unavailable !== undefined) return;
     const size = fileId.decodeName(record.name).size ?? 0;
     await limit?.take(size + FILE_COST, this.ending.signal);
@@ -181,7 +181,7 @@ export class Scrub {
     const fullPath = filePath(path.root, record.directory, record.name);
     progress.bytes += size;
     if ((await problemOf(fullPath, record, reader)) === undefined) return;
-    // A copy gets its name when its batch is durable, a moment after its record.
+    // A copy is renamed to its final name after its record is committed: waits for the current batch and checks again.
     await store.writer.commit({});
     const problem = await problemOf(fullPath, record, new ContentReader());
     if (problem === undefined || !index.find(record.key)) return;
@@ -194,7 +194,7 @@ export class Scrub {
     fetcher.wake();
   }
 
-  /** The file, and the others that are the same one under another name: what is wrong with it is wrong with all of them. */
+  /** The records of all hard links to the same inode, including this one: all have the same content. */
   private namesOf(record: FileRecord, path: StorePath): FileRecord[] {
     const inode = path.inodeOf(record.directory, record.name);
     if (inode === undefined) return [record];
@@ -204,7 +204,7 @@ export class Scrub {
     return same.some(({ name }) => name === record.name) ? same : [record, ...same];
   }
 
-  /** What lies in the directories and has no record. */
+  /** Checks the files in the directories that have no record. */
   private async searchDirectories(progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
     const { store, index, ids, alarms } = this.parts;
     const before = [...this.badUnknown];
@@ -213,7 +213,7 @@ export class Scrub {
       if (!path.isOpen || path.unavailable !== undefined) continue;
       for (const directory of directoriesOf(path)) {
         this.ending.signal.throwIfAborted();
-        await sleep(0); // uploads come first
+        await sleep(0); // lets uploads run in between
         for (const file of filesIn(path, directory, ids)) {
           const record = index.find(fileId.keyOf(file.name));
           if (record?.name !== file.name) await this.checkUnknown(file, progress, limit);
@@ -248,7 +248,7 @@ export class Scrub {
         progress.found++;
       }
     } catch (error) {
-      if (!isNotFound(error)) throw error; // else deleted meanwhile
+      if (!isNotFound(error)) throw error; // a file that is not found was deleted in the meantime
     }
   }
 }

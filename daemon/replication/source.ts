@@ -9,10 +9,10 @@ import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
 import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
 
-/** What this node tells its followers: pages of its replication log, and files that they ask for. */
+/** Serves pages of this node's replication log, and small files, to its followers. */
 export class Source {
   private isStopping = false;
-  /** Ends each question that waits. */
+  /** Functions that end a waiting request each. */
   private readonly waiting = new Set<() => void>();
 
   constructor(
@@ -22,15 +22,15 @@ export class Source {
     private readonly acknowledgements: Acknowledgements,
   ) {}
 
-  /** Answers every question that waits, and makes none wait any more. */
+  /** Ends all waiting requests. Later requests get no page. */
   stop(): void {
     this.isStopping = true;
     for (const answer of this.waiting) answer();
   }
 
   /**
-   * The log after what a follower has, as soon as there is more, or when it has waited long enough or gone away. Undefined
-   * when this node is stopping.
+   * Records a follower's acknowledgements, waits until there are entries after its cursor (at most `question.wait`, or until
+   * `gone` is aborted), and resolves with a page of the log. Resolves with undefined if this node is stopping.
    */
   async log(follower: number, question: Question, gone: AbortSignal): Promise<Buffer | undefined> {
     if (this.isStopping) return undefined;
@@ -47,7 +47,7 @@ export class Source {
     }
   }
 
-  /** Files by their keys, with their bytes where they are small; those that are not here are left out. */
+  /** Returns a page of files by their keys, with the contents of small files. Omits files that this node does not have. */
   files(keys: readonly Buffer[]): Buffer {
     const page = new PageBuilder(this.paths, this.group);
     const files: PageFile[] = [];
@@ -72,7 +72,7 @@ export class Source {
       };
       const timer = setTimeout(done, wait);
       const forget = this.index.replicationLog.onPublish(done);
-      // Not AbortSignal.any: on Node 20 each one stays with the signal that lives longest.
+      // AbortSignal.any would leak on Node 20: each result stays referenced by the longest-lived signal.
       this.waiting.add(done);
       gone.addEventListener('abort', done);
     });
@@ -99,7 +99,7 @@ export class Source {
   }
 }
 
-/** Gathers the bytes of small files. */
+/** Collects the contents of small files for a page. */
 class PageBuilder {
   readonly contents: Buffer[] = [];
   private bytes = 0;
@@ -113,12 +113,12 @@ class PageBuilder {
     return this.bytes >= PAGE_BYTES;
   }
 
-  /** A file without its bytes: of a link, followers have them already. */
+  /** A file without its content. For hard links, whose content followers already have. */
   name({ storePath, directory, name }: FileLocation, sha256: Buffer): PageFile {
     return { id: fileId.join(this.group, storePath, directory, name), sha256: sha256.toString('hex') };
   }
 
-  /** Adds a file; undefined when it is not there (any more). */
+  /** A file, with its content if it is small; undefined if the file does not exist or its store path is not open. */
   enclose(location: FileLocation, sha256: Buffer): PageFile | undefined {
     const { storePath, directory, name } = location;
     const path = this.paths[storePath];
@@ -134,7 +134,7 @@ class PageBuilder {
   }
 }
 
-/** What is on the disk, be it right or not: who asked checks it. Undefined when there is no such file. */
+/** Reads a file, at most `size` bytes, without verifying it: the follower does. Undefined if the file does not exist. */
 function readSmallFile(path: string, size: number): Buffer | undefined {
   let file: number;
   try {
