@@ -1,8 +1,9 @@
 import { Readable } from 'node:stream';
 import t from 'tap';
+import { problemOf } from '../helpers/assert-problem.js';
 import { filesOn } from '../helpers/disk.js';
 import { MULTIPART } from '../helpers/multipart.js';
-import { problemOf, TestNode } from '../helpers/node.js';
+import { TestNode } from '../helpers/node.js';
 import { chunk, head, outcome, RawConnection, raw } from '../helpers/raw.js';
 
 const MIB = 2 ** 20;

@@ -2,9 +2,10 @@ import { existsSync, linkSync, readdirSync, readFileSync, renameSync, rmSync, st
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
+import { problemOf } from '../helpers/assert-problem.js';
 import { createCluster, createLinkedCluster, holds, ready, startAll, startCluster } from '../helpers/cluster.js';
 import { filesOn } from '../helpers/disk.js';
-import { problemOf, type TestNode } from '../helpers/node.js';
+import type { TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
 type Pair = [TestNode, TestNode];

@@ -10,7 +10,8 @@ import {
   startAll,
   startCluster,
 } from '../helpers/cluster.js';
-import { type Answer, commandLine, type TestNode } from '../helpers/node.js';
+import type { Answer, TestNode } from '../helpers/node.js';
+import { commandLine } from '../helpers/processes.js';
 
 type Three = [TestNode, TestNode, TestNode];
 

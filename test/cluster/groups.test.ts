@@ -1,7 +1,8 @@
 import t from 'tap';
+import { problemOf } from '../helpers/assert-problem.js';
 import { createCluster, holds, ready, startAll } from '../helpers/cluster.js';
 import { filesOn } from '../helpers/disk.js';
-import { problemOf, type TestNode, type Uploaded, uploadedOf } from '../helpers/node.js';
+import { type TestNode, type Uploaded, uploadedOf } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
 type Four = [TestNode, TestNode, TestNode, TestNode];

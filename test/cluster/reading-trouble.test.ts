@@ -1,111 +1,23 @@
-import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
-import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
+import { readdirSync } from 'node:fs';
+import type { RequestListener, ServerResponse } from 'node:http';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { Agent, request } from 'undici';
 import { assertProblem } from '../helpers/assert-problem.js';
-import { type Answer, TestNode } from '../helpers/node.js';
+import { assertUnavailable, FakePeer, listen, startReader, timed } from '../helpers/fake-peer.js';
 import { freePort } from '../helpers/ports.js';
 import { head, RawConnection } from '../helpers/raw.js';
-import {
-  killDaemonForGood,
-  madeUpId,
-  markOf,
-  type Other,
-  peerSettings,
-  tell,
-  writeCluster,
-} from '../helpers/readers.js';
-
-/** Listens on a free loopback port until the end of the test. */
-async function listen(t: Test, server: Server): Promise<number> {
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    socket.on('error', () => {});
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** A peer that does as it is told, and remembers what it was asked. */
-class FakePeer {
-  readonly requests: IncomingMessage[] = [];
-  /** How it answers: 404 unless the test says otherwise. */
-  answer: RequestListener = (_request, response) => response.writeHead(404).end();
-
-  private constructor(
-    readonly id: number,
-    readonly port: number,
-    readonly group: string,
-  ) {}
-
-  static async start(t: Test, id: number, group = 'group1'): Promise<FakePeer> {
-    let peer: FakePeer | undefined;
-    const server = createServer((asked, response) => {
-      // The daemon of a node may ask its peers for other things.
-      if (asked.url?.startsWith('/.fidfs/')) return response.writeHead(404).end();
-      peer?.requests.push(asked);
-      return peer?.answer(asked, response);
-    });
-    peer = new FakePeer(id, await listen(t, server), group);
-    return peer;
-  }
-
-  get other(): Other {
-    return { id: this.id, group: this.group, url: `http://127.0.0.1:${this.port}` };
-  }
-
-  /** What it was asked about a file, in short. */
-  asked(id: string): string[] {
-    return this.requests.filter(({ url }) => url?.startsWith(`/${id}`)).map(({ method }) => String(method));
-  }
-
-  /** Makes it hold a file. */
-  hold(content: string): void {
-    this.answer = (_request, response) => {
-      response.writeHead(200, { 'content-length': content.length, 'content-type': 'text/plain' }).end(content);
-    };
-  }
-}
-
-/** A node with these peers whose daemon is dead: what it reads from others, nginx does alone. */
-async function startReader(t: Test, others: Other[], env: Record<string, string> = {}): Promise<TestNode> {
-  const node = await TestNode.start(t, { env: { ...peerSettings(9, 'group1', others), ...env } });
-  await killDaemonForGood(t, node);
-  tell(node, others);
-  return node;
-}
-
-async function timed(asked: Promise<Answer>): Promise<[Answer, seconds: number]> {
-  const begun = performance.now();
-  return [await asked, (performance.now() - begun) / 1000];
-}
-
-/** That it says when to come back. */
-function assertUnavailable(t: Test, answer: Answer, what: string): void {
-  assertProblem(t, answer, 503, 'unavailable', what);
-  t.match(answer.headers['retry-after'], /^\d+$/, `${what}: Retry-After`);
-}
+import { madeUpId, markOf, type Other, tell, writeCluster } from '../helpers/readers.js';
 
 t.test('peers in trouble', async (t) => {
   const one = await FakePeer.start(t, 1);
   const two = await FakePeer.start(t, 2);
   const three = await FakePeer.start(t, 3);
   const four = await FakePeer.start(t, 4, 'group2');
-  // Dead: nobody listens there. Silent: accepts and never answers.
+  // `dead`: nothing listens on the port. `silent`: accepts connections and never answers.
   const dead: Other = { id: 5, group: 'group3', url: `http://127.0.0.1:${await freePort()}` };
-  const silentPort = await listen(t, createTcpServer());
+  const silentPort = await listen(t, createServer());
   const silent: Other = { id: 6, group: 'group4', url: `http://127.0.0.1:${silentPort}` };
   const alive: Other = { ...four.other, id: 7, group: 'group4' };
   const named: Other = { id: 8, group: 'group5', url: 'http://peer.example.test', origin: four.other.url };
@@ -121,7 +33,7 @@ t.test('peers in trouble', async (t) => {
     }
   });
 
-  // Seen to fail with the headers of the client passed on, and with another message under the mark.
+  // Seen to fail with the client's headers forwarded, and with another message in the HMAC.
   t.test('a peer gets the conditions, the arguments and our mark, and nothing else of the client', async (t) => {
     const id = madeUpId({ group: 'group5', source: 8 });
     const forged = `9 ${'0'.repeat(64)}`;
@@ -137,7 +49,7 @@ t.test('peers in trouble', async (t) => {
       range: 'bytes=0-1',
       'if-range': '"x"',
     });
-    // A subrequest has the headers of its request.
+    // A subrequest has the headers of the client's request.
     const unknown = madeUpId({ source: 2, counter: 1 });
     await reader.get(unknown, headers);
     for (const peer of group1) {
@@ -164,7 +76,7 @@ t.test('peers in trouble', async (t) => {
     const other = madeUpId({ source: 2, counter: 3 });
     two.answer = (_request, response) => response.writeHead(404).end();
     three.hold('from the third');
-    // It answers when the third has been asked too.
+    // The first answers only after the third has been asked.
     let release = () => {};
     const askedThree = new Promise<void>((done) => {
       release = done;
@@ -184,7 +96,7 @@ t.test('peers in trouble', async (t) => {
     t.match(headOf, { status: 200, headers: { 'content-length': '14' } }, 'HEAD');
   });
 
-  // Seen to fail (404) with the down ones left out of the count, and (asked) with them asked.
+  // Seen to fail (404) with nodes that are down not counted, and (requests) with requests to them.
   t.test('a node that is down makes it 503 where the others have not got the file, and costs nothing', async (t) => {
     const id = madeUpId({ source: 2, counter: 5 });
     tell(reader, [one.other, { ...two.other, up: false }, three.other]);
@@ -205,8 +117,8 @@ t.test('peers in trouble', async (t) => {
     assertUnavailable(t, await reader.get(id), 'one of the settings is not in cluster.json');
   });
 
-  // Seen to fail (what the peer said) with a shorter list of intercepted statuses; (404) without the look at what the
-  // first said; without proxy_ignore_headers.
+  // Seen to fail (the peer's status) with fewer intercepted statuses, (404) without the check of the first node's status, and
+  // without proxy_ignore_headers.
   t.test('what a peer says besides is no answer about the file', async (t) => {
     for (const status of [301, 400, 401, 403, 429, 500, 502, 503, 507, 599]) {
       two.answer = (_request, response) => response.writeHead(status, { location: 'http://x/' }).end('<html>');
@@ -254,9 +166,9 @@ t.test('peers in trouble', async (t) => {
     t.ok(goneSeconds < 10, `after ${goneSeconds} s`);
     four.hold('from the living');
     const [asked, unasked] = await Promise.all([
-      // The source is silent: one that lives is asked next.
+      // The source never answers; the other node is asked next.
       timed(reader.get(madeUpId({ group: 'group4', source: 6 }))),
-      // The source lives, but has not got it: the silent one is asked by HEAD.
+      // The source does not have the file; the silent node gets a HEAD.
       (async () => {
         const nothing: RequestListener = (_request, response) => response.writeHead(404).end();
         const id = madeUpId({ group: 'group4', source: 7, counter: 9 });
@@ -271,7 +183,7 @@ t.test('peers in trouble', async (t) => {
     t.ok(unasked[1] < 30, `after ${unasked[1]} s`);
   });
 
-  // Seen to fail (500) without the check of what an entry holds, and without the catch in readCluster.
+  // Seen to fail (500) without the checks of an entry, and without the catch in readNodes.
   t.test('whatever cluster.json is, hits are served and misses told to come back', async (t) => {
     const broken = [
       '',
@@ -309,10 +221,10 @@ t.test('peers in trouble', async (t) => {
     }
   });
 
-  // Seen to fail (the others wait too) without limit_conn, and (404s of marked requests wait) with limit_conn in
+  // Seen to fail (other requests wait, too) without limit_conn, and (marked requests are refused) with limit_conn in
   // @fidfs_elsewhere.
   t.test('misses under way at once are limited', async (t) => {
-    // Answers that come drop by drop, so that none is given up, until all are let go.
+    // The source sends a byte every 500 ms, so that no response times out, until the test ends them all.
     const waiting: ServerResponse[] = [];
     const drops = setInterval(() => waiting.map((response) => response.write('.')), 500);
     t.teardown(() => clearInterval(drops));
@@ -320,7 +232,7 @@ t.test('peers in trouble', async (t) => {
       waiting.push(response);
       response.writeHead(200).write('.');
     };
-    // As many as the limit hang at the source; so many more are told so.
+    // 512 requests wait for the source; the other 8 are refused.
     const agent = new Agent({ connections: 600, pipelining: 1 });
     t.teardown(() => agent.destroy());
     let refused = 0;
@@ -363,7 +275,7 @@ t.test('peers in trouble', async (t) => {
       let timer: NodeJS.Timeout | undefined;
       const next = () => {
         clearTimeout(timer);
-        // Longer than a peer may be silent.
+        // Longer than proxy_send_timeout and proxy_read_timeout.
         timer = setTimeout(stalled, 6000);
         sent += block.length;
         if (sent < size && response.writable) response.write(block, next);
@@ -384,46 +296,4 @@ t.test('peers in trouble', async (t) => {
     await ended;
     t.ok(sent < size, 'the peer was left');
   });
-});
-
-// Seen to fail (503) with every miss sent to @fidfs_elsewhere, and 503 for all whom nobody who is up may have.
-t.test('a group of one node: what is not here is 404, whatever is known of others', async (t) => {
-  const reader = await startReader(t, [{ id: 4, group: 'group2', url: 'http://127.0.0.1:1' }]);
-  writeCluster(reader, '{');
-  assertProblem(t, await reader.get(madeUpId()), 404, 'not-found', 'unknown');
-  assertProblem(t, await reader.get(`${madeUpId()}?download=x`), 404, 'not-found', 'with a name');
-  assertUnavailable(t, await reader.get(madeUpId({ group: 'group2' })), 'another group');
-});
-
-t.test('peers with https are known by their certificates', async (t) => {
-  const node = await TestNode.create(t);
-  const [key, certificate] = ['key', 'certificate'].map((name) => join(node.directory, `${name}.pem`)) as [
-    string,
-    string,
-  ];
-  const names = 'subjectAltName=DNS:peer.example.test';
-  const words = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1', '-subj', '/CN=peer', '-addext', names];
-  execFileSync('openssl', [...words, '-keyout', key, '-out', certificate], { stdio: 'ignore' });
-  const hosts: (string | undefined)[] = [];
-  const pair = { key: readFileSync(key), cert: readFileSync(certificate) };
-  const server = createTlsServer(pair, (asked, response) => {
-    hosts.push(asked.headers.host);
-    response.writeHead(200, { 'content-length': 4 }).end('over');
-  });
-  const port = await listen(t, server);
-  const origin = `https://127.0.0.1:${port}`;
-  const right: Other = { id: 1, group: 'group2', url: `https://peer.example.test:${port}`, origin };
-  const wrong: Other = { id: 2, group: 'group3', url: `https://other.example.test:${port}`, origin };
-  const reader = await startReader(t, [right, wrong], { SSL_CERT_FILE: certificate });
-
-  // Seen to fail with another proxy_ssl_name.
-  const answer = await reader.get(madeUpId({ group: 'group2' }));
-  t.equal(answer.body.toString(), 'over');
-  t.strictSame(hosts, [`peer.example.test:${port}`]);
-  // Seen to fail (200) without proxy_ssl_verify.
-  assertUnavailable(t, await reader.get(madeUpId({ group: 'group3' })), 'the name of another');
-  t.equal(hosts.length, 1, 'it got no request');
-
-  const stranger = await startReader(t, [right], { SSL_CERT_FILE: '/etc/ssl/certs/ca-certificates.crt' });
-  assertUnavailable(t, await stranger.get(madeUpId({ group: 'group2' })), 'a certificate that nobody vouches for');
 });

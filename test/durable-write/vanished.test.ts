@@ -2,7 +2,8 @@ import { cpSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { problemOf, TestNode } from '../helpers/node.js';
+import { problemOf } from '../helpers/assert-problem.js';
+import { TestNode } from '../helpers/node.js';
 
 /** A directory for store paths, which contains the node's directory. */
 function places(t: Test): { directory: string; first: string; second: string } {

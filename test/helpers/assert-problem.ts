@@ -1,5 +1,10 @@
 import type { Test } from 'tap';
-import { type Answer, problemOf } from './node.js';
+import type { Answer } from './node.js';
+
+/** The problem document of an answer. */
+export function problemOf(answer: Answer): { type: string; title: string; status: number; detail: string } {
+  return JSON.parse(answer.body.toString());
+}
 
 /** Asserts that an answer is the problem document (RFC 9457) of a catalogue entry; `what` describes the request. */
 export function assertProblem(t: Test, answer: Answer, status: number, name: string, what: string): void {

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Agent, type Dispatcher, request } from 'undici';
 import { freePort } from './ports.js';
+import { childrenOf, commandLine } from './processes.js';
 
 /** The fidfs command of this project. */
 export const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url));
@@ -202,17 +203,13 @@ export class TestNode {
 
   /** The process id of the daemon. */
   daemonPid(): number {
-    return this.children().find((pid) => commandLine(pid).includes('daemon/main.js')) ?? 0;
+    return childrenOf(this.pid).find((pid) => commandLine(pid).includes('daemon/main.js')) ?? 0;
   }
 
   /** Every process of the node: supervisor, daemon, nginx's master and workers. */
   pids(): number[] {
-    const children = this.children();
+    const children = childrenOf(this.pid);
     return [this.pid, ...children, ...children.flatMap(childrenOf)];
-  }
-
-  private children(): number[] {
-    return childrenOf(this.pid);
   }
 
   /** Kills the daemon with SIGKILL; resolves when it has been restarted and is ready. */
@@ -291,32 +288,6 @@ export class TestNode {
       const path = join(this.storePath, directory);
       t.strictSame(existsSync(path) ? readdirSync(path) : [], [], `nothing is left in ${directory}`);
     }
-  }
-}
-
-/** The command line of a process; empty if it has ended. */
-export function commandLine(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
-  } catch {
-    return ''; // the process has ended
-  }
-}
-
-/** The problem document of an answer. */
-export function problemOf(answer: Answer): { type: string; title: string; status: number; detail: string } {
-  return JSON.parse(answer.body.toString());
-}
-
-function childrenOf(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-    return children
-      .split(' ')
-      .filter((one) => one !== '')
-      .map(Number);
-  } catch {
-    return []; // the process has just ended
   }
 }
 

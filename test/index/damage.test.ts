@@ -2,9 +2,9 @@ import { closeSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import fileId from '../../file-id/file-id.js';
-import { assertProblem } from '../helpers/assert-problem.js';
+import { assertProblem, problemOf } from '../helpers/assert-problem.js';
 import { createCluster, holds, ready, startAll } from '../helpers/cluster.js';
-import { problemOf, type TestNode } from '../helpers/node.js';
+import type { TestNode } from '../helpers/node.js';
 import { type Random, seeded } from '../helpers/random.js';
 import { tus } from '../helpers/tus.js';
 

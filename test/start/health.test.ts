@@ -1,6 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import t from 'tap';
-import { problemOf, TestNode } from '../helpers/node.js';
+import { problemOf } from '../helpers/assert-problem.js';
+import { TestNode } from '../helpers/node.js';
 
 const external = Object.values(networkInterfaces())
   .flatMap((addresses) => addresses ?? [])

@@ -3,7 +3,8 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
 import { Load } from '../helpers/load.js';
-import { commandLine, TestNode } from '../helpers/node.js';
+import { TestNode } from '../helpers/node.js';
+import { commandLine } from '../helpers/processes.js';
 import { seeded } from '../helpers/random.js';
 
 /** The process ids of a node's nginx, master first. */

@@ -1,7 +1,8 @@
 import { statSync } from 'node:fs';
 import t from 'tap';
 import { broken, Load, type Promised } from '../helpers/load.js';
-import { COMMAND, commandLine, TestNode } from '../helpers/node.js';
+import { COMMAND, TestNode } from '../helpers/node.js';
+import { commandLine } from '../helpers/processes.js';
 import { seeded } from '../helpers/random.js';
 import { downgrade, noReleaseBefore, RELEASE_BEFORE, startBefore, upgrade } from '../helpers/release-before.js';
 import { begin, named, send, stateOf } from '../helpers/tus.js';

@@ -1,7 +1,8 @@
 import t from 'tap';
+import { problemOf } from '../helpers/assert-problem.js';
 import { filesOn } from '../helpers/disk.js';
 import { MULTIPART, multipart } from '../helpers/multipart.js';
-import { problemOf, TestNode, uploadedOf } from '../helpers/node.js';
+import { TestNode, uploadedOf } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
 
 const node = await TestNode.start(t);

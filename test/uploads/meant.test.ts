@@ -1,9 +1,10 @@
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import t from 'tap';
+import { problemOf } from '../helpers/assert-problem.js';
 import { filesOn } from '../helpers/disk.js';
 import { BOUNDARY, MULTIPART } from '../helpers/multipart.js';
-import { problemOf, TestNode, uploadedOf } from '../helpers/node.js';
+import { TestNode, uploadedOf } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
 import { named, tus } from '../helpers/tus.js';
 
