@@ -1,25 +1,25 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A peer as njs sees it. */
+/** A peer's entry in the cluster file, for njs. */
 export interface ClusterFileNode {
   group: string;
-  /** Scheme, address and port: njs has no resolver. */
+  /** URL with the resolved address: scheme, address and port. njs has no resolver. */
   origin: string;
-  /** Host and port as the settings name them, for the Host header and the name in a certificate. */
+  /** Host and port as in the settings, for the Host header and the check of the certificate. */
   host: string;
-  /** Whether it serves files. */
+  /** Whether its nginx answers. */
   up: boolean;
-  /** Whether its daemon is there, too. */
+  /** Whether its daemon answers, too. */
   well: boolean;
 }
 
-/** The version of the file's form. njs checks it (`njs/elsewhere.ts`): nginx may still run what an earlier version loaded. */
+/** Version of the format. njs checks it (`njs/elsewhere.ts`), because nginx may still run the code of an earlier version. */
 const VERSION = 1;
 
 /**
- * `<data>/nginx/cluster.json`: where peers are and which of them are alive, for njs to read on a miss. A second copy,
- * `cluster.json.last`, is what njs reads where the first one is torn and this daemon is not there to write it anew.
+ * `<data>/nginx/cluster.json`: addresses and state of the peers. njs reads it for files that are not on this node. If it is
+ * torn and no daemon runs to repair it, njs reads the second copy, `cluster.json.last`.
  */
 export class ClusterFile {
   private readonly files: readonly [string, string];
@@ -29,10 +29,13 @@ export class ClusterFile {
     this.files = [file, `${file}.last`];
   }
 
-  /** Replaces what is not so on the disk, whether anything changed or the file is not what was written; called every second. */
+  /**
+   * Writes the first copy whose content on disk differs, because the state has changed or the file is corrupt. Called every
+   * second. Throws if it cannot be written.
+   */
   write(nodes: Record<string, ClusterFileNode>): void {
     const text = `${JSON.stringify({ version: VERSION, nodes })}\n`;
-    // One at a time: what tears the first leaves the other as it was.
+    // Only one copy per call, so that a crash cannot tear both.
     const wrong = this.files.find((file) => readText(file) !== text);
     if (wrong === undefined) return;
     mkdirSync(this.directory, { recursive: true });
@@ -41,11 +44,11 @@ export class ClusterFile {
   }
 }
 
-/** What a file holds; undefined when it cannot be read. */
+/** The content of a file; undefined if it cannot be read. */
 function readText(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
   } catch {
-    return undefined; // it is written anew, and that says what is wrong
+    return undefined; // the caller writes it, which reports a persistent error
   }
 }

@@ -7,22 +7,22 @@ import { checkPeer, type Hello, parseHello, WrongPeer } from './hello.js';
 import { PeerClient, PeerError } from './peer-client.js';
 
 const INTERVAL_MILLISECONDS = 1000;
-/** A peer is asked again after so long without an answer. */
+/** Timeout of a hello request. */
 const PATIENCE_MILLISECONDS = 3000;
 
-/** What is known of a peer. `wrong`: it answers, but its settings do not go with this node's, or it refuses this node. */
+/** State of a peer. `wrong`: it answers, but its settings do not match this node's, or it rejects this node's requests. */
 export type PeerState = 'unknown' | 'up' | 'down' | 'wrong';
 
-/** One peer, asked every second how it is. */
+/** A peer and its state, which is polled every second. */
 export class Peer {
   state: PeerState = 'unknown';
-  /** What it last said. */
+  /** Its last hello. */
   hello: Hello | undefined;
-  /** Why it is not up, for people. */
+  /** Human-readable reason why it is not up; empty if it is. */
   reason = 'not heard of yet';
-  /** When that began, in milliseconds since 1970. */
+  /** When the state last changed, in milliseconds since 1970. */
   since = Date.now();
-  /** Whether anything answers there: with its daemon dead, a node still serves files. */
+  /** Whether its nginx answers, which serves files even if the daemon is down. */
   reachable = true;
   /** Scheme, address and port, once the name has been resolved. */
   origin: string | undefined;
@@ -45,19 +45,19 @@ export class Peer {
   }
 }
 
-/** How the cluster says that a peer has come or gone. */
+/** Called after the state of a peer has changed. */
 export type OnChange = (peer: Peer, before: PeerState) => void;
 
-/** Who is there, and who is well. */
+/** The peers of this node. Polls their state, and writes it to the cluster file for njs. */
 export class Cluster {
   readonly peers: readonly Peer[];
   private readonly ending = new AbortController();
   private readonly file: ClusterFile;
   private loops: Promise<void>[] = [];
-  /** Whether the file could not be written, which has been said. */
+  /** Whether the last write of the file failed, which was logged. */
   private fileFailed = false;
 
-  /** @param directory where nginx's files lie */
+  /** @param directory directory of nginx's files, in which the cluster file is written */
   constructor(
     private readonly settings: Settings,
     directory: string,
@@ -93,13 +93,16 @@ export class Cluster {
     return this.peers.find((peer) => peer.id === id);
   }
 
-  /** Why this node can work with none of its peers, for people; undefined when it can, or when none answers. */
+  /**
+   * Human-readable reason why no peer of the group can be used, because of the settings; undefined if one is up, or if none
+   * answers.
+   */
   get unavailable(): string | undefined {
     const wrong = this.group.find(({ state }) => state === 'wrong');
     return wrong && !this.group.some(({ isUp }) => isUp) ? wrong.reason : undefined;
   }
 
-  /** Asks every peer once how it is; resolves when all have answered, or after so many milliseconds. */
+  /** Polls every peer once. Resolves when all have answered or failed, or after `milliseconds`. */
   async lookAtAll(milliseconds: number): Promise<void> {
     this.writeFile();
     const ended = new AbortController();
@@ -108,7 +111,7 @@ export class Cluster {
     ended.abort();
   }
 
-  /** Begins to ask. */
+  /** Starts polling. */
   start(): void {
     this.writeFile();
     this.loops = this.peers.map((peer) => this.watch(peer));
@@ -169,7 +172,7 @@ export class Cluster {
       this.file.write(Object.fromEntries(nodes));
       this.fileFailed = false;
     } catch (error) {
-      // A full disk, for instance: that says nothing about the peer, and the next look tries again.
+      // For example because the disk is full. Not an error of the peer; the next poll tries again.
       if (!this.fileFailed) this.warn('nginx could not be told which nodes are up; it is tried again', error);
       this.fileFailed = true;
     }
@@ -180,7 +183,7 @@ function bareHost(hostname: string): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
 
-/** A URL with an address in the place of the name, and always with a port. */
+/** Scheme, address and port of a URL, with the address instead of the name. */
 function originAt(url: string, address: string): string {
   const { protocol, port } = new URL(url);
   const host = address.includes(':') ? `[${address}]` : address;

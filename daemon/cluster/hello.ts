@@ -1,71 +1,72 @@
 import { z } from 'zod';
 import type { PeerSettings, Settings } from '../config/settings.js';
 
-/** The version of what nodes say to each other; nodes of different ones do not work together. */
+/** Version of the protocol between nodes. Nodes with different versions do not work together. */
 export const PROTOCOL = 1;
 
 const count = z.number().int().nonnegative();
 
-/** How far a node is behind a peer: entries of that peer's log, and the age of the oldest of them. */
+/** Replication backlog of a node: entries of a peer's log that it does not hold, and the age of the oldest in seconds. */
 const backlogSchema = z.object({ peer: count, entries: count, seconds: z.number().nonnegative() });
 
-/** What a node says of itself when a peer asks. */
+/** A node's state, the response to `/hello`. */
 const helloSchema = z.object({
   protocol: count,
   version: z.string().max(100),
   serverId: count,
   group: z.string().max(16),
-  /** How many store paths it has. */
+  /** Number of its store paths. */
   storePaths: count,
-  /** The numbers of those that take files, or at least deletions, */
+  /** Numbers of the store paths that are available, at least for deletions. */
   well: z.array(count).max(256),
-  /** and of those that have no room for more files; a node of an earlier version does not say. */
+  /** Numbers of the store paths without space for more files; absent in earlier versions. */
   full: z.array(count).max(256).default([]),
-  /** Why it takes no uploads, for people; null when it does. */
+  /** Human-readable reason why it takes no uploads; null if it does. */
   trouble: z.string().max(2000).nullable(),
-  /** The epoch of its replication log (nodes of earlier versions call it so), and its newest number. */
+  /** The epoch of its replication log (the name is of earlier versions), and the last durable sequence number. */
   incarnation: z.string().max(64),
   end: count,
-  /** The newest version of the digests that it computes; a node of an earlier version does not say. */
+  /** The newest version of the digests that it computes; absent in earlier versions. */
   digests: count.min(1).default(1),
   files: count,
   bytes: count,
-  /** Of those, bytes that are stored once with others; a node of an earlier version does not say. */
+  /** Bytes of files that are hard links to another one, included in `bytes`; absent in earlier versions. */
   saved: count.default(0),
-  /** What clients have uploaded there since it began, and what its nginx answered alone; null where that is not known. */
+  /** Files and bytes that clients have uploaded since the start, and requests that nginx has answered itself; null if unknown. */
   uploads: count.default(0),
   uploadedBytes: count.default(0),
   downloads: count.nullable().default(null),
+  /** Size of the file systems of its store paths, in bytes. */
   capacity: count,
-  /** Bytes that new files may take. */
+  /** Bytes available for new files. */
   available: count,
   backlog: z.array(backlogSchema).max(1000),
-  /** Files that should be there and are not, and how many of them are set aside after failing. */
+  /** Number of missing files, and of those set aside after too many tries. */
   missing: count,
   setAside: count,
-  /** Since when every file there has been checked, in seconds since 1970. */
+  /** Every file was checked after this time, in seconds since 1970. */
   oldestScrub: count,
-  /** What is in danger there, for people. */
+  /** Human-readable alarms. */
   alarms: z.array(z.string().max(2000)).max(100),
 });
 
 export type Hello = z.output<typeof helloSchema>;
 
-/** Throws when it is none. */
+/** Parses a hello. Throws WrongPeer for another version of the protocol, and a ZodError if it is malformed. */
 export function parseHello(told: unknown): Hello {
   const version = z.object({ protocol: count }).parse(told).protocol;
-  // Another protocol's hello may have another form.
+  // The hello of another version may have another schema.
   if (version !== PROTOCOL)
     throw new WrongPeer(`it speaks protocol ${version}, this node ${PROTOCOL}; run the same version`);
   return helloSchema.parse(told);
 }
 
-/** A peer whose settings do not go with this node's. */
+/** The settings of a peer do not match this node's. */
 export class WrongPeer extends Error {
   override name = 'WrongPeer';
 }
 
-/** Throws WrongPeer, naming both values, when a peer is not what the settings here say, or cannot be in one group. */
+/** Throws WrongPeer, with both values, if a peer's hello does not match this node's settings. */
 export function checkPeer(hello: Hello, peer: PeerSettings, settings: Pick<Settings, 'group' | 'storePaths'>): void {
   const { serverId, group, storePaths } = hello;
   if (serverId !== peer.id) throw new WrongPeer(`it has serverId ${serverId}, peers here say ${peer.id}`);

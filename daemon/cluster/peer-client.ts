@@ -3,16 +3,16 @@ import { Agent, type Dispatcher, request } from 'undici';
 import type { PeerSettings } from '../config/settings.js';
 import { sign } from './signature.js';
 
-/** Where requests between nodes go. */
+/** Path prefix of requests between nodes. */
 export const PEER_PREFIX = '/.fidfs/peer';
 
-/** A peer that cannot be asked, or whose answer is an error or no sense; the message says which, for people. */
+/** A request to a peer failed, or the response is an error or malformed. The message is human-readable and names the peer. */
 export class PeerError extends Error {
   override name = 'PeerError';
 
   constructor(
     message: string,
-    /** The status of its answer; undefined when there was none. */
+    /** Status of the response; undefined if there was none. */
     readonly status: number | undefined,
     options?: ErrorOptions,
   ) {
@@ -24,16 +24,16 @@ export interface PeerRequest {
   method?: 'GET' | 'POST' | 'DELETE';
   query?: Record<string, string>;
   body?: Buffer;
-  /** How long the first byte of the answer may take, in milliseconds. */
+  /** Timeout for the headers of the response, and between parts of its body, in milliseconds. */
   timeout?: number;
-  /** The longest answer that is read, in bytes. */
+  /** Maximum length of the response, in bytes. */
   limit?: number;
   signal?: AbortSignal;
 }
 
-/** Makes signed requests to one peer, at the address that the settings name, and no other. */
+/** Sends signed requests to one peer, only to the URL in the settings. */
 export class PeerClient {
-  /** Only what is under way keeps connections busy; several so that a long poll holds nothing up. */
+  /** Several connections, so that a long poll does not block other requests. */
   private readonly agent = new Agent({ connections: 16, connect: { timeout: 3000 }, keepAliveTimeout: 30_000 });
 
   constructor(
@@ -42,7 +42,7 @@ export class PeerClient {
     private readonly secret: string,
   ) {}
 
-  /** The whole answer. Rejects with a PeerError. */
+  /** Sends a signed request and resolves with the body of the response. Rejects with a PeerError, also for a status from 300. */
   async ask(path: string, { limit = 32 * 2 ** 20, timeout = 10_000, ...options }: PeerRequest = {}): Promise<Buffer> {
     const { query = {}, body } = options;
     const digest: Record<string, string> = body
@@ -68,7 +68,7 @@ export class PeerClient {
     }
   }
 
-  /** As `ask`, for an answer in JSON. What is in it is for the caller to check. */
+  /** Like `ask`, for a response in JSON. The caller must validate it. */
   async askJson(path: string, options: PeerRequest = {}): Promise<unknown> {
     const answer = await this.ask(path, options);
     try {
@@ -78,7 +78,7 @@ export class PeerClient {
     }
   }
 
-  /** A signed request whose answer is read as it comes. Rejects with what undici rejects with. */
+  /** Sends a signed request and resolves with the response, whose body is a stream. Rejects with the error of undici. */
   send(
     target: string,
     { method = 'GET', body, timeout = 10_000, signal }: Omit<PeerRequest, 'limit'> = {},
@@ -93,17 +93,17 @@ export class PeerClient {
     });
   }
 
-  /** The Authorization header of a request. */
+  /** The Authorization header of a request. `target`: path with query. */
   authorization(method: string, target: string): string {
     return sign(this.secret, { method, path: target, sender: this.serverId, receiver: this.peer.id });
   }
 
-  /** Any request to the peer's nginx. */
+  /** Sends an unsigned request to the peer's nginx. Rejects with the error of undici. */
   raw(target: string, options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>): Promise<Dispatcher.ResponseData> {
     return request(this.peer.url + target, { dispatcher: this.agent, ...options });
   }
 
-  /** Ends everything under way. */
+  /** Aborts all requests and closes the connections. */
   close(): Promise<void> {
     return this.agent.destroy();
   }
@@ -113,13 +113,13 @@ export class PeerClient {
   }
 }
 
-/** What a problem document says, or the status. */
+/** The detail of a problem document (RFC 9457), or the status. */
 function reasonOf(status: number, body: Buffer): string {
   try {
     const { detail }: { detail?: unknown } = JSON.parse(body.toString());
     if (typeof detail === 'string') return `${status}: ${detail}`;
   } catch {
-    // not from fidfs
+    // not a problem document
   }
   return `answers ${status}`;
 }

@@ -1,17 +1,17 @@
 import type { Cluster, Peer } from './cluster.js';
 
-/** A group that could take an upload. */
+/** A group that can take an upload. */
 export interface Destination {
   group: string;
-  /** Bytes that every node of it could still take. */
+  /** Bytes available on every node of the group. */
   available: number;
-  /** Its nodes that are well, in the order in which they are to be asked; none for this node's own group. */
+  /** Its nodes that take uploads, in the order to try; empty for this node's own group. */
   peers: Peer[];
 }
 
 /**
- * Chooses one of these groups for an upload, by chance, the likelier the more space it has; undefined when none of them
- * takes uploads. `own`: free bytes here, and why no upload can be taken here.
+ * Chooses one of `groups` for an upload at random, weighted by the available space. Returns undefined if none takes uploads.
+ * @param own available bytes on this node, and the human-readable reason why it takes no uploads
  */
 export function chooseDestination(
   cluster: Cluster,
@@ -33,6 +33,6 @@ export function chooseDestination(
     point -= destination.available;
     if (point < 0) return destination;
   }
-  // Where none has space, the last word is the store's own.
+  // No group has space: the store rejects the upload with the reason.
   return destinations[0];
 }

@@ -1,19 +1,20 @@
 import { createHmac } from 'node:crypto';
 
 /*
- * The mark of a read that one node makes of another: "answer from your own disk, or say 404". It is checked by njs, hence
- * a key of its own, from which `peerSecret` cannot be had. It has no date: all it can do is make a node not ask others.
+ * The mark of a download that one node requests from another. The receiver serves only files on its own disk, and does not ask
+ * other nodes. njs checks the mark, so it has its own key, from which `peerSecret` cannot be derived. It has no date, because
+ * a replayed mark only prevents requests to other nodes.
  */
 
 /** The header that carries the mark. */
 export const READ_MARK_HEADER = 'x-fidfs-peer';
 
-/** The key of all read marks, as hex digits. */
+/** Derives the key of read marks, as hex digits. */
 export function readMarkKey(peerSecret: string): string {
   return createHmac('sha256', peerSecret).update('fidfs read mark').digest('hex');
 }
 
-/** The mark for reading `/<id>`. */
+/** The value of the header for `GET /<id>`. `sender` and `receiver` are server ids. */
 export function readMark(key: string, id: string, sender: number, receiver: number): string {
   const mark = createHmac('sha256', key).update(`read\n/${id}\n${sender}\n${receiver}`).digest('hex');
   return `${sender} ${mark}`;

@@ -3,22 +3,22 @@ import { counted } from '../words.js';
 import { PROTOCOL } from './hello.js';
 
 /*
- * Requests between nodes are signed: HMAC-SHA256, with `peerSecret`, over what is asked, who asks whom, when, and a
- * number used once. A body is covered by the digest of it in the query.
+ * Requests between nodes are signed: HMAC-SHA256, with `peerSecret`, of method, path with query, sender, receiver, date and a
+ * nonce. The query contains a digest of the body.
  */
 
-/** How far the clocks of two nodes may be apart, in seconds; so long numbers are remembered, too. */
+/** Maximum difference between the clocks of two nodes, in seconds. Nonces are kept as long. */
 const CLOCK_TOLERANCE_SECONDS = 30;
 
 /**
- * How requests of a version of the protocol are signed. Each has a name of its own: `hello` is compared once a second, and a
- * node that was restarted with another version in between takes no request, and makes none that its peers would take.
+ * Name of the authorization scheme of a version of the protocol. Each version has its own, so that nodes with different
+ * versions reject each other's requests even before the next hello, for example just after one of them was upgraded.
  */
 export function schemeOf(protocol: number): string {
   return `FIDFS${protocol === 1 ? '' : protocol}-HMAC-SHA256`;
 }
 
-/** What is signed. */
+/** The signed values. */
 interface Signed {
   method: string;
   /** Path with query. */
@@ -42,14 +42,14 @@ export function sign(secret: string, request: Omit<Signed, 'date' | 'nonce'>): s
   return `${schemeOf(PROTOCOL)} sender=${sender},receiver=${receiver},date=${date},nonce=${nonce},signature=${signature}`;
 }
 
-/** Why a request is not taken for a peer's. */
+/** A request is not authenticated as one of a peer. The message is human-readable. */
 export class BadSignature extends Error {
   override name = 'BadSignature';
 }
 
-/** Checks signatures, and remembers what was used once. */
+/** Verifies signatures, and rejects repeated nonces. */
 export class SignatureCheck {
-  /** Numbers used once, with the second from which they may be forgotten: a stale date is refused by itself. */
+  /** Used nonces, by the second (since 1970) until which they are kept; later the date is rejected as too old. */
   private readonly seen = new Map<string, number>();
   private swept = 0;
 
@@ -59,7 +59,7 @@ export class SignatureCheck {
     private readonly clock: () => number = Date.now,
   ) {}
 
-  /** Returns the sender's server id. Throws BadSignature with the reason. */
+  /** Returns the sender's server id. Throws BadSignature. `path`: with query; `authorization`: the header. */
   verify(method: string, path: string, authorization: string | undefined): number {
     const [scheme = '', signed = ''] = (authorization ?? '').split(' ', 2);
     const pattern = /^sender=(\d{1,8}),receiver=(\d{1,8}),date=(\d{1,12}),nonce=([\w-]{16}),signature=([\w-]{43})$/;
@@ -97,7 +97,7 @@ export class SignatureCheck {
     this.seen.set(number, date + CLOCK_TOLERANCE_SECONDS);
     if (now === this.swept) return;
     this.swept = now;
-    // In the order in which they came, which is nearly that of their dates.
+    // Insertion order, which is nearly the order of the dates.
     for (const [old, until] of this.seen) {
       if (until >= now) break;
       this.seen.delete(old);
