@@ -151,7 +151,7 @@ t.test('after a failed sync nothing more is written', async (t) => {
   await t.rejects(upload(store, 'second'), { code: 'unavailable' });
 });
 
-t.test('a deletion that could not be recorded leaves no tombstone', async (t) => {
+t.test('a deletion that could not be recorded leaves no tombstone, one that was recorded leaves one', async (t) => {
   const { store, index, path } = openStore(t);
   const id = fileId.decode(await upload(store, 'stays'));
   const key = fileId.keyOf(id.name);
@@ -160,6 +160,8 @@ t.test('a deletion that could not be recorded leaves no tombstone', async (t) =>
   t.equal(path.tombstones.count, 0);
   t.ok(index.find(key), 'it is here');
   t.strictSame(index.checkpoint.deletions, []);
+  await store.remove(id);
+  t.strictSame([...path.tombstones.read()], [key]);
 });
 
 t.test('a large file is flushed before it gets its name', async (t) => {
