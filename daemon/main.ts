@@ -27,15 +27,15 @@ import { watchPromises } from './watch.js';
 /** How long a daemon whose supervisor was killed may take to stop. */
 const ORPHAN_MILLISECONDS = 30_000;
 
-/** Bytes that are written at a start, at most, whatever there is to be put right. */
+/** Maximum number of bytes that recovery writes to the data directory at a start. */
 const START_BYTES = 512 * 1024;
 
-/** What the daemon tells the process that started it. */
+/** Message of the daemon to the supervisor, its parent process. */
 export type DaemonMessage =
   | {
       type: 'ready';
       keyMade: boolean;
-      /** Why it takes no uploads yet, or has not what its peers have, for people; undefined when it is well. */
+      /** Human-readable reason why the node is not ready; undefined if it is. */
       notReady: string | undefined;
     }
   | { type: 'failed'; message: string; portTaken: boolean }
@@ -50,7 +50,11 @@ function tell(message: DaemonMessage): void {
   process.send?.(message);
 }
 
-/** Opens the store paths. A known path that is gone is left out of use; one that cannot belong here stops the start. */
+/**
+ * Opens the store paths of the settings, and removes unused ones from the index that are not in the settings any more. A known
+ * store path that cannot be opened stays unavailable. Throws if a new one cannot be opened, if one belongs to another node or
+ * number (WrongStorePath), or if one with files is not in the settings any more.
+ */
 function openStorePaths(settings: Settings, index: Index, log: Logger): StorePath[] {
   for (const { number, identity, root } of index.storePaths.all()) {
     if (number < settings.storePaths.length) continue;
@@ -92,18 +96,18 @@ async function recoverStore(settings: Settings, paths: StorePath[], index: Index
 }
 
 interface RunningDaemon {
-  /** Takes no more uploads, and gives those that wait for copies the time to get them. */
+  /** Rejects new uploads, and waits for those in progress and their copies. */
   drain(): Promise<void>;
   stop(): Promise<void>;
   keyMade: boolean;
-  /** Why the node is not ready now, for people; undefined when it is. */
+  /** Human-readable reason why the node is not ready after the start; undefined if it is. */
   notReady: string | undefined;
 }
 
-/** Runs the daemon until a signal, or the end of the process that started it, stops it. */
+/** Opens and recovers the store, then starts the server, the cluster and replication. Throws if the start fails. */
 async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   makeDataDirectory(settings);
-  // A node must come back on a full disk, too.
+  // A node must be able to start on a full disk.
   Ballast.ofRecords(settings.data).makeRoom(START_BYTES);
   const unlock = lockDataDirectory(settings.data);
   const { key, made } = readOrMakeKey(settings);
@@ -114,7 +118,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const warn = (message: string, error: unknown) => log.error({ err: error }, message);
   const index = new Index(join(settings.data, 'index.db'), warn);
   index.replicationLog.enabled = groupPeers(settings).length > 0;
-  // What happens while nobody follows is not in the log; and without syncs, a power cut may have taken what peers were told.
+  // Without peers nothing is logged, and without syncs a power cut may have lost entries that peers have followed.
   index.replicationLog.beginEpoch({ continues: index.replicationLog.enabled && settings.sync !== 'off' });
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings, warn);
@@ -148,7 +152,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   return { drain: () => server.drain(), stop, keyMade: made, notReady: notReady(node) };
 }
 
-/** Makes the modules of a node on its open store paths and its index. */
+/** Constructs the modules of a node. The store paths and the index must be open. */
 function createNode(settings: Settings, paths: StorePath[], index: Index, log: Logger, warn: Warn): Node {
   const alarms = new Alarms(log, settings.alertUrl, settings);
   const cluster = new Cluster(
@@ -186,7 +190,7 @@ async function main(): Promise<void> {
     process.exit(1);
   };
   const fail = (error: unknown) => {
-    // A restart would meet the same: downloads, and the word of what to do, go on.
+    // A restart would find the same damage: keeps running for downloads and the status, which says what to do.
     if (error instanceof StoreError && error.code === 'damaged') log.error({ err: error }, 'the index is damaged');
     else die('the daemon failed', error);
   };
@@ -209,7 +213,7 @@ async function main(): Promise<void> {
       );
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stopOnce);
-    // Who started it is gone, and nobody else ends it where that takes too long.
+    // The supervisor was killed, so the daemon enforces the time limit itself.
     process.on('disconnect', () => {
       stopOnce();
       const late = () => die('the daemon could not stop in time', new Error('its supervisor was killed'));

@@ -25,10 +25,10 @@ export interface Node {
   requests: Requests;
 }
 
-/** What the readiness of a node depends on. */
+/** The modules that the readiness of a node depends on. */
 type HealthParts = Pick<Node, 'index' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
 
-/** Why this node takes no uploads now, for people; undefined when it does. */
+/** Human-readable reason why this node takes no uploads now; undefined if it does. */
 export function uploadsUnavailable({
   index,
   store,
@@ -38,12 +38,12 @@ export function uploadsUnavailable({
   return index.damage ?? cluster.unavailable ?? copyPolicy.unavailable ?? store.unavailable;
 }
 
-/** Why this node is not ready, for people: it takes no uploads, or has not what its peers have. Undefined when it is. */
+/** Human-readable reason why this node is not ready: it takes no uploads, or lags behind its peers. Undefined if it is ready. */
 export function notReady(node: HealthParts): string | undefined {
   return uploadsUnavailable(node) ?? node.replication.readiness.lag;
 }
 
-/** The same for anybody who asks: without the directories of the node and the addresses of its peers. */
+/** Like `notReady`, without directories of the node and addresses of its peers, for unauthenticated clients. */
 export function notReadyInPublic(node: HealthParts & Pick<Node, 'settings'>): string | undefined {
   const { store, settings } = node;
   const reason = notReady(node);
@@ -55,7 +55,7 @@ export function notReadyInPublic(node: HealthParts & Pick<Node, 'settings'>): st
     .replace(/https?:\/\/[^\s"',;)]+/g, 'another address');
 }
 
-/** What the index says, for people; something else where it is damaged, which is said besides. */
+/** Reads from the index. Returns `otherwise` if it is damaged, which the status reports separately; throws other errors. */
 function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
   try {
     return read();
@@ -65,7 +65,7 @@ function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
   }
 }
 
-/** What this node says of itself to peers and to people. */
+/** The state of this node: the hello for peers, and part of the status. */
 export function describeNode(node: Node): Hello {
   const { settings, store, index, replication, alarms, requests } = node;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
@@ -95,7 +95,7 @@ export function describeNode(node: Node): Hello {
   };
 }
 
-/** Everything, for `fidfs status`. */
+/** The state of this node and its peers, for `fidfs status`. */
 export function describeAll(node: Node) {
   const { settings, store, index, cluster, acknowledgements, replication } = node;
   const { antiEntropy, scrub } = replication;
@@ -103,11 +103,11 @@ export function describeAll(node: Node) {
     ...describeNode(node),
     sync: settings.sync,
     copies: settings.copies,
-    /** Why it is not ready, for people. */
+    /** Human-readable reason why the node is not ready; null if it is. */
     notReady: notReady(node) ?? null,
-    /** Uploads and deletions that fewer nodes have than are promised. */
+    /** Number of uploads and deletions that fewer than `copies` nodes hold. */
     underCopied: acknowledgements.underReplicated(settings.copies),
-    /** How far the round of anti-entropy under way is. */
+    /** Progress of the current round of anti-entropy; null between rounds. */
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
     storePaths: store.paths.map(({ number, root, space, unavailable }) => ({
@@ -121,7 +121,7 @@ export function describeAll(node: Node) {
       state,
       reason: reason === '' ? null : reason,
       since: new Date(since).toISOString(),
-      /** Entries of this node's log that it has not got. */
+      /** Number of entries of this node's log that the peer does not hold. */
       backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id) : 0,
       hello: hello ?? null,
     })),
@@ -132,5 +132,5 @@ export function describeAll(node: Node) {
   };
 }
 
-/** What `fidfs status --json` prints. */
+/** The output of `fidfs status --json`. */
 export type Status = ReturnType<typeof describeAll>;
