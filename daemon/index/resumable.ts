@@ -1,7 +1,7 @@
 import type Database from 'better-sqlite3';
 import type { ResumableRecords, ResumableUpload } from '../store/resumable-records.js';
 
-/** Uploads that come in pieces. What is said here is durable with the next sync. */
+/** Records of resumable uploads. Changes are durable after the next sync. */
 export class Resumable implements ResumableRecords {
   private readonly select;
   private readonly replace;

@@ -16,7 +16,7 @@ import fileId from '../../file-id/file-id.js';
 
 const DAY = 0x6afd_0000;
 
-/** Keys of one part of the tombstones. */
+/** Keys of one part of the tombstones, in order. */
 function keys(count: number, serverId = 1): Buffer[] {
   return Array.from({ length: count }, (_, number) =>
     fileId.encodeKey({ serverId, created: DAY + (number % 60_000), size: 1, crc32: number, counter: 1 }),
@@ -39,7 +39,7 @@ function indexWith(t: Test, file: string, deleted: readonly Buffer[]): Index {
   return index;
 }
 
-/** A node without deletions, which compares. */
+/** Anti-entropy of a node without tombstones. */
 function comparer(t: Test, directory: string) {
   const index = new Index(join(directory, 'index.db'));
   const path = new StorePath(0, join(directory, 'path'), { bytes: 0 });
@@ -66,7 +66,7 @@ function comparer(t: Test, directory: string) {
   return { index, path, antiEntropy };
 }
 
-/** A peer that answers with what an index has. Pages are its own as far as it knows them. */
+/** A peer that serves the tombstones of an index; without `pages` all in one response, like an earlier version. */
 async function startPeer(t: Test, id: number, index: Index, { pages = true, onPage = (_after: string) => {} } = {}) {
   const asked: { after: string; answered: number }[] = [];
   const server = createServer(async (request, response) => {
@@ -106,7 +106,7 @@ t.test('deletions of a peer', async (t) => {
     .at(PAGE_TOMBSTONES - 1)
     ?.toString('hex');
 
-  // Seen to fail (500 are lacking) with the first page taken for all.
+  // Seen to fail (500 missing) when only the first page is requested.
   await t.test('are taken over page by page, all of them', async (t) => {
     const { index, antiEntropy, path } = comparer(t, join(directory, 'paged'));
     const { peer, asked } = await startPeer(t, 1, theirs);
@@ -129,7 +129,7 @@ t.test('deletions of a peer', async (t) => {
     t.strictSame(asked, [{ after: '', answered: deleted.length }]);
   });
 
-  // Seen to fail (asks for ever) without the look at whether there is anything new in a page.
+  // Seen to fail (endless requests) without the check in tombstonesOf() that a page ends after the one before.
   await t.test('of an earlier version that has just as many as a page has', async (t) => {
     const { antiEntropy } = comparer(t, join(directory, 'exact'));
     const exact = indexWith(t, join(directory, 'exact/theirs.db'), deleted.slice(0, PAGE_TOMBSTONES));
@@ -138,7 +138,7 @@ t.test('deletions of a peer', async (t) => {
     t.equal(asked.length, 2);
   });
 
-  // Seen to fail (twice as many) without the turns.
+  // Seen to fail (twice as many) when takeInTurn() does not serialise the batches.
   await t.test('that another peer has deleted, too, are taken over once', async (t) => {
     const { antiEntropy, path } = comparer(t, join(directory, 'both'));
     const peers = await Promise.all([1, 2].map((id) => startPeer(t, id, theirs)));
@@ -147,13 +147,13 @@ t.test('deletions of a peer', async (t) => {
     t.equal(path.tombstones.count, deleted.length);
   });
 
-  // Seen to fail (all are taken) without the look at the signal.
+  // Seen to fail (all are taken) when takeInTurn() does not check the signal.
   await t.test('are taken over no longer than there is time for it', async (t) => {
     const { antiEntropy, path } = comparer(t, join(directory, 'ended'));
     const ending = new AbortController();
     const { peer } = await startPeer(t, 1, theirs, { pages: false });
     const { ask } = peer.client;
-    // When all has been answered, and nothing is taken yet.
+    // Aborts after the response, before the first batch.
     peer.client.ask = async (...question) => {
       const answer = await ask.apply(peer.client, question);
       if (question[0] === '/tombstones') setImmediate(() => ending.abort());

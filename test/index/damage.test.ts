@@ -11,11 +11,11 @@ import { tus } from '../helpers/tus.js';
 const PAGE = 4096;
 /** The first byte of a page that is a leaf of a table WITHOUT ROWID. */
 const LEAF = 0x0a;
-/** Enough that the table of files has a middle, which nothing but a look at all of it comes across. */
+/** Enough files that the table has pages which only a complete check reads. */
 const FILES = 200;
 const DAMAGED = /the index is damaged \(.*\); stop the node, run "fidfs rebuild", start it again/;
 
-/** Overwrites every page of a node's index that holds the key of a file, and is no inner node of a tree. */
+/** Overwrites every leaf page of a node's index that contains the key of a file. */
 function damagePages(node: TestNode, id: string, random: Random): number {
   const path = join(node.data, 'index.db');
   const index = readFileSync(path);
@@ -34,7 +34,7 @@ async function uploads(node: TestNode, count: number): Promise<string[]> {
   return (await Promise.all(files)).map(({ id }) => id);
 }
 
-/** A node that knows of the damage says so wherever it is asked, takes no uploads, and serves what it has. */
+/** Asserts that a node reports the damage everywhere, rejects uploads, and serves files. */
 async function assertDamageIsSaid(t: Test, node: TestNode, id: string): Promise<void> {
   await node.until(async () => DAMAGED.test(problemOf(await node.get('/readyz')).detail ?? ''), 'aware of the damage');
   const refused = await node.post('x');
@@ -61,8 +61,8 @@ async function rebuilt(t: Test, node: TestNode): Promise<void> {
   await ready(node);
 }
 
-// Seen to fail (the scrub is done, all is well) without the look at all pages in Index.check. (At a start anti-entropy with
-// a peer comes across such damage, too.)
+// Seen to fail (the scrub reports no problem) without quick_check in Index.check. (At a start, anti-entropy with a peer finds
+// such damage, too.)
 t.test('damage of the index', async (t) => {
   const random = seeded(t);
   const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });

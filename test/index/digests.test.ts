@@ -17,7 +17,7 @@ function toFile(key: Buffer, { storePath, directory } = { storePath: 0, director
   return { id, key, name, storePath, directory, created, ...content, accepted: true };
 }
 
-/** Files of two nodes, a few hundred directories on two store paths; neighbours by key do not always lie together. */
+/** Files of two nodes, in hundreds of directories on two store paths. Adjacent keys may be in different directories. */
 function filesOf(random: Random, count: number): StoredFile[] {
   return Array.from({ length: count }, (_, number) => {
     const created = 1_795_000_000 + number * 200;
@@ -31,7 +31,7 @@ function shuffled<One>(all: readonly One[], random: Random): One[] {
   return all.map(() => left.splice(random.below(left.length), 1)[0] as One);
 }
 
-/** An index that has taken in these files one batch after the other, and deleted some. */
+/** An index to which `files` were added in several batches, and from which `removed` were deleted. */
 function indexWith(t: Test, files: readonly StoredFile[], removed: readonly StoredFile[]): Index {
   const index = new Index(join(mkdtempSync(join(t.testdirName, 'index-')), 'index.db'));
   t.teardown(() => index.close());
@@ -45,7 +45,7 @@ function indexWith(t: Test, files: readonly StoredFile[], removed: readonly Stor
 const partOf = ({ storePath, directory }: StoredFile) => (storePath << 16) | directory;
 
 for (const digests of [1, DIGEST_VERSION]) {
-  // Seen to fail with a hash for each run of keys alone, not for all of a part.
+  // Seen to fail when each run of keys has a hash of its own instead of one for the whole part.
   t.test(`digests in version ${digests} are equal where the files are, and nowhere else`, async (t) => {
     t.testdir({});
     const random = seeded(t);
@@ -76,7 +76,7 @@ for (const digests of [1, DIGEST_VERSION]) {
   });
 }
 
-// Seen to fail with other bounds than those of tombstoneBounds().
+// Seen to fail with other bounds in tombstoneBounds().
 t.test('the tombstones of a part are those of its source and time, all of them, and no other', async (t) => {
   t.testdir({});
   const times = [0x6afd_0000, 0x6afd_8000, 0x6afd_ffff, 0x6afe_0000];
@@ -93,7 +93,7 @@ t.test('the tombstones of a part are those of its source and time, all of them, 
   const hex = keys.map((key) => key.toString('hex'));
   t.strictSame(found, [hex.slice(0, 3), hex.slice(3, 4), hex.slice(4, 7), hex.slice(7)]);
   const part = tombstones.readDoubleBE(0);
-  // Seen to fail with keys from that one on, without the limit, and with a key of another part as the first.
+  // Seen to fail when a page includes `after`, without the limit, and when a page starts before the part.
   const page = (after: Buffer, limit: number) =>
     index.tombstonesOf(part, after, limit).map((key) => key.toString('hex'));
   t.strictSame(page(Buffer.alloc(0), 2), hex.slice(0, 2), 'a page of them');
@@ -101,7 +101,7 @@ t.test('the tombstones of a part are those of its source and time, all of them, 
   t.strictSame(page(keys[2] as Buffer, 2), [], 'and the end');
 });
 
-// Seen to fail with the last run of keys left out.
+// Seen to fail when the last run of keys is not hashed.
 t.test('the digest of a part is the beginning of the SHA-256 of its keys in order', async (t) => {
   const digests = createPartDigests(DIGEST_VERSION);
   const keys = Array.from({ length: 1000 }, (_, number) => Buffer.alloc(20, number >>> 2));
@@ -116,7 +116,7 @@ t.test('the digest of a part is the beginning of the SHA-256 of its keys in orde
   t.strictSame(rows.subarray(8, 16), expected.subarray(0, 8));
 });
 
-// Seen to fail with another constant in the mix.
+// Seen to fail with another constant in MixedSums.
 t.test('nodes of the first version are answered with digests as theirs', async (t) => {
   const digests = createPartDigests(1);
   for (let number = 0; number < 100; number++) {

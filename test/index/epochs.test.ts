@@ -4,7 +4,7 @@ import t from 'tap';
 import { Index } from '../../daemon/index/index.js';
 import { atAnotherTime } from '../helpers/clock.js';
 
-/** An index as a start of the daemon opens it: in an epoch of its own. */
+/** Opens an index and begins an epoch, like a start of the daemon. */
 function startOf(file: string, { continues = true } = {}): Index {
   const index = new Index(file);
   index.replicationLog.enabled = true;
@@ -36,13 +36,13 @@ t.test('a cursor', async (t) => {
     t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 5 }), 'known');
   });
 
-  // Seen to fail with the current end of the log in the place of the epoch's in stateOf().
+  // Seen to fail with the current end of the log instead of the epoch's in stateOf().
   await t.test('beyond the end of its run proves that the log has lost something', async (t) => {
     t.equal(second.replicationLog.stateOf({ epoch: before, sequence: 21 }), 'diverged');
     t.equal(second.replicationLog.stateOf({ epoch: after, sequence: 81 }), 'diverged');
   });
 
-  // Seen to fail with 'gap' for every epoch that is not known.
+  // Seen to fail with 'gap' for every unknown epoch.
   await t.test('of a run that an older copy knows nothing of proves it, too', async (t) => {
     const restored = startOf(old);
     append(restored, 100);
@@ -59,7 +59,7 @@ t.test('a cursor', async (t) => {
     await restored.close();
   });
 
-  // Seen to fail with Date.now() alone in begin(): the younger epoch counts as one from before the index was made.
+  // Seen to fail with Date.now() alone in begin(): the later epoch is taken for one from before the index was created.
   await t.test('of a run that began with the clock behind is younger all the same', async (t) => {
     const copy = join(directory, 'copy.db');
     copyFileSync(file, copy);
@@ -75,7 +75,7 @@ t.test('a cursor', async (t) => {
     await restored.close();
   });
 
-  // Seen to fail with another number of epochs that are kept, more or fewer.
+  // Seen to fail with a larger and with a smaller KEPT.
   await t.test('stays good for 1,000 starts', async (t) => {
     const often = startOf(join(directory, 'often.db'));
     append(often, 5);

@@ -16,7 +16,7 @@ t.test('a missing file', async (t) => {
   t.teardown(() => index.close());
   const { missing } = index;
   const file = record(1);
-  // The clock is the test's: pauses are what is tested.
+  // The test controls the clock, because it tests pauses.
   const { now } = performance;
   let time = Math.floor(performance.now());
   performance.now = () => time;
@@ -81,7 +81,7 @@ t.test('a missing file', async (t) => {
     for (const counter of [5, 4, 3]) missing.remove(record(counter).key);
   });
 
-  // Seen to fail (none) with the limit in the place of LOOKED_AT.
+  // Seen to fail (none) with the limit instead of LOOKED_AT.
   await t.test('that is not wanted now keeps no other from its turn', async (t) => {
     for (const counter of [6, 7, 8]) missing.add(record(counter));
     time += 10;

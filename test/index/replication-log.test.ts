@@ -39,7 +39,7 @@ t.test('what followers say', async (t) => {
     t.equal(acknowledgements.countFor(5), 0, 'nor what lies beyond its end');
   });
 
-  // Seen to fail without onDiverged in heard(), and with it for every cursor that counts for nothing.
+  // Seen to fail without onDiverged in heard(), and when it is called for every invalid cursor.
   await t.test('of what this log has lost is told, and nothing else', async (t) => {
     const told: number[][] = [];
     const some = new Acknowledgements(
@@ -54,7 +54,7 @@ t.test('what followers say', async (t) => {
     t.strictSame(told, [[3, 6]]);
   });
 
-  // Seen to fail without isDown, without `waiting`, and without the limit of silence.
+  // Seen to fail without isDown, without `waiting`, and without SILENCE_MILLISECONDS.
   await t.test(
     'of itself: a follower is there while it waits or was heard a moment ago, and is not down',
     async (t) => {
@@ -79,7 +79,7 @@ t.test('what followers say', async (t) => {
     },
   );
 
-  // Seen to fail without each of `without`, and the 0 for who has not been heard, in passedByAll().
+  // Seen to fail in passedByAll() without `without`, and without the 0 for a follower that has sent no request.
   await t.test('says how far the log is of no use any more', async (t) => {
     const some = new Acknowledgements(replicationLog, () => false);
     some.heard(2, { ...question, without: [] });
@@ -105,7 +105,7 @@ t.test('what followers say', async (t) => {
     t.equal(acknowledgements.underReplicated(2), 1, 'but one that is lost after its answer');
   });
 
-  // Seen to fail with Date.now() in the place of performance.now() in acknowledgements.ts: settled with false at once.
+  // Seen to fail with Date.now() instead of performance.now() in acknowledgements.ts: settled with false immediately.
   await t.test('is waited for as long as was said, whatever becomes of the time of day', async (t) => {
     acknowledgements.heard(2, { ...question, after: 0, without: [] });
     let settled: boolean | undefined;
@@ -114,7 +114,7 @@ t.test('what followers say', async (t) => {
     });
     await atAnotherTime(3_600_000, async () => {
       t.strictSame(acknowledgements.live, [2]);
-      // As often as waiters are looked at, and once more.
+      // Longer than two intervals in which waiters are checked.
       await sleep(500);
       t.equal(settled, undefined);
     });
@@ -123,7 +123,7 @@ t.test('what followers say', async (t) => {
     t.equal(settled, true);
   });
 
-  // Seen to fail without each of the three lines of newlyHeld that find entries, and without the `advanced` of progressOf.
+  // Seen to fail without each of the three lines of newlyAcknowledged() that add entries, and without `advanced` in progressOf.
   await t.test('settles who waits for it, and nobody else', async (t) => {
     const random = seeded(t);
     for (let number = 5; number < 60; number++) replicationLog.append(Buffer.alloc(20, number));
@@ -154,7 +154,7 @@ t.test('what followers say', async (t) => {
     t.strictSame(wrong, []);
     some.settleAll();
 
-    // One that comes nearer is waited for.
+    // A wait continues while there is progress.
     for (const id of [2, 3, 4]) some.heard(id, { ...question, after: 0, without: [] });
     let outcome: boolean | undefined;
     void some.waitFor([60], 1, 1000).then((enough) => {
@@ -169,7 +169,7 @@ t.test('what followers say', async (t) => {
     await sleep(0);
     t.equal(outcome, false);
 
-    // Seen to fail without the patience in lookAtWaiters(), and with progress by every question that says `fetching`.
+    // Seen to fail without the patience in lookAtWaiters(), and when every request with `fetching` counts as progress.
     const waits = some.waitFor([60], 1, 600);
     some.heard(2, { ...question, after: 60, without: [60], fetching: [[60, 1000]] });
     const repeat = setInterval(() => {
@@ -188,7 +188,7 @@ t.test('what followers say', async (t) => {
     outcome = undefined;
     await sleep(1500);
     t.equal(outcome, undefined, 'those that come are');
-    // Seen to fail (false) with `fetched` as the progress of its own entry alone.
+    // Seen to fail (false) when `fetched` counts as progress only for the entry being fetched.
     const behind: (boolean | undefined)[] = [undefined, undefined];
     some.heard(2, { ...question, after: 58, without: [60, 57] });
     for (const [place, entry] of [57, 59].entries())
@@ -208,7 +208,7 @@ t.test('what followers say', async (t) => {
     some.settleAll();
   });
 
-  // Seen to fail with a constant in the place of randomBytes in epochs.ts.
+  // Seen to fail with a constant instead of randomBytes in epochs.ts.
   await t.test('is of another log when the index was made anew', async (t) => {
     const again = new Index(join(directory, 'again.db'));
     t.teardown(() => again.close());
@@ -227,8 +227,8 @@ function storedFile(number: number, accepted = true): StoredFile {
 }
 
 /*
- * Seen to fail, each at its place: with a condition of write() in index.ts taken out; without takeBack() and the counts in
- * record(); with `last` in the place of `published` in read(); with 0, or the cut alone, for the last number at a start.
+ * Seen to fail, each in its subtest: without each condition of write() in batch-writer.ts; without rollBackTo() and the counts
+ * in record(); with `last` instead of `published` in read(); with 0, or only the cut, as the last number at a start.
  */
 t.test('the log', async (t) => {
   const file = join(t.testdir({}), 'index.db');
@@ -289,7 +289,7 @@ t.test('the log', async (t) => {
   });
 
   await t.test('of a file that comes again after its deletion tells the deletion alone', async (t) => {
-    // As a file with a tombstone never does; but a deletion must not be told as an upload, whatever is in the index.
+    // No file with a tombstone is added again, but even if the index had one, a deletion must not be sent as an upload.
     index.record({ added: [{ ...own, accepted: false }], removed: [], checkpoint });
     t.equal(index.replicationLog.read(2, 1)[0]?.added, undefined);
     index.record({ added: [], removed: [{ ...own, foreign: false, accepted: false }], checkpoint });

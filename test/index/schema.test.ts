@@ -14,7 +14,7 @@ function storedFile(counter: number, linked: boolean) {
 
 const checkpoint = { second: 0, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] };
 
-// Seen to fail (no such column) without the last step of schema.ts.
+// Seen to fail (no such column) without the last of the STEPS in schema.ts.
 t.test('an index of an earlier version gets what it lacks, and keeps what it has', async (t) => {
   const file = join(t.testdir({}), 'index.db');
   const made = new Index(file);
