@@ -14,8 +14,8 @@ const FILES = 1_000_000;
 const BATCH = 10_000;
 
 /**
- * Anti-entropy between two nodes that have the same 1,000,000 files. One is a running node; the other is this
- * process, which runs what a node runs, over HTTP and nginx. Both digest their index at the same time, as two nodes do.
+ * Measures anti-entropy between two nodes that have the same 1,000,000 files. One is a running node; the other is this
+ * process, which runs the same code as a node, over HTTP and nginx. Both compute digests at the same time, as two nodes do.
  * Returns a table row.
  */
 export async function benchAntiEntropy(directory: string, rounds: number): Promise<string[]> {
@@ -24,7 +24,7 @@ export async function benchAntiEntropy(directory: string, rounds: number): Promi
   await fillIndex(own);
   mkdirSync(theirs, { recursive: true });
   copyFileSync(join(own, 'index.db'), join(theirs, 'index.db'));
-  // Without the scrub, which would find that none of these files exists.
+  // Without the scrub, because the files of the records do not exist.
   const pair = await planPair(directory, { FIDFS_SCRUB_DAYS: '0', FIDFS_COPIES: '1' });
   const node = await pair.start(1);
   const index = new Index(join(own, 'index.db'));
@@ -54,13 +54,13 @@ async function fillIndex(data: string): Promise<void> {
   const index = new Index(join(data, 'index.db'));
   for (let number = 0; number < FILES; number += BATCH) {
     index.record(batchOf(Array.from({ length: BATCH }, (_, offset) => storedFile(number + offset))));
-    // Between them the WAL is copied into the index.
+    // Lets the checkpoint of the WAL run between batches.
     await new Promise((resolve) => setImmediate(resolve));
   }
   await index.close();
 }
 
-/** What anti-entropy works with; where nothing differs, it only needs the index. */
+/** The parts of anti-entropy; without differences it uses the index only. */
 function partsFor(index: Index): AntiEntropyParts {
   const unneeded = (): never => {
     throw new Error('the digests are not equal');

@@ -11,15 +11,15 @@ import { median, quantile, short, withSpread } from './table.js';
 import { interleave, type Load, postScript, type Run, ratio } from './wrk.js';
 
 const BYTES = 1000;
-/** Lone uploads of each kind in a round. */
+/** Number of sequential uploads of each kind per round. */
 const LONE = 100;
-/** Uploads a second while the lag is measured, and for how long. */
+/** Uploads per second while the lag is measured, and the duration of a round. */
 const RATE = 1000;
 const LAG_SECONDS = 5;
 
 /**
- * 1 KB uploads with `copies` 2 to a pair, against `copies` 1 and a node alone: CPU of both nodes together under load, and
- * how long a lone one takes. Returns table rows.
+ * Measures 1 KB uploads with `copies` 2 to a pair, against `copies` 1 and a node alone: CPU of both nodes together under
+ * load, and the latency of sequential uploads. Returns table rows.
  */
 export async function benchCopies(directory: string, rounds: number): Promise<string[][]> {
   const alone = await startServer(join(directory, 'alone'));
@@ -63,7 +63,7 @@ function describeLoad(two: Run[], one: Run[]): string[] {
   return ['raw POST 1 KB, c64, `copies` 2, both nodes', '`copies` 1, one node alone', ...columns, compared];
 }
 
-/** One upload after another, by turns to the pair and to the node alone. */
+/** Measures sequential uploads, alternately to the pair and to the node alone. Returns a table row. */
 async function benchLone(first: BenchServer, alone: BenchServer, rounds: number): Promise<string[]> {
   const client = new Uploader();
   const medians: { two: number[]; one: number[] } = { two: [], one: [] };
@@ -94,8 +94,8 @@ async function benchLone(first: BenchServer, alone: BenchServer, rounds: number)
 }
 
 /**
- * How long after its 201 a file is on the other node's disk, with so many uploads a second. It counts from when the
- * client has the answer until the name is there, which is after its bytes have been synced. Returns a table row.
+ * Measures the replication lag at `RATE` uploads per second: from when the client has the 201 until the file has its final
+ * name on the other node, which is after the sync of its bytes. Returns a table row.
  */
 export async function benchLag(directory: string, rounds: number): Promise<string[]> {
   const pair = await startedPair(directory, { FIDFS_COPIES: '1' });
@@ -123,7 +123,7 @@ export async function benchLag(directory: string, rounds: number): Promise<strin
   }
 }
 
-/** Uploads to one node at the rate above; returns the lags of all files, in milliseconds. */
+/** Uploads to one node at `RATE`; resolves with the lags of all files, in milliseconds. */
 async function lagsOf(first: BenchServer, second: BenchServer, seconds: number): Promise<number[]> {
   const client = new Uploader();
   const lags: number[] = [];
@@ -142,7 +142,7 @@ async function lagsOf(first: BenchServer, second: BenchServer, seconds: number):
       .finally(() => underWay.delete(one));
     underWay.add(one);
   };
-  // The first that is not there ends each look: in the order of the answers, which is nearly that of the log.
+  // Each look stops at the first missing file: the order of the answers is nearly that of the replication log.
   const look = () => {
     let found = 0;
     for (const { path, at } of acknowledged) {
@@ -167,12 +167,12 @@ async function lagsOf(first: BenchServer, second: BenchServer, seconds: number):
   return lags;
 }
 
-/** Where a file lies on a node's disk. */
+/** Returns the path of a file on a node's disk. */
 export function pathOf({ settings }: BenchServer, id: string): string {
   return join(settings.storePaths[0] ?? '', 'data', id.split('/').slice(2).join('/'));
 }
 
-/** Sends files, each another one. */
+/** Uploads files with different contents. */
 class Uploader {
   private readonly agent = new Agent({ connections: 64, pipelining: 1 });
   private readonly noise = randomBytes(2 ** 20);

@@ -15,12 +15,12 @@ import { postOnceEachScript, type Run, ratio, runWrk } from './wrk.js';
 
 const FILES = 100_000;
 const BYTES = 10_000;
-/** As good as no limit: the bench wants to know what is possible. */
+/** Practically no limit of the rate, to measure what is possible. */
 const ENV = { FIDFS_REPAIR_RATE: '100GiB/s', FIDFS_COPIES: '1' };
 
 /**
- * An empty node gets all files of its peer, durably, from its start until it is ready; against `rsync -a` of the same
- * store over loopback into an empty directory, which syncs nothing. Returns a table row.
+ * Measures how an empty node copies all files of its peer, durably, from its start until it has them all; against
+ * `rsync -a` of the same store over loopback into an empty directory, which syncs nothing. Returns a table row.
  */
 export async function benchFill(directory: string, rounds: number): Promise<string[]> {
   const pair = await planPair(directory, ENV);
@@ -37,7 +37,7 @@ export async function benchFill(directory: string, rounds: number): Promise<stri
       const started = performance.now();
       const second = await pair.start(1, { place: `filled-${round}` });
       try {
-        // Whatever it says of itself: until it has them all.
+        // Waits for the files, independently of readiness.
         while ((await filesOf(second)) < files) await sleep(50);
         const seconds = (performance.now() - started) / 1000;
         const spent = cpuSeconds(pidsOf(first, second)) - before;
@@ -57,11 +57,11 @@ export async function benchFill(directory: string, rounds: number): Promise<stri
   return ['filling an empty node, 100,000 files of 10 KB', '`rsync -a`, nothing synced', ...columns, compared];
 }
 
-/** Gives a node its files, and stops it. */
+/** Uploads the files to a node, and stops it. */
 async function fillFirst(directory: string, first: BenchServer): Promise<void> {
   const { origin, key } = first;
   const body = randomBytes(BYTES);
-  // By the slice: wrk always takes all the time that it is given.
+  // In short runs, because wrk always runs for the given duration.
   for (let had = 0; had < FILES; had = await filesOf(first)) {
     const script = postOnceEachScript(directory, 'fill', key, body, FILES - had);
     await runWrk({ origin, script, connections: 64, seconds: 3, pids: [] });
@@ -69,14 +69,14 @@ async function fillFirst(directory: string, first: BenchServer): Promise<void> {
   await first.stop();
 }
 
-/** How many files a node has, as its index says. */
+/** Resolves with the number of files in a node's index. */
 async function filesOf({ settings, key }: BenchServer): Promise<number> {
   const address = `http://${formatAddress(settings.daemonListen)}/status`;
   const answer = await fetch(address, { headers: { authorization: `Bearer ${key}` } });
   return ((await answer.json()) as { files: number }).files;
 }
 
-/** Copies a node's store from an rsync daemon on this machine. */
+/** Copies a node's store from an rsync daemon on this machine into an empty directory. */
 async function copyByRsync(directory: string, first: BenchServer, files: number, round: number): Promise<Run> {
   const { port, daemon } = await startRsync(directory, join(first.settings.storePaths[0] ?? '', 'data'));
   const target = join(directory, `rsync-${round}`);
@@ -84,14 +84,14 @@ async function copyByRsync(directory: string, first: BenchServer, files: number,
   try {
     execFileSync('sync');
     const started = performance.now();
-    // The shell says how much CPU its child has used.
+    // `times` prints the CPU time of rsync.
     const command = `rsync -a rsync://127.0.0.1:${port}/store/ ${target}/ && times`;
     const { stdout } = await promisify(execFile)('sh', ['-c', command]);
     const seconds = (performance.now() - started) / 1000;
     const [user = 0, system = 0] = [...(stdout.split('\n')[1] ?? '').matchAll(/(\d+)m([\d.]+)s/g)].map(
       ([, minutes, rest]) => Number(minutes) * 60 + Number(rest),
     );
-    await sleep(100); // for the daemon to reap the child that served
+    await sleep(100); // until the daemon has reaped its child
     const spent = user + system + reapedCpuSeconds(daemon.pid as number);
     return { rate: files / seconds, cpu: (spent / files) * 1e6 };
   } finally {

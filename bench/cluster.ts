@@ -1,6 +1,6 @@
 /*
- * What it costs to be several: copies, the way to a peer, filling an empty node. All nodes are on this machine and on one
- * file system, so CPU is what counts most; the sync of one waits for what the other has written.
+ * The cost of a cluster: copies, proxying to a peer, filling an empty node. All nodes share this machine and one file system,
+ * so CPU is the most meaningful figure; the sync of one node waits for the writes of the other.
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,14 +13,14 @@ import { markdownTable, short, withSpread } from './table.js';
 import { getScript, interleave, type Load, ratio } from './wrk.js';
 
 const ROUNDS = 5;
-/** For what differs little. */
+/** Rounds of measurements with little variance. */
 const FEW_ROUNDS = 3;
-/** For what takes long. */
+/** Rounds of measurements that take long. */
 const FILLS = 2;
 const BYTES = 100_000;
 const FILES = 500;
 
-/** Measures nodes that work together; in about four minutes. Returns a table. */
+/** Measures several nodes together, in about four minutes. Returns a table. */
 export async function measureCluster(directory: string): Promise<string> {
   const rows: string[][] = [];
   const within = (name: string): string => {
@@ -29,7 +29,7 @@ export async function measureCluster(directory: string): Promise<string> {
     return inner;
   };
   const add = (...added: string[][]) => {
-    // Seen at once, because the whole takes a while.
+    // Printed immediately, because the whole takes minutes.
     for (const row of added) process.stderr.write(`${row.join(' | ')}\n`);
     rows.push(...added);
   };
@@ -50,9 +50,9 @@ export async function measureCluster(directory: string): Promise<string> {
   return markdownTable([heading, ...rows]);
 }
 
-/** GET through one node of files that only another one has, against GET of the same files there. Returns a table row. */
+/** Measures GET through one node of files that only another node has, against GET from that node. Returns a table row. */
 async function benchReads(directory: string, rounds: number): Promise<string[]> {
-  // Of another group: within its own the node would copy them.
+  // In another group, because within a group the node would copy the files.
   const pair = await planPair(directory, {}, ['group1', 'group2']);
   const [holder, asker] = await pair.startBoth();
   try {

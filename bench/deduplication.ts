@@ -10,10 +10,10 @@ import { interleave, type Load, postScript } from './wrk.js';
 const ROUNDS = 7;
 const LARGE = 100_000_000;
 
-/** 1 KB uploads that are all duplicates, all new, and all new to a node that does not look. Returns a table. */
+/** Measures 1 KB uploads: all duplicates, all new, and all new with deduplication off. Returns a table. */
 export async function measureDeduplication(directory: string): Promise<string> {
   const on = await startServer(join(directory, 'on'));
-  // A node of its own: their records would make the index of the other one larger.
+  // On a separate node, because the records would enlarge the index of the other one.
   const same = await startServer(join(directory, 'same'));
   const off = await startServer(join(directory, 'off'), { FIDFS_DEDUPLICATE: 'false' });
   try {
@@ -37,7 +37,7 @@ export async function measureDeduplication(directory: string): Promise<string> {
   }
 }
 
-/** Proving that a large file is there, against sending it; each with its hash known before. Returns a table row. */
+/** Measures offering a large stored file by its hash, against sending it; the hash is computed before. Returns a table row. */
 async function benchKnown({ origin, key }: BenchServer): Promise<string[]> {
   const content = Buffer.concat(Array.from({ length: LARGE / 1e6 }, () => randomBytes(1e6)));
   const headers = { authorization: `Bearer ${key}` };

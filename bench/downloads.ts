@@ -3,7 +3,7 @@ import type { BenchServer } from './server.js';
 import { short, withSpread } from './table.js';
 import { getScript, interleave, type Load, type Run, ratio } from './wrk.js';
 
-/** What the same files are asked of besides, by nginx location. */
+/** The reference locations that serve the same files. */
 const SMALL = { cached: 'plain alias, open_file_cache', uncached: 'plain alias, no open_file_cache' };
 const LARGE = { same: 'plain alias, same settings' };
 const SIZES: [name: string, bytes: number, files: number, references: Record<string, string>][] = [
@@ -24,7 +24,7 @@ export async function store(server: BenchServer, bytes: number): Promise<string>
   return (await answer.text()).trim();
 }
 
-/** GET of hot files, against the same nginx sending the same files as plain `alias`. Returns table rows. */
+/** Measures GET of files in the page cache, against the same nginx with a plain `alias`. Returns table rows. */
 export async function benchDownloads(server: BenchServer, directory: string, rounds: number): Promise<string[][]> {
   const rows: string[][] = [];
   for (const [name, bytes, count, references] of SIZES) {

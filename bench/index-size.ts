@@ -9,10 +9,10 @@ import fileId from '../file-id/file-id.js';
 const sync = promisify(fdatasync);
 const BATCH = 64;
 const LOOKUPS = 20_000;
-/** The last so many inserts are timed. */
+/** Number of inserts, the last ones, that are timed. */
 const TIMED = 9_600;
 
-/** What an index of some size costs; times in microseconds a row. */
+/** The costs of an index of some size; times in microseconds per row. */
 export interface IndexCosts {
   files: number;
   insert: number;
@@ -21,7 +21,7 @@ export interface IndexCosts {
   bytesPerFile: number;
 }
 
-/** The record of a file that does not exist; their numbers make them different. */
+/** Returns the record of a file that does not exist, unique per number. */
 export function storedFile(number: number): StoredFile {
   const created = 1_795_000_000 + Math.floor(number / 5000);
   const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number % 5000 });
@@ -41,9 +41,9 @@ export function storedFile(number: number): StoredFile {
   };
 }
 
-/** What adds such files to an index. */
+/** Returns the batch that adds such files to an index. */
 export function batchOf(added: StoredFile[]): Batch {
-  // A checkpoint beyond all of them: no start looks for their files, which do not exist.
+  // The checkpoint lies beyond them, so that recovery does not look for the files, which do not exist.
   const second = (added.at(-1)?.created ?? 0) + 1;
   return {
     added,
@@ -59,8 +59,8 @@ function microseconds(count: number, work: () => void): number {
 }
 
 /**
- * Fills an index in batches as uploads do, with a sync of its WAL between them, and measures the last inserts (without
- * the sync) and then random lookups.
+ * Fills an index in batches as uploads do, with a sync of the WAL between them. Measures the last inserts (without the sync),
+ * then random lookups.
  */
 export async function measureIndex(data: string, files: number): Promise<IndexCosts> {
   mkdirSync(data, { recursive: true });

@@ -15,7 +15,7 @@ async function timed(program: string, words: string[]): Promise<{ seconds: numbe
   return { seconds: Number(process.hrtime.bigint() - started) / 1e9, output: stdout.trim() };
 }
 
-/** One 1 GiB upload, against `dd conv=fsync` of as much to the same disk. Returns table rows and the daemon's peak. */
+/** Measures a 1 GiB upload against `dd conv=fsync` of as much to the same disk. Returns table rows and the daemon's peak. */
 export async function benchLarge(
   server: BenchServer,
   directory: string,

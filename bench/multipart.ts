@@ -5,10 +5,10 @@ import { multipart, row } from './uploads.js';
 import { interleave, type Load, postScript } from './wrk.js';
 
 const ROUNDS = 5;
-/** The same in another order, which the daemon leaves to busboy. */
+/** The same parameters in another order, which the daemon passes to busboy. */
 const UNUSUAL = 'form-data; filename="photo.jpg"; name="file"';
 
-/** Small forms that are split in memory, against raw bodies and against the same forms by way of busboy. Returns a table. */
+/** Measures small forms parsed in memory, against raw bodies and against the same forms parsed by busboy. Returns a table. */
 export async function measureMultipart(directory: string): Promise<string> {
   const server = await startServer(directory);
   try {

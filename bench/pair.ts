@@ -2,20 +2,20 @@ import { join } from 'node:path';
 import { freePort } from '../test/helpers/ports.js';
 import { type BenchServer, startServer } from './server.js';
 
-/** How one node of a pair is started. */
+/** Options of the start of one node. */
 interface StartOptions {
-  /** The directory of this start, in that of the pair; `node1` or `node2` unless another is named. */
+  /** The node's directory within the pair's; default `node1` or `node2`. */
   place?: string;
   /** Settings of this start, as environment variables. */
   extra?: Record<string, string>;
-  /** How long it may take to get ready. */
+  /** Timeout until it is ready, in seconds. */
   seconds?: number;
 }
 
-/** Two nodes that know each other; each is started when it is wanted. */
+/** Two nodes that are peers of each other, started separately or together. */
 export interface Pair {
   start(number: 0 | 1, options?: StartOptions): Promise<BenchServer>;
-  /** Both at once: with `copies` 2 none gets ready alone. */
+  /** Starts both at the same time: with `copies` 2 neither gets ready alone. */
   startBoth(): Promise<[BenchServer, BenchServer]>;
 }
 
@@ -42,7 +42,7 @@ export async function planPair(
   return { start, startBoth: () => Promise.all([start(0), start(1)]) };
 }
 
-/** The processes that work for requests: of each node the daemon and nginx's worker. */
+/** The processes that handle requests: each node's daemon and nginx worker. */
 export function pidsOf(...nodes: readonly BenchServer[]): number[] {
   return nodes.flatMap(({ daemonPid, workerPid }) => [daemonPid, workerPid]);
 }

@@ -10,7 +10,7 @@ const PIECE = 8 * 2 ** 20;
 const PIECES = 128;
 const MEBIBYTES = (PIECE * PIECES) / 2 ** 20;
 
-/** 1 GiB by tus in pieces of 8 MiB, against one raw POST of as much by the same client. Returns a table. */
+/** Measures 1 GiB by tus in parts of 8 MiB, against one raw POST of the same size by the same client. Returns a table. */
 export async function measureResumable(directory: string): Promise<string> {
   const server = await startServer(directory);
   try {
@@ -22,7 +22,7 @@ export async function measureResumable(directory: string): Promise<string> {
         ['tus', sendPieces],
         ['raw', sendWhole],
       ] as const) {
-        randomBytes(16).copy(piece); // else there would be nothing to store
+        randomBytes(16).copy(piece); // otherwise the file would be a duplicate
         const before = cpuSeconds(pidsOf(server));
         const started = performance.now();
         await send(server, piece);

@@ -1,6 +1,6 @@
 /*
- * `npm run bench`: measures, prints tables, and keeps them in bench/README.md. Never a test: it needs a quiet machine.
- * `npm run bench cluster` measures that part alone.
+ * `npm run bench` measures, prints tables, and writes them into bench/README.md; `npm run bench cluster` does one part. Not
+ * part of the tests, because it needs an idle machine.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -70,7 +70,7 @@ async function measureIndexes(directory: string): Promise<string> {
 async function measureTraffic(directory: string): Promise<string> {
   const server = await startServer(directory);
   try {
-    // Uploads first: where large files were just deleted, the disk creates slowly for minutes.
+    // Uploads first, because the disk creates files slowly for minutes after large files were deleted.
     const uploads = await benchUploads(server, directory, ROUNDS);
     const downloads = await benchDownloads(server, directory, ROUNDS);
     const large = await benchLarge(server, directory, ROUNDS);
@@ -86,9 +86,9 @@ function describeTraffic(rows: string[][], peakBytes: number): string {
   return `${markdownTable([heading, ...rows])}\n\n${peak}`;
 }
 
-/** What is measured, in this order; by the names that may stand on the command line. */
+/** The measurements in their order, by their names on the command line. */
 const PARTS: Record<string, (directory: string) => Promise<string>> = {
-  // Before the disk has been used.
+  // First, before other parts have used the disk.
   index: measureIndexes,
   traffic: measureTraffic,
   cluster: measureCluster,
@@ -103,7 +103,7 @@ function installPrograms(parts: readonly string[]): void {
   if (parts.includes('cluster')) install('rsync');
 }
 
-/** Writes a part's tables into the README, where its last ones stood. */
+/** Replaces a part's tables in the README. */
 function keep(part: string, results: string): void {
   const before = readFileSync(README, 'utf8');
   const place = new RegExp(`(<!-- ${part} -->\n).*?(\n<!-- end of ${part} -->)`, 's');
@@ -114,7 +114,7 @@ function keep(part: string, results: string): void {
   );
 }
 
-/** When, of what, where. */
+/** Describes date, version and machine of a measurement. */
 function circumstances(directory: string, part: string): string {
   const nginx = sh('nginx -v 2>&1').replace('nginx version: ', '');
   const programs = `fidfs ${version}, Node ${process.version}, ${nginx}, Linux ${release()}`;

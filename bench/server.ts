@@ -10,28 +10,28 @@ import { includeLines, writeIncludes } from '../nginx/write.js';
 import { freePort } from '../test/helpers/ports.js';
 import { childrenOf } from './processes.js';
 
-/** A node that is not ready by then will not be. */
+/** Timeout until a node is ready. */
 const READY_SECONDS = 60;
 
-/** A node under measurement, and beside it, in the same nginx, what it is compared with. */
+/** A node under measurement, and the reference locations in the same nginx. */
 export interface BenchServer {
   settings: Settings;
   key: string;
   origin: string;
   daemonPid: number;
-  /** nginx's one worker. */
+  /** Process id of nginx's only worker. */
   workerPid: number;
-  /** Where nginx's DAV PUT writes: the same file system as the store. */
+  /** Directory of nginx's DAV PUT, on the file system of the store. */
   davDirectory: string;
   stop(): Promise<void>;
 }
 
 /**
- * Starts the daemon and one nginx with one worker. Beside fidfs it serves the same files as plain `alias` with the same
- * open_file_cache (`/cached/`) and without one (`/uncached/`), both with the sendfile and tcp_nopush of Debian's nginx,
- * and with all settings as for a large file of ours (`/same/`), and takes DAV PUTs (`/dav/`).
+ * Starts the daemon and one nginx with one worker. As references nginx also serves the same files by a plain `alias` with the
+ * same open_file_cache (`/cached/`) and without (`/uncached/`), both with the sendfile and tcp_nopush of Debian's nginx, and
+ * with fidfs's settings for large files (`/same/`), and takes DAV PUT (`/dav/`).
  * @param extra settings, as environment variables
- * @param seconds how long it may take to get ready
+ * @param seconds timeout until it is ready
  */
 export async function startServer(
   directory: string,
@@ -74,7 +74,7 @@ export async function startServer(
   };
 }
 
-/** Ends a program, if it has not ended by itself. */
+/** Terminates a process unless it has exited; resolves when it has. */
 export async function endOf(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
@@ -137,5 +137,5 @@ async function untilReady(origin: string, seconds: number): Promise<void> {
     if (ready) return;
     await sleep(20);
   }
-  throw new Error('the node did not get ready; its words are above');
+  throw new Error('the node did not get ready; its output is above');
 }

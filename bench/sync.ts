@@ -1,5 +1,6 @@
 /*
- * What makes a batch durable, and what it costs. Run by itself: libuv reads the number of its threads, here the daemon's, once.
+ * The cost of making a batch durable by several means. Runs in its own process, because libuv reads its number of threads, here
+ * that of the daemon, once.
  */
 import { type ChildProcess, execFile, fork, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,18 +15,18 @@ import { markdownTable, median, withSpread } from './table.js';
 
 const ROUNDS = 9;
 const FILE_SIZE = 1000;
-/** Files of one batch, and batches of one round: a lone upload, and what 64 connections make of theirs. */
+/** Files per batch, and batches per round: a single upload, and a batch of 64 connections. */
 const LOADS = [
   [1, 100],
   [64, 40],
 ] as const;
 const THREADS = '16';
 
-/** New files in a directory, and the end of a journal: none of it is on stable storage. */
+/** New files in a directory, and a write to the end of a journal; none of it is synced yet. */
 interface Batch {
   directory: string;
   files: string[];
-  /** Open for appending. */
+  /** Descriptor, open for appending. */
   journal: number;
 }
 
@@ -41,7 +42,7 @@ interface Cost {
   cpu: number;
 }
 
-/** Syncs each file, the directory with their names and the journal; all at once, in the threads. */
+/** Syncs each file, the directory with their names and the journal in parallel, in libuv's threads. */
 function eachFile(sync: (descriptor: number) => Promise<void>): Method['sync'] {
   return async ({ directory, files, journal }) => {
     const opened = [directory, ...files].map((path) => openSync(path, 'r'));
@@ -50,7 +51,7 @@ function eachFile(sync: (descriptor: number) => Promise<void>): Method['sync'] {
   };
 }
 
-/** A process that calls syncfs for each line and answers with one; Perl is on every Debian and has no syncfs either. */
+/** A helper process in Perl, which every Debian has, that calls syncfs for each input line and prints the result. */
 function perlHelper(directory: string): Method {
   const number = { x64: 306, arm64: 267 }[process.arch as string];
   if (number === undefined) throw new Error(`the number of syncfs on ${process.arch} is not known here`);
@@ -84,7 +85,7 @@ function writeBatch(directory: string, prefix: string, count: number, journal: n
     writeSync(descriptor, content);
     closeSync(descriptor);
   }
-  // As much as SQLite's journal gets for them: whole pages.
+  // As many whole pages as SQLite would append to its WAL for these files.
   writeSync(journal, Buffer.alloc(4096 * (2 + Math.ceil(count / 8))));
   return { directory, files, journal };
 }
@@ -136,7 +137,7 @@ async function measureAll(directory: string): Promise<string> {
   return markdownTable(rows);
 }
 
-/** What a batch costs to be made durable, by several means. Returns a table. */
+/** Measures the cost of making a batch durable by several means. Returns a table. */
 export async function measureSync(directory: string): Promise<string> {
   const env = { ...process.env, UV_THREADPOOL_SIZE: THREADS };
   const child = fork(fileURLToPath(import.meta.url), [directory], { env });

@@ -3,7 +3,7 @@ import type { BenchServer } from './server.js';
 import { short, withSpread } from './table.js';
 import { davScript, interleave, type Load, postScript, type Run, ratio } from './wrk.js';
 
-/** A form with one file. */
+/** Returns a multipart form with one file. */
 export function multipart(
   content: Buffer,
   disposition = 'form-data; name="file"; filename="photo.jpg"',
@@ -14,7 +14,7 @@ export function multipart(
   return { type: `multipart/form-data; boundary=${boundary}`, body, newAt: Buffer.byteLength(head) };
 }
 
-/** A table row of two runs. */
+/** Returns a table row that compares two loads. */
 export function row(work: string, against: string, subject: Run[], reference: Run[]): string[] {
   const columns = [subject, reference].flatMap((runs) => [
     withSpread(runs.map((run) => run.rate)),
@@ -23,7 +23,7 @@ export function row(work: string, against: string, subject: Run[], reference: Ru
   return [work, against, ...columns, short(ratio(subject, reference))];
 }
 
-/** Small durable uploads through nginx, against nginx's own DAV PUT, which syncs nothing. Returns table rows. */
+/** Measures small durable uploads through nginx, against nginx's own DAV PUT, which syncs nothing. Returns table rows. */
 export async function benchUploads(server: BenchServer, directory: string, rounds: number): Promise<string[][]> {
   const rows: string[][] = [];
   for (const [name, bytes, connections] of [

@@ -5,13 +5,13 @@ import { promisify } from 'node:util';
 import { cpuSeconds } from './processes.js';
 import { median } from './table.js';
 
-/** One run: operations a second, and server CPU microseconds an operation. */
+/** The result of a run: operations per second, and server CPU in microseconds per operation. */
 export interface Run {
   rate: number;
   cpu: number;
 }
 
-/** A load for wrk: what to ask for, with how many connections, and whose CPU counts. */
+/** A load for wrk: requests, connections, and the processes whose CPU is measured. */
 export interface Load {
   origin: string;
   script: string;
@@ -20,9 +20,9 @@ export interface Load {
   pids: number[];
 }
 
-/** Runs wrk once. Throws when any answer was not a success. */
+/** Runs wrk once. Rejects if any response is not a success. */
 export async function runWrk(load: Load): Promise<Run> {
-  // What an earlier load left unwritten is not this one's to wait for.
+  // Writes out the dirty pages of earlier loads, which this one must not wait for.
   await promisify(execFile)('sync');
   const words = [
     '-t1',
@@ -42,7 +42,7 @@ export async function runWrk(load: Load): Promise<Run> {
   return { rate: Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1]), cpu: (used / operations) * 1e6 };
 }
 
-/** Runs several loads in turn, `rounds` times, so that all see the same machine; once before, to get warm. */
+/** Runs the loads alternately, `rounds` times, so that all run under the same conditions; one more run before is a warm-up. */
 export async function interleave<Name extends string>(
   loads: Record<Name, Load>,
   rounds: number,
@@ -56,12 +56,12 @@ export async function interleave<Name extends string>(
   return runs;
 }
 
-/** The median over the rounds of one run's rate by the other's: noise that both saw drops out. */
+/** The median over the rounds of the quotient of both rates, which cancels noise common to both. */
 export function ratio(subject: Run[], reference: Run[]): number {
   return median(subject.map((run, round) => run.rate / (reference[round]?.rate ?? Number.NaN)));
 }
 
-/** A script that asks for each of many paths in turn. */
+/** Writes a wrk script that requests paths in turn; returns its path. */
 export function getScript(directory: string, name: string, paths: string[]): string {
   const list = join(directory, `${name}.txt`);
   writeFileSync(list, paths.join('\n'));
@@ -74,7 +74,7 @@ function request() n = n % #paths + 1; return wrk.format("GET", paths[n]) end`,
   );
 }
 
-/** A script that sends at most so many bodies, each another one of the same length. */
+/** Writes a wrk script that sends at most `count` different bodies of the same length; returns its path. */
 export function postOnceEachScript(directory: string, name: string, key: string, body: Buffer, count: number): string {
   return sendScript(
     directory,
@@ -93,14 +93,13 @@ end`,
 
 export interface PostOptions {
   key: string;
-  /** The media type. */
   type: string;
   body: Buffer;
-  /** Where the 24 bytes are that are others in each body, so that each is a new content; undefined: all are the same. */
+  /** Offset of the 24 bytes that differ in each body, so that none is a duplicate; undefined: all bodies are the same. */
   newAt?: number | undefined;
 }
 
-/** A script that sends body after body. */
+/** Writes a wrk script that sends bodies; returns its path. */
 export function postScript(directory: string, name: string, { key, type, body, newAt }: PostOptions): string {
   const head = `wrk.method = "POST"; wrk.path = "/upload"
 wrk.headers["Authorization"] = "Bearer ${key}"; wrk.headers["Content-Type"] = "${type}"`;
@@ -113,7 +112,7 @@ end`;
   return sendScript(directory, name, body, newAt === undefined ? head : `${head}\n${renew}`);
 }
 
-/** A script that puts one body under a new name each time, a hundred in a directory. */
+/** Writes a wrk script that PUTs a body under new names, 100 per directory; returns its path. */
 export function davScript(directory: string, name: string, body: Buffer): string {
   return sendScript(
     directory,
@@ -127,7 +126,7 @@ end`,
   );
 }
 
-/** A script that has a body to send. */
+/** Writes a wrk script and the body that it sends; returns the script's path. */
 function sendScript(directory: string, name: string, body: Buffer, lua: string): string {
   const file = join(directory, `${name}.body`);
   writeFileSync(file, body);

@@ -1,25 +1,25 @@
-// Puts fidfs into a directory as it is installed: what `npm pack` packs, with the production packages of package-lock.json
-// that lie in node_modules. For the Debian package, the image and the tests: node bin/assemble.mjs <directory>
+// Assembles fidfs as installed: the files of `npm pack`, and the production packages of package-lock.json from node_modules.
+// For the Debian package, the image and the tests: node bin/assemble.mjs <directory>
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { orExit, root } from './run.mjs';
 
-/** What packages carry for compilers and debuggers. */
+/** Files for compilers and debuggers, which are left out. */
 const FOR_BUILDS = /\.(?:map|d\.[cm]?ts|[aoch]|cc|cpp|hpp|gypi?|mk)$/;
 
-/** Parts of addons that nothing loads: sources, intermediate files, and what was built for other systems. */
+/** Parts of addons that are not loaded at run time: sources, intermediate files, and builds for other systems. */
 const UNUSED = [
   /better-sqlite3\/(?:deps|src|build\/(?!Release(?:\/better_sqlite3\.node)?$))/,
   /\/koffi\/(?:cnoke\.cjs|doc|lib|vendor|src\/.*\.(?:S|asm|def|hh|inc|txt))$/,
   /@koromix\/koffi-[^/]*\/musl_/,
 ];
 
-/** Of the optional packages a node needs koffi's addon for this system; it does without the others (Redis for @tus/server). */
+/** The optional packages that are included: koffi's addon for this system, but not Redis for @tus/server. */
 const ADDON = /^node_modules\/@koromix\/koffi-/;
 
-/** The paths of the packages that a node needs. */
+/** Returns the paths of the packages that a node needs. */
 function productionPackages() {
   const { packages } = JSON.parse(readFileSync(join(root, 'node_modules/.package-lock.json'), 'utf8'));
   return Object.entries(packages)
@@ -45,7 +45,7 @@ function packInto(directory) {
   }
 }
 
-/** Fills a directory, which is made; what lies in it is not removed. */
+/** Copies all files into a directory, which is created if missing; does not remove existing files. */
 export function assemble(directory) {
   mkdirSync(directory, { recursive: true });
   packInto(directory);
@@ -53,7 +53,7 @@ export function assemble(directory) {
     const from = join(root, path);
     const isWanted = (file) => {
       const rest = file.slice(from.length);
-      // Packages within packages are entries of their own.
+      // Nested packages are separate entries.
       return !rest.startsWith('/node_modules') && !FOR_BUILDS.test(file) && !UNUSED.some((part) => part.test(file));
     };
     cpSync(from, join(directory, path), { recursive: true, filter: isWanted });

@@ -1,4 +1,4 @@
-// The bench: set-up from nothing, then the measurements (bench/run.ts).
+// npm run bench: sets up the clone, then runs the measurements (bench/run.ts).
 import { orExit, prepare } from './prepare.mjs';
 
 await orExit(async () => {

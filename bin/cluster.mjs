@@ -1,6 +1,6 @@
-// Three nodes of one group on this machine, to try: npm run cluster [-- --port 8080 --directory var/cluster]
-// Set-up from nothing. Node 1 listens on the port, node 2 a hundred further on, node 3 another hundred; each one's
-// daemon on the port after that. Further nodes whose settings lie there (4.json) are started, too. Settings that the nodes share may stand in the environment (FIDFS_COPIES=3).
+// Sets up the clone and starts three nodes of one group: npm run cluster [-- --port 8080 --directory var/cluster]
+// Node 1 listens on the port, node 2 on the port + 100, node 3 on the port + 200; each daemon on the next port. Further nodes
+// with a settings file in the directory (4.json) are started, too. The environment may contain shared settings (FIDFS_COPIES=3).
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ import { orExit, prepare, root } from './prepare.mjs';
 
 const NODES = [1, 2, 3];
 const HIGHEST_PORT = 65535 - 201;
-/** What the nodes' own settings files say, and the environment must not. */
+/** Settings of the nodes' own files, which the environment must not override. */
 const OWN = /^FIDFS_(CONFIG|DATA|STORE_PATHS|LISTEN|DAEMON_LISTEN|GROUP|SERVER_ID|KEY|PEERS|PEER_SECRET)$/;
 
 function readOptions() {
@@ -36,13 +36,13 @@ function readOptions() {
   return { port: Number(port), directory: resolve(directory) };
 }
 
-/** A secret, made at the first start and kept. */
+/** Reads a secret from a file, which the first start creates. */
 function readOrMakeSecret(file) {
   if (!existsSync(file)) writeFileSync(file, `${randomBytes(24).toString('base64url')}\n`, { mode: 0o600 });
   return readFileSync(file, 'utf8').trim();
 }
 
-/** Writes the settings files of the three that are not there; returns what there is to know of each node that has one. */
+/** Writes the missing settings files of the three nodes; returns id, url and files of each node that has a settings file. */
 function configure({ port, directory }) {
   mkdirSync(directory, { recursive: true });
   const key = readOrMakeSecret(join(directory, 'key'));
@@ -58,7 +58,7 @@ function configure({ port, directory }) {
     const data = join(directory, String(id));
     const settings = { serverId: id, data, listen: addressOf(id), daemonListen, key, peers, peerSecret };
     const file = `${data}.json`;
-    // One that is there may have been changed by hand, such as for a fourth node.
+    // An existing file may have been edited, for example for a fourth node.
     if (!existsSync(file)) {
       rmSync(`${file}.new`, { force: true });
       writeFileSync(`${file}.new`, `${JSON.stringify(settings, null, 2)}\n`, { mode: 0o600 });
@@ -74,7 +74,7 @@ function configure({ port, directory }) {
   });
 }
 
-/** Starts a node, as `fidfs start` does, in a process group of its own: Ctrl-C is for this program. */
+/** Runs `fidfs start` in a process group of its own, so that Ctrl-C signals this program only. */
 function start(node) {
   const shared = Object.entries(process.env).filter(([name]) => !OWN.test(name));
   const log = openSync(node.log, 'a', 0o600);
@@ -88,9 +88,9 @@ function start(node) {
   node.ended = once(node.process, 'exit').then(([code]) => code);
 }
 
-/** Resolves when a node takes uploads; rejects when it ends before. */
+/** Resolves when a node is ready for uploads; rejects if it exits before. */
 async function ready(node) {
-  // Another program may listen there, and be ready.
+  // Checks the node's log, because another program may listen on the port.
   const hasBegun = () =>
     / (?:is ready|has started) on /.test(readFileSync(node.log).subarray(node.logStart).toString());
   let status;
@@ -98,14 +98,14 @@ async function ready(node) {
     const [words] = readFileSync(node.log, 'utf8').trimEnd().split('\n').slice(-1);
     throw new Error(`node ${node.id} cannot start; ${shown(node.log)} ends with:\n${words}`);
   });
-  ended.catch(() => {}); // it may also end later
+  ended.catch(() => {}); // it may also reject later
   while (status !== 200) {
     status = hasBegun() ? await answerOf(node, ended) : undefined;
     if (status !== 200) await Promise.race([ended, sleep(500)]);
   }
 }
 
-/** The status of a node's readiness; undefined when it cannot be asked. Rejects when it has ended. */
+/** Resolves with the status of /readyz, or undefined if the node does not answer. Rejects if it has exited. */
 function answerOf({ url }, ended) {
   return Promise.race([
     ended,
@@ -116,7 +116,7 @@ function answerOf({ url }, ended) {
   ]);
 }
 
-/** A path as one types it here, quoted for a shell where it must be. */
+/** Returns a path relative to the working directory, quoted for a shell if necessary. */
 function shown(path) {
   const text = relative(process.cwd(), path);
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
@@ -138,7 +138,7 @@ They are one group: what one of them takes, all of them hold. To try, in another
   stop node 1         kill ${one.process.pid}
   start it again      ${fidfs} start --config ${shown(one.settings)}
 
-The upload key is in ${shown(join(directory, 'key'))}; what the nodes say is in ${shown(directory)}/1.log and so on. Ctrl-C stops them all.
+The upload key is in ${shown(join(directory, 'key'))}; the logs are ${shown(directory)}/1.log and so on. Ctrl-C stops them all.
 `);
 }
 
@@ -153,7 +153,7 @@ async function main() {
     for (const node of nodes) node.process?.kill('SIGTERM');
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
-  // Nobody reads any more: that is no reason to stop serving.
+  // A closed output, such as of a closed terminal, does not stop the nodes.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   try {
     for (const node of nodes) start(node);
@@ -167,7 +167,7 @@ async function main() {
   } catch (error) {
     const failed = !stopping;
     stop();
-    if (failed) throw error; // a signal during the start is no failure
+    if (failed) throw error; // not after a signal during the start
   } finally {
     const codes = await Promise.all(nodes.map(({ ended }) => ended));
     if (codes.some((code) => code > 0)) process.exitCode = 1;

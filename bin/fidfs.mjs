@@ -5,15 +5,15 @@ import { findLauncher, stopWithLauncher } from './launcher.mjs';
 import { installNginx } from './nginx.mjs';
 import { orExit } from './run.mjs';
 
-/** A clone installs its npm packages and compiles itself; an installed package has neither sources nor this module. */
+/** Installs npm packages and compiles a clone; an installed package has no sources and not this module. */
 const SET_UP_CLONE = new URL('./prepare.mjs', import.meta.url);
 
-// `start` sets up what is missing, and so does the installation of a service, whose user cannot; the other commands need
-// what a first start has made.
+// `start` sets up the clone, and so does `service install`, because the user of the service cannot. The other commands need
+// the result of a first start.
 const [, , command, action] = process.argv;
 const installsService = command === 'service' && action === 'install' && process.getuid() === 0;
 if (command === 'start' || (installsService && existsSync('/run/systemd/system'))) {
-  // Looked for now: the set-up may take minutes.
+  // Before the set-up, which may take minutes, because the launcher may exit during it.
   stopWithLauncher(findLauncher());
   await orExit(async () => {
     if (existsSync(SET_UP_CLONE)) return (await import(SET_UP_CLONE)).prepare();

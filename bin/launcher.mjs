@@ -1,12 +1,12 @@
-// npm and npx end at a signal, or are killed, and would leave the node that they began running with nobody to stop it.
+// npm and npx exit after a signal without stopping the node that they started; this module stops it then.
 import { readFileSync } from 'node:fs';
 
 const LOOK_MILLISECONDS = 500;
 
-/** A process: who it is (its number alone may be another's by now), and how it was called. */
+/** Reads a process: its identity, which includes the start time because process ids are reused, and its command line. */
 function look(pid) {
   try {
-    // The program's name, in parentheses, may hold anything.
+    // The program's name, in parentheses, may contain any character.
     const [state, parent, , session, ...rest] = readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
@@ -18,7 +18,7 @@ function look(pid) {
   }
 }
 
-/** A shell that npm began for one program, which it waits for: it puts nothing into the background. */
+/** Whether a process is a shell that npm started for one command and that waits for it, with nothing in the background. */
 function isWaitingShell({ words: [name = '', option, script = ''] }) {
   return /(?:^|\/)\w*sh$/.test(name) && option === '-c' && !/(?:^|[^&>])&(?![&>\d])|\b(?:nohup|setsid)\b/.test(script);
 }
@@ -28,8 +28,8 @@ function isNpm({ words: [first = '', second = ''] }) {
 }
 
 /**
- * The npm, npx, pnpm or yarn that began this process and waits for it, directly or by a shell; undefined for everything
- * else: a parent that is another program may end and mean nothing by it, as a shell that starts a node by setsid does.
+ * Returns the npm, npx, pnpm or yarn that started this process, directly or by a shell, and waits for it; otherwise undefined.
+ * The exit of another parent does not mean that the node is to stop, as with a shell that starts it by setsid.
  */
 export function findLauncher() {
   if (process.env.npm_execpath === undefined && process.env.npm_config_user_agent === undefined) return undefined;
@@ -39,7 +39,7 @@ export function findLauncher() {
   return candidate && isNpm(candidate) && candidate.session === self.session ? candidate : undefined;
 }
 
-/** Asks this process to stop, by SIGTERM, when its launcher is no more. */
+/** Sends SIGTERM to this process when its launcher has exited. */
 export function stopWithLauncher(launcher) {
   if (!launcher) return;
   const timer = setInterval(() => {

@@ -1,5 +1,5 @@
-// Breaks one promise at a time in a copy of the tree, and runs the tests that must notice: npm run mutate [-- WORD…]
-// Prints the survivors. What is broken, and what must fail, is in test/mutations/mutations.mjs.
+// Mutation testing: applies one mutation at a time to a copy of the tree, and runs the tests that must fail:
+// npm run mutate [-- WORD…]. Prints the mutations that survive. Their list is in test/mutations/mutations.mjs.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ const copy = mkdtempSync(join(tmpdir(), 'fidfs-mutate-'));
 const survivors = [];
 try {
   for (const entry of COPIED) {
-    // Newer sources would be built again by the nodes of the tests.
+    // Keeps timestamps, because the tests' nodes would compile newer sources.
     cpSync(join(root, entry), join(copy, entry), { recursive: true, preserveTimestamps: true });
   }
   symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
@@ -41,7 +41,7 @@ function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
   const program = join(copy, 'dist', file.replace(/ts$/, 'js'));
   const before = readFileSync(program);
-  // Of one file alone, without a look at its types: what the mutation breaks of them does not matter.
+  // Compiles this file only, without type checks, which a mutation may break.
   const mutated = source.replace(from, () => to);
   const compilerOptions = { target: 'ES2022', module: 'ESNext', verbatimModuleSyntax: true };
   writeFileSync(program, ts.transpileModule(mutated, { compilerOptions }).outputText);

@@ -1,8 +1,8 @@
-// nginx with njs from the system's packages, for a start that finds none.
+// Installs nginx with njs from the system's packages if a start finds none.
 import { spawnSync } from 'node:child_process';
 import { exists, run, say } from './run.mjs';
 
-/** Packages that hold nginx and njs, by package manager. */
+/** Packages with nginx and njs, by package manager. */
 const SYSTEMS = [
   {
     program: 'apt-get',
@@ -12,8 +12,8 @@ const SYSTEMS = [
 ];
 
 /**
- * The system's nginx package starts an nginx of its own on port 80 and at every boot. Debian's answer to the first is
- * a policy-rc.d that forbids it, for the time of the installation.
+ * Prevents the nginx package from starting nginx on port 80, now and at boot. On Debian a policy-rc.d prevents the start during
+ * the installation.
  */
 function withoutService(install) {
   return `set -e
@@ -23,7 +23,7 @@ ${install}
 if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then systemctl disable nginx || true; fi`;
 }
 
-/** Installs nginx and njs with the system's package manager when one of them is missing. */
+/** Installs nginx and njs with the system's package manager if one of them is missing. */
 export async function installNginx() {
   const { findNginx } = await import('../dist/nginx/programs.js');
   if (findNginx()) return;

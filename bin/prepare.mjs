@@ -1,4 +1,4 @@
-// Set-up of a clone from nothing: npm packages, build, nginx with njs. Node's own modules only: nothing is installed yet.
+// Sets up a clone: npm packages, build, nginx with njs. Imports Node's modules only, because nothing is installed yet.
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { checkAddons } from './addons.mjs';
@@ -11,11 +11,11 @@ function modified(path) {
   return existsSync(path) ? statSync(path).mtimeMs : 0;
 }
 
-/** Installs the npm packages when package-lock.json is newer than what is there. */
+/** Installs the npm packages if package-lock.json is newer than the installed ones. */
 function installPackages() {
   if (modified(join(root, 'node_modules/.package-lock.json')) >= modified(join(root, 'package-lock.json'))) return;
   say('installing npm packages (once; a minute or two)');
-  // The compiler is among the development packages, which npm leaves out where NODE_ENV is "production".
+  // The compiler is a development package; npm leaves those out if NODE_ENV is "production".
   run('npm', 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error');
 }
 
@@ -30,7 +30,7 @@ function newest(directory) {
   );
 }
 
-/** Removes what was compiled from sources that are gone: a test that was renamed would run twice, and be packed. */
+/** Removes compiled files without a source: a renamed test would run twice, and be packed. */
 function removeStale() {
   const dist = join(root, 'dist');
   if (!existsSync(dist)) return;
@@ -42,7 +42,7 @@ function removeStale() {
   }
 }
 
-/** Compiles when a source is newer than the last build. */
+/** Compiles if a source is newer than the last build. */
 export function build() {
   const stamp = join(root, 'dist/.built');
   const settings = ['tsconfig.json', 'njs/tsconfig.json', 'package-lock.json'].map((file) =>
@@ -61,7 +61,7 @@ export function build() {
   writeFileSync(stamp, '');
 }
 
-/** Everything that a start or a test needs. */
+/** Sets up everything that a start or a test needs. */
 export async function prepare() {
   installPackages();
   await checkAddons();

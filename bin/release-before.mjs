@@ -1,4 +1,4 @@
-// The release before this one, built from the history of this repository, to test upgrades from it.
+// Builds the previous release from the history of this repository, to test upgrades from it.
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   existsSync,
@@ -13,32 +13,32 @@ import {
 import { join } from 'node:path';
 import { root } from './prepare.mjs';
 
-/** Stands for the release before until there is a tag: the last commit before 0.2.0. */
+/** Used as the previous release while there is no tag: the last commit before 0.2.0. */
 const BEFORE_THE_FIRST_TAG = 'be8fdfa3ae4069e7a70b6006f9923cc881ee4fe5';
 
 const RELEASES = join(root, 'var/releases');
 
-/** What git prints; undefined when it fails, or is not there. */
+/** Returns git's output; undefined if it fails or is not installed. */
 function git(...words) {
-  // A clone of another user's is read as well: what is run is its code all the same.
+  // Also reads another user's clone; that check of git is no protection here, because the clone's code runs anyway.
   const { status, stdout } = spawnSync('git', ['-c', 'safe.directory=*', ...words], { cwd: root, encoding: 'utf8' });
   return status === 0 ? stdout.trim() : undefined;
 }
 
-/** The newest tag of a version before HEAD's own, or what stands for it. */
+/** Returns the newest version tag before HEAD, or else `BEFORE_THE_FIRST_TAG`. */
 function nameOfReleaseBefore() {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
   const tags = git('tag', '--merged', 'HEAD', '--list', 'v*', '--sort=-v:refname')?.split('\n') ?? [];
   return tags.find((tag) => /^v\d+\.\d+\.\d+$/.test(tag) && tag !== `v${version}`) ?? BEFORE_THE_FIRST_TAG;
 }
 
-/** The packages of a lock file: where each lies, and which one it is. */
+/** Returns the packages of a lock file: path and version of each. */
 function packagesOf(directory) {
   const { packages } = JSON.parse(readFileSync(join(directory, 'package-lock.json'), 'utf8'));
   return new Map(Object.entries(packages).map(([path, { version, integrity }]) => [path, `${version} ${integrity}`]));
 }
 
-/** Whether the packages of this tree are those that another one wants. */
+/** Whether the installed packages of this tree match the lock file of another tree. */
 function hasPackagesOf(directory) {
   const here = packagesOf(root);
   return [...packagesOf(directory)].every(([path, wanted]) => path === '' || here.get(path) === wanted);
@@ -50,12 +50,12 @@ function run(directory, program, ...words) {
 }
 
 /**
- * Builds the release before, once, below var/releases/.
- * @returns where it lies, and what it is called; or why it cannot be had
+ * Builds the previous release below var/releases/, unless it was built before.
+ * @returns its directory and its name; or the reason why it cannot be built
  */
 export function releaseBefore() {
   const name = nameOfReleaseBefore();
-  // Of this project, not of a repository that it was unpacked in.
+  // The repository must be this project's, not one in whose directory it was unpacked.
   const isOwn = git('rev-parse', '--show-toplevel') === realpathSync(root);
   const commit = isOwn ? git('rev-parse', '--verify', '--quiet', `${name}^{commit}`) : undefined;
   if (commit === undefined) {

@@ -1,10 +1,10 @@
-// Prints what the changelog says of a release: node bin/release-notes.mjs v0.2.0 [CHANGELOG.md]
-// Fails when the tag is not the version in package.json, or the changelog has nothing to say of it.
+// Prints the section of a release in the changelog: node bin/release-notes.mjs v0.2.0 [CHANGELOG.md]
+// Fails if the tag differs from the version in package.json, or the changelog has no such section.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { orExit, root } from './run.mjs';
 
-/** The section of a version: what lies between its heading and the next one. */
+/** Returns the section of a version, from its heading to the next one. */
 function notesOf(changelog, version) {
   const sections = changelog.split(/^## /m).slice(1);
   const section = sections.find((text) => /^\S*/.exec(text)[0] === version);

@@ -1,28 +1,28 @@
-// What the programs of this directory share. Node's own modules only: nothing may be installed yet.
+// Functions shared by the programs of this directory. Imports Node's modules only, because nothing may be installed yet.
 import { spawnSync } from 'node:child_process';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The project's directory, or that of the installed package. */
+/** Path of the project, or of the installed package. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 export function say(text) {
   process.stderr.write(`fidfs: ${text}\n`);
 }
 
-/** Runs a program in the project's directory, its output on standard error; throws when it fails. */
+/** Runs a program in the project's directory, with its output on standard error; throws an Error if it fails. */
 export function run(program, ...args) {
   const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['inherit', 2, 2] });
   if (error) throw error;
-  if (status !== 0) throw new Error(`"${[program, ...args].join(' ')}" failed; its own words are above`);
+  if (status !== 0) throw new Error(`"${[program, ...args].join(' ')}" failed; its output is above`);
 }
 
-/** Whether the shell finds a program. */
+/** Whether a program is in PATH. */
 export function exists(program) {
   return spawnSync('sh', ['-c', `command -v ${program}`], { stdio: 'ignore' }).status === 0;
 }
 
-/** Runs and reports a failure in one line, as a command does. */
+/** Runs `action`; prints an error as one line, and sets the exit status. */
 export async function orExit(action) {
   try {
     await action();

@@ -1,4 +1,4 @@
-// Pictures of the web page, of every view, in both themes, on a phone and on a desktop, with three nodes behind it:
+// Makes screenshots of every view of the web page, in both themes, in the sizes of a phone and a desktop, with three nodes:
 // npm run screenshots [-- --directory var/screenshots]. Needs Chromium.
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -14,10 +14,10 @@ const PORT = 18480;
 const ORIGIN = `http://127.0.0.1:${PORT}`;
 const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
 const MIB = 2 ** 20;
-/** Where an upload is stopped, to be looked at. */
+/** Offset at which an upload is held for the screenshot. */
 const HELD_BYTES = 40 * MIB;
 
-/** A picture of nothing but colours. */
+/** Creates a PNG with a colour gradient. */
 function picture(width, height, hue) {
   const rows = Buffer.alloc((width * 3 + 1) * height);
   for (let y = 0; y < height; y++) {
@@ -49,7 +49,7 @@ function chunk(type, data) {
   return made;
 }
 
-/** Starts three nodes; returns their key and how to stop them. */
+/** Starts three nodes; resolves with their key and a function that stops them. */
 async function startNodes(directory) {
   const words = [join(root, 'bin/cluster.mjs'), '--port', String(PORT), '--directory', directory];
   const cluster = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -64,7 +64,7 @@ async function startNodes(directory) {
   return { key: readFileSync(join(directory, 'key'), 'utf8').trim(), stop };
 }
 
-/** Something to see: files, some of them twice, and more of them all the time. Returns how to stop. */
+/** Uploads files continuously, some of them twice. Returns a function that stops it. */
 function traffic(key) {
   let isOver = false;
   const shared = randomBytes(2 * MIB);
@@ -85,13 +85,13 @@ function traffic(key) {
   };
 }
 
-/** The view of uploads with one of each kind: stored, known already, under way, failed. Returns the ID of a picture. */
+/** Fills the view of uploads with a row per state: stored, duplicate, in progress, failed. Resolves with the ID of a picture. */
 async function fillUploads(page, files) {
   await page.goto(`${ORIGIN}/console/#/`);
   await page.route('**/tus/*', async (route) => {
     const isHeld = Number(route.request().headers()['upload-offset']) >= HELD_BYTES;
     if (!isHeld) await route.continue();
-    // The rest of it waits until the picture is taken.
+    // Later requests stay unanswered, so that the upload is in progress in the screenshot.
   });
   await page.setInputFiles('.choose-files', files.video);
   await page.waitForFunction((bytes) => document.querySelector('progress.send')?.value >= bytes, HELD_BYTES);
@@ -112,7 +112,7 @@ async function fillUploads(page, files) {
   return page.textContent('.row code');
 }
 
-/** Files to upload, which are not there yet. */
+/** Creates the files to upload. */
 function makeFiles(directory) {
   const write = (name, content) => {
     writeFileSync(join(directory, name), content);

@@ -1,5 +1,5 @@
-// The crash and cluster tests for as long as you like: npm run storm -- --rounds 1000 [--sync batch|file|off]
-// Set-up from nothing; needs root for the power cuts. TEST_SEED=<number> repeats a run's choices.
+// Sets up the clone and repeats the crash and cluster tests: npm run storm -- --rounds 1000 [--sync batch|file|off]
+// Needs root for the power cuts. TEST_SEED=<number> repeats the random choices of a run.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';

@@ -1,4 +1,4 @@
-// The test command: set-up from nothing, the linter and the type checks, then the suite. Arguments go to tap.
+// npm test: sets up the clone, runs the linter and the type checks, then the tests. Arguments are passed to tap.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { orExit, prepare, root } from './prepare.mjs';

@@ -1,4 +1,4 @@
-// Upgrades from the release before, and back to it: npm run test:upgrade. Set-up from nothing; arguments go to tap.
+// Tests upgrades from the previous release and back: npm run test:upgrade. Sets up the clone; arguments are passed to tap.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { orExit, prepare, root } from './prepare.mjs';
