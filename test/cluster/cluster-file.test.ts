@@ -3,13 +3,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ClusterFile } from '../../daemon/cluster/cluster-file.js';
 
-// Seen to fail with a look at what was written last in the place of one at the files.
+// Seen to fail when write() compares with the last text written instead of with the files.
 t.test('cluster.json and its second copy are written anew when they are not what was written', async (t) => {
   const directory = t.testdir({});
   const file = new ClusterFile(directory);
   const nodes = { 2: { group: 'group1', origin: 'http://127.0.0.1:1', host: 'two:1', up: true, well: true } };
   const paths = ['cluster.json', 'cluster.json.last'].map((name) => join(directory, name)) as [string, string];
-  // As often as peers are looked at.
+  // Two calls, because each writes at most one file.
   const looks = () => [1, 2].forEach(() => void file.write(nodes));
   const inodes = () => paths.map((path) => statSync(path).ino);
   looks();

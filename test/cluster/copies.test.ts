@@ -10,7 +10,7 @@ import { seeded } from '../helpers/random.js';
 
 type Pair = [TestNode, TestNode];
 
-// Seen to fail without the wait for copies in upload().
+// Seen to fail without waitForAcknowledgements() in waitForCopies().
 t.test('with two copies, a 201 means that another node holds the file', async (t) => {
   const random = seeded(t);
   const [a, b] = (await startCluster(t, { groups: ['group1', 'group1'] })) as Pair;
@@ -54,13 +54,13 @@ t.test('too few nodes: 503 before the body is read, and nothing is kept', async 
   t.equal((await a.upload(Buffer.from('x'))).copies, 2, 'and when it is back, uploads are taken again');
 });
 
-// Seen to fail without undo().
+// Seen to fail without the removal of the files in waitForCopies().
 t.test('copies that are not made in time: 503, and the upload is undone on all nodes', async (t) => {
   const env = { FIDFS_COPY_TIMEOUT: '3s' };
   const { nodes, links } = await createLinkedCluster(t, { groups: ['group1', 'group1'], env });
   const [a, b] = nodes as Pair;
   await startAll(nodes);
-  // What b asks goes its way; no answer comes back, and a thinks for some seconds that b is there.
+  // The requests of b arrive, but the responses do not, so for some seconds b counts as live on a.
   links(1, 0).set('silent');
   const answer = await a.post(Buffer.alloc(1000));
   t.equal(answer.status, 503);
@@ -85,12 +85,12 @@ t.test('a content that is there already is linked, not fetched', async (t) => {
   t.equal(statSync(b.pathOf(second)).ino, statSync(b.pathOf(first)).ino);
   t.equal((await b.delete(first)).status, 204);
   t.ok((await b.get(second)).body.equals(content), 'and one of them may go');
-  // A small one does not come with the log where it is a link; the disk of the other node may have lost what to link.
+  // The log does not enclose a small file that is a hard link, but the other node may have lost the file to link to.
   const small = random.bytes(1000);
   const { id: lost } = await a.upload(small);
   rmSync(b.pathOf(lost));
   const { id: fetched } = await a.upload(small);
-  // Seen to fail (201, and not there) without the failed copies in Follower.take.
+  // Seen to fail (201 without a copy) when Follower.take does not record failed copies as missing.
   t.ok(readFileSync(b.pathOf(fetched)).equals(small));
 });
 
@@ -100,10 +100,10 @@ t.test('a deletion by any node is gone from all, and a follower that was away do
   const files = await Promise.all(Array.from({ length: 4 }, () => a.upload(Buffer.from('bytes'))));
   const [first, second, third, kept] = files.map(({ id }) => id) as [string, string, string, string];
   for (const node of nodes) await holds(node, [first, second, third, kept]);
-  // nginx has them open now.
+  // nginx keeps these files open now.
   for (const node of nodes) for (const id of [first, second]) t.equal((await node.get(id)).status, 200);
   t.equal((await b.delete(first)).status, 204);
-  // Seen to fail without spread() in deleteHere.
+  // Seen to fail without waitForDeletion() in deleteHere().
   t.strictSame(
     nodes.map((node) => node.hasFile(first)),
     [false, false, false],
@@ -122,7 +122,7 @@ t.test('a deletion by any node is gone from all, and a follower that was away do
   await c.stop();
   for (const file of readdirSync(c.data)) if (file.startsWith('index.db')) rmSync(join(c.data, file));
   t.equal((await c.command('rebuild')).status, 0);
-  // Seen to fail without the tombstones of deletions that came from a peer.
+  // Seen to fail without tombstones for deletions replicated from a peer.
   t.notOk(c.hasFile(second), 'for ever');
   await c.start();
   await ready(c);
@@ -131,7 +131,7 @@ t.test('a deletion by any node is gone from all, and a follower that was away do
   for (const node of nodes) await node.assertClean(t);
 });
 
-// Seen to fail (served again when the disk is back) without removeDeferred() being tried again.
+// Seen to fail (served again after the disk is back) without the repeated removeDeferred() in keepLogTruncated().
 t.test('what is deleted while the disk of a node is away goes when it is back; uploads avoid it', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group1'] });
   const [a, b] = nodes as Pair;
@@ -148,12 +148,12 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   const [first, second, third, fourth] = onFirst as [string, string, string, string];
   renameSync(...away(b));
   await b.until(async () => (await b.command('status')).status === 1, 'aware of it');
-  // Seen to fail (204) when a follower says that it holds what its disk has not taken.
+  // Seen to fail (204) when a follower acknowledges deferred deletions.
   t.equal((await a.delete(first)).status, 202, 'only here: the other cannot write it down');
   t.equal((await b.delete(second)).status, 202, 'also through the node whose disk is away');
   await a.until(async () => /disk: .*s0/.test((await a.command('status')).stdout), 'aware of it');
   const uploads = await Promise.all(Array.from({ length: 10 }, () => a.upload(Buffer.from('more'))));
-  // Seen to fail (503 after the time for copies) without mayTake in the policy of the store.
+  // Seen to fail (503 after copyTimeout) without mayTake in the policy of the store.
   t.strictSame(
     uploads.filter(({ id }) => !id.includes('/M01/')),
     [],
@@ -172,13 +172,13 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   t.equal((await a.delete(third)).status, 202);
   await b.stop();
   await b.start();
-  // With its copies: so the other one has asked since its start.
+  // An upload with its copies shows that b has followed the log since its start.
   await a.until(async () => (await a.post('more')).status === 201, 'followed');
   // Seen to fail (0) without deferred.add() in the follower.
   t.match(String((await a.get('/metrics')).body), /^fidfs_under_replicated_entries 1$/m, 'which has not forgotten it');
   await b.stop();
   t.equal((await a.delete(fourth)).status, 202);
-  // So that anti-entropy tells of this one, not the log.
+  // Without its cursor, b gets this deletion by anti-entropy instead of the log.
   const index = new Database(join(b.data, 'index.db'));
   index.exec('DELETE FROM cursor');
   index.close();
@@ -190,8 +190,8 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   renameSync(...([...away(b)].reverse() as [string, string]));
   t.ok(b.hasFile(third) && b.hasFile(fourth));
   await b.start();
-  // Seen to fail (there, and 200) without deferred.add() in the follower for one, in anti-entropy for the other: nobody is
-  // there who could tell of them.
+  // Seen to fail (file on disk, and 200) without deferred.add() in the follower for the third, and in anti-entropy for the
+  // fourth: no peer is up to send these deletions again.
   for (const id of [third, fourth]) {
     t.notOk(b.hasFile(id), 'gone when the disk is back, without the node that was told to delete it');
     t.not((await b.get(id)).status, 200);
@@ -209,7 +209,7 @@ t.test('a file that a node has not got yet can be deleted there', async (t) => {
   links(1, 0).set('up');
   await b.until(async () => (await b.delete(id)).status === 204, 'done');
   await a.until(() => !a.hasFile(id), 'rid of it');
-  // 503 for the second in which the other counts as down.
+  // Until the next poll a counts as down, and the status is 503.
   await b.until(async () => (await b.get(id)).status === 404, 'rid of it too', 30);
   await ready(b);
   const unknown = await b.delete('group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg');

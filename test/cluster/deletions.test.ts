@@ -15,12 +15,12 @@ import { commandLine } from '../helpers/processes.js';
 
 type Three = [TestNode, TestNode, TestNode];
 
-/** What a 202 says. */
+/** Status and JSON body of a response. */
 function accepted(answer: Answer): unknown {
   return { status: answer.status, ...JSON.parse(String(answer.body)) };
 }
 
-/** Kills a node at once, and takes its disks away. */
+/** Kills all processes of a node, and deletes its data. */
 async function destroy(node: TestNode): Promise<void> {
   const pids = node.pids();
   for (const pid of pids) process.kill(pid, 'SIGKILL');
@@ -37,15 +37,15 @@ t.test('in a group of three nodes with two copies', async (t) => {
   const ids = await Promise.all(Array.from({ length: 5 }, async () => (await a.upload(Buffer.from('bytes'))).id));
   for (const node of nodes) await holds(node, ids);
   const [first, second, third, fourth, fifth] = ids as [string, string, string, string, string];
-  /** The same request again, until the deletion is known to enough nodes. */
+  /** Repeats a deletion until it is durable on enough nodes (404). */
   const isProof = (node: TestNode, id: string) =>
     node.until(async () => (await node.delete(id)).status === 404, `sure of the deletion of ${id}`);
 
-  // Seen to fail (202 for one of them) without `spreading` in deleteAgain.
+  // Seen to fail (202 for one of them) without deletionSettled() in deleteAgain().
   await t.test(
     'of many who delete a file at once, one is told that it is deleted, the others that it is not there',
     async (t) => {
-      // The others hear of it a moment later.
+      // Delays the replication of the deletion.
       for (const node of [1, 2]) links(node, 0).set('slow');
       const answers = await Promise.all(Array.from({ length: 8 }, () => a.delete(first)));
       const statuses = answers.map(({ status }) => status).sort();
@@ -55,7 +55,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
     },
   );
 
-  // Seen to fail (204) with spread() waiting for the deletions of others and not saying on how many nodes they are.
+  // Seen to fail (204) when waitForDeletion() waits but does not return the number of nodes.
   await t.test('a deletion that too few nodes confirm in time is 202, and 404 when they have it', async (t) => {
     const stalled = [b, c].map((node) => node.daemonPid());
     for (const pid of stalled) process.kill(pid, 'SIGSTOP');
@@ -66,7 +66,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
     t.ok(performance.now() - started >= 2000, 'after copyTimeout');
     t.notOk(a.hasFile(second), 'and here it is deleted');
     for (const pid of stalled) process.kill(pid, 'SIGCONT');
-    // Seen to fail (404 at once, by a) without deleteAgain, and (202 for ever) without `deleted` in the answers of peers.
+    // Seen to fail (immediate 404 from a) without deleteAgain(), and (endless 202) without `deleted` in the responses of peers.
     for (const node of nodes) await isProof(node, second);
     for (const node of nodes) t.notOk(node.hasFile(second));
     for (const node of nodes) await ready(node);
@@ -80,11 +80,11 @@ t.test('in a group of three nodes with two copies', async (t) => {
       await destroy(a);
       t.ok(c.hasFile(third));
       await c.start();
-      // Seen to fail (still there) with an answer before spread() has resolved.
+      // Seen to fail (file still on disk) with a response before waitForDeletion() has resolved.
       await c.until(() => !c.hasFile(third), 'rid of it');
       await a.start();
       for (const node of nodes) await ready(node);
-      // 503 for as long as one of them is not seen to be up again.
+      // 503 until the node sees all others up again.
       for (const node of nodes)
         await node.until(async () => (await node.get(third)).status === 404, 'sure that it is gone');
     },
@@ -110,7 +110,7 @@ t.test('in a group of three nodes with two copies', async (t) => {
       await b.start();
       await isProof(a, fourth);
       await isProof(b, fifth);
-      // Now it is what a 204 is.
+      // Since the 404 the deletion is as durable as after a 204.
       await destroy(a);
       await c.start();
       await c.until(() => !c.hasFile(fourth) && !c.hasFile(fifth), 'rid of both');
@@ -119,13 +119,13 @@ t.test('in a group of three nodes with two copies', async (t) => {
   );
 });
 
-// Seen to fail (still there) where a round for which a peer is away waits for the next one.
+// Seen to fail (file still on disk) when a round whose peer is down is not repeated until the next repairInterval.
 t.test(
   'a node that is cut off when another is lost learns of its deletions from the third when it is back',
   async (t) => {
     const { nodes, links } = await createLinkedCluster(t, { groups: ['group1', 'group1', 'group1'] });
     const [a, b, c] = nodes as Three;
-    // One after the other: c finds the others up, so it compares as soon as they have gone.
+    // Starts one after the other, so that c sees the others up and starts a round as soon as they are down.
     for (const node of [a, b, c]) await node.start();
     for (const node of nodes) await ready(node);
     const { id } = await a.upload(Buffer.from('bytes'));
@@ -152,7 +152,7 @@ t.test(
       groups: ['group1', 'group1', 'group1', 'group2'],
       env,
     })) as [...Three, TestNode];
-    // Of each as the source: a deletes it, b has no daemon.
+    // One file from each node as the source: a deletes the files, and b has no daemon.
     const upload = async (node: TestNode) => (await node.upload(Buffer.from('bytes'), '?group=group1')).id;
     const ids = await Promise.all([a, b, c].map(upload));
     for (const node of [a, b, c]) await holds(node, ids);
@@ -168,8 +168,8 @@ t.test(
     for (const id of ids) {
       t.ok(b.hasFile(id));
       for (const node of [a, c, other]) {
-        // Seen to fail (200) without the question to the daemon in ask(), and at the other group without X-Fidfs-Deleted, and
-        // without isWell.
+        // Seen to fail (200) without the subrequest to the daemon in ask() of njs; on the other group's node also without
+        // X-Fidfs-Deleted, and without isWell.
         await node.until(async () => (await node.get(id)).status === 404, `sure that ${id} is gone`, 10);
       }
     }
@@ -178,7 +178,7 @@ t.test(
   },
 );
 
-// Seen to fail (204 for the copy, and the file itself deleted) without the look at what else has the key in removeOnce.
+// Seen to fail (204 for the copy, and the file itself deleted) without the check of `known` in removeOnce().
 t.test('an ID with the name of a file in another place deletes nothing, wherever that file is lacking', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });
   const [a, b] = nodes as [TestNode, TestNode];
@@ -194,7 +194,7 @@ t.test('an ID with the name of a file in another place deletes nothing, wherever
   await b.until(() => existsSync(at(b, here)), 'up to date');
   await b.stop();
   const { id: lacking } = await a.upload(Buffer.alloc(300_000, 'x'));
-  // So that it cannot be fetched.
+  // Truncated, so that it cannot be fetched.
   truncateSync(at(a, lacking));
   await b.start();
   const missing = async () => JSON.parse((await b.command('status', '--json')).stdout).missing;
@@ -205,7 +205,7 @@ t.test('an ID with the name of a file in another place deletes nothing, wherever
     return [`${group}/${label}/12/34/${name}`, `${group}/${label === 'M00' ? 'M01' : 'M00'}/00/00/${name}`];
   };
   const wrong = [...elsewhere(lacking), ...elsewhere(here)];
-  // A copy that somebody made of the file is not the file.
+  // A copy of the file at another location is not the file.
   const copy = wrong[2] as string;
   mkdirSync(dirname(at(a, copy)), { recursive: true });
   copyFileSync(at(a, here), at(a, copy));
@@ -215,7 +215,7 @@ t.test('an ID with the name of a file in another place deletes nothing, wherever
   t.equal(await missing(), 1, 'it is still to be fetched');
   t.ok(existsSync(at(a, lacking)));
   t.ok(existsSync(at(a, copy)));
-  // What had been recorded would be told of before this one.
+  // Any wrong log entry would be replicated before this upload.
   const { id: last } = await a.upload(Buffer.from('the last'));
   await b.until(() => existsSync(at(b, last)), 'up to date');
   for (const node of nodes) t.equal((await node.get(here)).status, 200);

@@ -13,18 +13,18 @@ import { cannotDropPackets, PacketLoss } from '../helpers/packet-loss.js';
 import { type Random, seeded } from '../helpers/random.js';
 import { ThinDisk } from '../helpers/thin-disk.js';
 
-/** `npm run storm -- --rounds N` sets it: then so many faults, each of any kind, on any node. */
+/** Number of random faults on random nodes; set by `npm run storm -- --rounds N`. */
 const ROUNDS = process.env.STORM_ROUNDS;
 
 const DISK_MEBIBYTES = 192;
-/** Loads forget most of what they hold when it is more than this: the disks are small. */
+/** When a load has stored more files than this, most are deleted, because the disks are small. */
 const MOST_STORED = 1500;
 const WAIT_SECONDS = 60;
 
 const KINDS = ['bytes', 'inodes', 'read-only', 'write-errors', 'packet-loss', 'cuts'] as const;
 type Kind = (typeof KINDS)[number];
 
-/** One node with a disk of its own, and the clients that talk to it. */
+/** A node with a disk of its own, and its clients. */
 interface Machine {
   number: number;
   node: TestNode;
@@ -53,7 +53,7 @@ class Storm {
     await Promise.all(this.machines.map(({ load }) => load.stop()));
   }
 
-  /** One fault under load, until it has been felt, and its end. */
+  /** Causes a fault under load, waits until uploads fail, and ends the fault. */
   async round(kind: Kind, machine: Machine): Promise<void> {
     this.t.comment(`${new Date().toISOString()} ${kind} at node ${machine.number + 1}`);
     if (kind === 'packet-loss' || kind === 'cuts') await this.network(kind, machine);
@@ -116,7 +116,7 @@ class Storm {
   }
 }
 
-/** Node 1 has all on its disk, node 2 its files, node 3 its index. */
+/** On its disk, node 1 has files and index, node 2 only its files, node 3 only its index. */
 async function setUp(t: Test, random: Random): Promise<Storm> {
   const env = { FIDFS_COPY_TIMEOUT: '3s' };
   const { nodes, links } = await createLinkedCluster(t, { groups: ['group1', 'group1', 'group1'], env });
@@ -132,11 +132,11 @@ async function setUp(t: Test, random: Random): Promise<Storm> {
   return new Storm(t, machines, links, random);
 }
 
-/** Reads every node by itself, and compares all of them with each other. */
+/** Asserts that every node has what clients were promised, and that all nodes have the same files and tombstones. */
 async function compare(t: Test, { machines }: Storm): Promise<void> {
   const promised = machines.map(({ load }) => load.promised());
   const stored = new Map(promised.flatMap((one) => [...one.stored]));
-  // No node was lost for good, so that those, too, are gone of which only some nodes knew at first.
+  // No node was lost, so deletions that were durable only on some nodes have been replicated, too.
   const deleted = new Set([
     ...promised.flatMap((one) => [...one.deleted]),
     ...machines.flatMap(({ load }) => [...load.spreading]),
@@ -201,7 +201,7 @@ t.test(
   },
 );
 
-// Seen to fail without `full` in Replication.canCopy: the upload waits for its copy.
+// Seen to fail without `full` in CopyPolicy.canCopy: the upload waits for its copy.
 t.test('an upload is refused at once where no peer has room for its copy', { skip: cannotMount() }, async (t) => {
   const env = { FIDFS_COPIES: '2', FIDFS_COPY_TIMEOUT: '1h' };
   const nodes = await createCluster(t, { groups: ['group1', 'group1'], env });

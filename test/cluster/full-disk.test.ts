@@ -21,14 +21,14 @@ t.test('a node whose index is on a full disk', { skip: cannotMount() }, async (t
   const isStuck = () => /"level":50.*node 1 is up and cannot be followed/.test(b.log);
   const lacking = () => ids.filter((id) => !b.hasFile(id)).length;
   const isRefused = () => b.log.includes('a peer cannot be followed now');
-  // Until the index must grow. What a checkpoint makes free is taken, too.
+  // Fills the disk repeatedly, because a checkpoint frees space, until the index cannot grow.
   while (!isRefused() && ids.length < 5000) {
     disk.fill();
     ids.push(...(await upload(100)));
   }
   t.ok(isRefused(), `${ids.length} uploads`);
 
-  // Seen to fail without `behind` before `take`, and without the warning.
+  // Seen to fail when `behind` is set after `take`, and without the warning.
   await t.test('says how far it is behind, and why, as do the others', async (t) => {
     const told = async () => {
       const { peers } = JSON.parse((await a.command('status', '--json')).stdout);
@@ -42,7 +42,7 @@ t.test('a node whose index is on a full disk', { skip: cannotMount() }, async (t
   // Seen to fail without takeDeletions in Follower.takeOrDelete.
   await t.test('deletes what is deleted, wherever in the log that is', async () => {
     disk.fill();
-    // Several pages of the log.
+    // Several pages of the log before the deletion.
     for (let round = 0; round < 15; round++) ids.push(...(await upload(100)));
     await a.delete(deleted);
     await b.until(() => !b.hasFile(deleted), 'rid of it');

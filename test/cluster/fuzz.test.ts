@@ -9,7 +9,7 @@ const SECRET = 'peer-secret-0123456789';
 const PREFIX = '/.fidfs/peer';
 const ENDPOINTS = ['hello', 'log', 'files', 'inventory', 'tombstones', 'names', 'holds', 'file', 'upload', '', 'none'];
 
-/** `npm run storm -- --rounds N` sets it. */
+/** A multiple is set by `npm run storm -- --rounds N`. */
 const COUNT = 300 * Number(process.env.STORM_ROUNDS ?? 1);
 
 interface Asked {
@@ -22,7 +22,7 @@ function digestOf(body: Buffer): string {
   return createHash('sha256').update(body).digest('base64url');
 }
 
-/** Something that a peer might ask, or nearly. */
+/** A random request of a peer, valid or nearly valid. */
 function question(random: Random, id: string): Asked {
   const pick = <T>(...choices: T[]): T => choices[random.below(choices.length)] as T;
   const endpoint = pick(...ENDPOINTS);
@@ -87,7 +87,7 @@ t.test('the endpoints of peers', async (t) => {
       const { status, body } = await ask(a, asked, wrong[random.below(wrong.length)]);
       statuses.set(status, `${asked.method} ${asked.target} ${body}`);
     }
-    statuses.delete(404); // no such endpoint, or not by this method
+    statuses.delete(404); // unknown endpoint or method
     statuses.delete(405);
     t.strictSame([...statuses.keys()], [401], String([...statuses]));
   });
@@ -121,7 +121,7 @@ t.test('the endpoints of peers', async (t) => {
       const isProblem = String(headers['content-type']).startsWith('application/problem+json');
       if (status >= 500 || (status >= 400 && !isProblem))
         unclean.push([asked.method, asked.target, status, String(body)]);
-      // What it deleted was asked for.
+      // The file was deleted by a valid request, so it cannot be checked any more.
       if (asked.method === 'DELETE' && status === 204) break;
     }
     t.strictSame(unclean, []);

@@ -10,7 +10,7 @@ t.test('a follower whose cursor lies before what is left of a log compares, and 
   const [a, b] = nodes as [TestNode, TestNode];
   let isTruncated = false;
   let told = 0;
-  // A log that is longer than its limit takes hours to make, so one page is told as if the log was truncated.
+  // A log that exceeds LONGEST_LOG takes hours to write, so a proxy changes one page as if the log had been truncated.
   await proxyBetween(t, b, a, (url, body) => {
     if (!isTruncated || !url.includes('/log?')) return body;
     const { log } = decodeLog(body);
@@ -20,7 +20,7 @@ t.test('a follower whose cursor lies before what is left of a log compares, and 
     return encodePage({ ...log, gap: true, upTo: 0, nextTime: null, entries: [] }, []);
   });
   await startAll(nodes);
-  // A node that came up before its peer has been ready without it.
+  // b may have been ready before its peer was up.
   await ready(b);
   isTruncated = true;
   const { id } = await a.upload(Buffer.from('not in the log any more'));

@@ -12,7 +12,7 @@ t.test('two groups of two nodes', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group1', 'group2', 'group2'] });
   const [a, b, c, d] = nodes as Four;
   await startAll(nodes);
-  // Each must know of the other group's space.
+  // Each node needs the available space of the other group.
   for (const node of nodes) await node.until(async () => (await node.command('status')).status === 0, 'aware of all');
   const contents = new Map<string, Buffer>();
   const upload = async (node: TestNode, size: number, query = ''): Promise<Uploaded> => {
@@ -30,7 +30,7 @@ t.test('two groups of two nodes', async (t) => {
       t.equal(url, `${node.origin}/${id}`, 'and the client knows one address only');
     }
     const groups = [...contents.keys()].map((id) => id.split('/')[0]);
-    // Both have the same space: all forty on one side come once in 500 billion runs.
+    // Both groups have the same space: all forty uploads go to one of them once in 500 billion runs.
     t.ok(groups.includes('group1') && groups.includes('group2'), String(groups));
   });
 
@@ -98,7 +98,7 @@ t.test('two groups of two nodes', async (t) => {
     await c.stop();
     const gone = [...contents.keys()].find((id) => id.startsWith('group2')) as string;
     contents.delete(gone);
-    // Seen to fail with an answer of its own in forwardDeletion.
+    // Seen to fail when forwardDeletion() does not pass on the response.
     const accepted = await a.delete(gone);
     t.strictSame(
       [accepted.status, JSON.parse(String(accepted.body))],

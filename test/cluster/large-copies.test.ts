@@ -3,10 +3,10 @@ import { startCluster } from '../helpers/cluster.js';
 import type { TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 
-/** Tries of an upload; on a busy machine some of them take longer than they may. */
+/** Tries of an upload; on a busy machine some take longer than copyTimeout. */
 const TRIES = 20;
 
-// Seen to fail without Follower.tell: who has fetched a file says so with its next question only, a second later.
+// Seen to fail without Follower.tell: a fetched file is acknowledged only with the next request, up to a second later.
 t.test('the copy of a large file counts as soon as it is there', async (t) => {
   const random = seeded(t);
   const env = { FIDFS_COPY_TIMEOUT: '500ms' };

@@ -46,7 +46,7 @@ t.test('a peer that', async (t) => {
       }
       t.comment(`slowest upload: ${Math.round(Math.max(...times))} ms`);
       for (const id of contents.keys()) t.ok(b.hasFile(id));
-      // Seen to fail (stored) without the look at the bytes of a page, or of a fetched file.
+      // Seen to fail (stored) without the check of the bytes in a page, and of a fetched file.
       const isFound = () => /sent .{0,60} instead of/.test(c.log);
       if (state === 'corrupt') await c.until(isFound, 'aware that bytes are wrong');
       spoil('up');
@@ -63,8 +63,8 @@ t.test('a peer that', async (t) => {
   }
 });
 
-// Seen to fail without isMissing in deleteHere (503), and in watchPromises; with conditions looked at only for what is here
-// (204 instead of 412); and with `holds` of a peer said for what it lacks.
+// Seen to fail without isMissing in deleteHere (503), and in watchPromises; when conditions are checked only for files on this
+// node (204 instead of 412); and when `holds` of a peer includes missing files.
 t.test('a file that cannot be had is set aside after some tries, said aloud, and never stops the others', async (t) => {
   const random = seeded(t);
   const alerts: { alarm?: string; state?: string; subject?: string }[] = [];
@@ -83,7 +83,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   const poisoned = await a.upload(random.bytes(300_000));
   const lost = await a.upload(random.bytes(300_000));
   const good = await a.upload(random.bytes(1000));
-  // Rotten at its source before anybody had it.
+  // Corrupt at its source before it was replicated.
   const bytes = readFileSync(a.pathOf(poisoned.id));
   bytes[7] = (bytes[7] as number) ^ 1;
   writeFileSync(a.pathOf(poisoned.id), bytes);
@@ -101,7 +101,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   const told = (await a.get(`/console/api/copies?id=${lost.id}`, a.authorized())).body.toString();
   const whoHolds = (JSON.parse(told) as { nodes: { id: number; holds: string | null }[] }).nodes;
   t.match(whoHolds, [{ id: 1 }, { id: 2, holds: null }], 'nobody says that it is where it is lacking');
-  // Its source is gone, maybe for good.
+  // The source is down, possibly permanently.
   await a.stop();
   const wrong = b.authorized({ 'if-match': '"another"' });
   t.equal((await b.delete(lost.id, wrong)).status, 412, 'but not against the condition of the request');
@@ -112,7 +112,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   await b.until(() => alerts.some(isOver), 'rid of the alarm');
   await a.start();
   await a.until(async () => (await a.get(lost.id)).status === 404, 'told');
-  // Its source mends it; the next round of anti-entropy brings it.
+  // The file is repaired at its source, and the next round of anti-entropy fetches it.
   bytes[7] = (bytes[7] as number) ^ 1;
   writeFileSync(a.pathOf(poisoned.id), bytes);
   await b.stop();
@@ -173,7 +173,7 @@ t.test('peers are reached by https, when their certificates are good', { skip: m
   const upload = await begin(a, 2000);
   t.equal((await send(b, upload, 0, Buffer.alloc(1000))).status, 204, 'pieces for the other are passed on');
   await b.stop();
-  // What only a has is read through b, by b's nginx.
+  // b's nginx requests a file that only a has.
   unlinkSync(b.pathOf(id));
   await b.start();
   await b.until(async () => (await b.get(id)).status === 200, 'reading from the other');

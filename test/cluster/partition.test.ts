@@ -9,10 +9,10 @@ import { seeded } from '../helpers/random.js';
 
 type Three = [TestNode, TestNode, TestNode];
 
-/** `npm run storm -- --rounds N` sets it. */
+/** Set by `npm run storm -- --rounds N`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 2);
 
-/** All names on a node's disk, in order. */
+/** Names of all files on a node's disk, sorted. */
 function namesOn(node: TestNode): string[] {
   const entries = readdirSync(join(node.storePath, 'data'), { recursive: true, withFileTypes: true });
   return entries
@@ -42,7 +42,7 @@ t.test(
     for (let round = 0; round < ROUNDS; round++) {
       setBetween(links, [0], [1, 2], random.below(2) === 0 ? 'cut' : 'silent');
       for (const load of loads) load.start();
-      // On both sides, some of the same.
+      // Deletions on both sides of the partition, some of the same files.
       const both = common.splice(0, 10);
       const deletions = both.flatMap((id, number) =>
         number % 2 === 0 ? [a.delete(id), c.delete(id)] : [b.delete(id)],
@@ -52,7 +52,7 @@ t.test(
         statuses.every((status) => status === 204),
         'either side takes deletions',
       );
-      // The length of the partition is what is being tested.
+      // A partition of random length.
       await sleep(700 + random.below(1000));
       for (const load of loads) await load.stop();
       t.ok(

@@ -9,15 +9,15 @@ import { TestNode } from '../helpers/node.js';
 import { cutPower } from '../helpers/power-cut.js';
 import { seeded } from '../helpers/random.js';
 
-/** `npm run storm -- --rounds N` sets it. */
+/** Set by `npm run storm -- --rounds N`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 4);
 
 /*
- * The one that makes the copies loses its power, and the one that took the uploads is destroyed: what is left must be all
- * of it.
+ * The node that makes the copies loses power, and the node that accepted the uploads is destroyed. The copies must contain
+ * every acknowledged upload.
  */
 
-// Seen to fail without the wait for copies in upload().
+// Seen to fail without waitForAcknowledgements() in waitForCopies().
 t.test(
   'a copy that an upload was answered for survives a power cut of its node',
   { skip: cannotMount() },
@@ -36,7 +36,7 @@ t.test(
     const load = new Load(a, random, { deletions: 30, largest: 2 ** 20 });
     for (let round = 1; round <= ROUNDS; round++) {
       load.start();
-      // The random moment is what is being tested, so this is not a wait for anything.
+      // A power cut at a random time.
       await sleep(200 + random.below(400));
       const copy = join(directory, 'copy');
       const promised = await cutPower(b, load, image, copy);
@@ -44,7 +44,7 @@ t.test(
       const after = join(directory, 'after');
       mountImage(t, copy, after);
       const left = await TestNode.create(t, { directory: after, env: b.env });
-      // All alone: nobody has what it has not.
+      // Without peers, so that it cannot fetch missing files.
       left.configure({ FIDFS_DATA: join(after, 'data'), FIDFS_PEERS: '', FIDFS_LISTEN: `127.0.0.1:${left.port}` });
       left.configure({ FIDFS_DAEMON_LISTEN: `127.0.0.1:${left.daemonPort}` });
       await left.start();

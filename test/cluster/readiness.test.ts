@@ -3,7 +3,7 @@ import { createCluster, holds, ready, startAll } from '../helpers/cluster.js';
 import type { TestNode } from '../helpers/node.js';
 import { proxyBetween } from '../helpers/peer-proxy.js';
 
-// Seen to fail (200) without hasCompared in the lag of a node.
+// Seen to fail (200) without hasCompared in Readiness.lag.
 t.test('a node that follows every log is not ready before it has compared everything', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });
   const [a, b] = nodes as [TestNode, TestNode];
@@ -15,7 +15,7 @@ t.test('a node that follows every log is not ready before it has compared everyt
   });
   await startAll(nodes);
   await a.upload(Buffer.from('before'));
-  // Then b has a cursor, and goes on from it.
+  // Now b has a cursor, from which it continues after the restart.
   const backlog = async () => JSON.parse((await a.command('status', '--json')).stdout).peers[0].backlog as number;
   await a.until(async () => (await backlog()) === 0, 'followed');
   await b.stop();
@@ -23,7 +23,7 @@ t.test('a node that follows every log is not ready before it has compared everyt
     release = resolve;
   });
   await b.start();
-  // Two: when the second is here, what the first has shown (that all of the log is known) has been noted.
+  // Two uploads: when b holds the second, it has processed the page of the first and set `caughtUp`.
   for (const content of ['one', 'two']) await holds(b, [(await a.upload(Buffer.from(content))).id]);
   const { status, body } = await b.get('readyz');
   t.equal(status, 503);

@@ -63,7 +63,7 @@ t.test('peers in trouble', async (t) => {
     });
   });
 
-  // Seen to fail with the order of the settings.
+  // Seen to fail when peers are asked in the order of the settings.
   t.test('the source is asked first, then all others at once, and one that has the file answers', async (t) => {
     const id = madeUpId({ source: 2, counter: 2 });
     two.hold('from the source');
@@ -204,7 +204,7 @@ t.test('peers in trouble', async (t) => {
       assertProblem(t, nobodys, 404, 'not-found', 'a group that nobody has');
     }
     await reader.until(() => /cannot read .*cluster\.json/.test(reader.log), 'logged');
-    // Seen to fail without the second reading in readCluster.
+    // Seen to fail when readCluster() does not read the second copy.
     two.hold('found by the second copy');
     const { id, group, url } = two.other;
     const good = { [id]: { group, origin: url, host: url.replace('http://', ''), up: true } };

@@ -8,7 +8,7 @@ import type { Answer, TestNode } from '../helpers/node.js';
 import { seeded } from '../helpers/random.js';
 import { killDaemonForGood, madeUpId, markOf, PEER_SECRET, tell } from '../helpers/readers.js';
 
-/** What must be equal whichever node is asked: all but the moment, the connection, and nginx's count of boundaries. */
+/** The part of a response that must be equal on all nodes: without the date, the connection, and nginx's boundary counter. */
 function comparable({ status, headers, body }: Answer): unknown {
   const { date: _date, connection: _connection, 'keep-alive': _keepAlive, ...rest } = headers;
   const boundary = /boundary=(\d+)/.exec(String(rest['content-type']))?.[1];
@@ -25,7 +25,7 @@ interface LogLine {
   userAgent: string;
 }
 
-/** The lines of a node's access log about a file. A later request's line stands after those of all earlier ones. */
+/** The lines of a node's access log about a file. Waits for the line of a later request, which follows all earlier ones. */
 async function logged(node: TestNode, id: string): Promise<LogLine[]> {
   const log = () => readFileSync(join(node.data, 'log', 'access.log'), 'utf8');
   const last = `/${Math.random()}`;
@@ -37,12 +37,12 @@ async function logged(node: TestNode, id: string): Promise<LogLine[]> {
   return lines.map((line) => JSON.parse(line));
 }
 
-/** The same in short: `GET 404`. */
+/** Like `logged`, as texts such as `GET 404`. */
 async function answered(node: TestNode, id: string): Promise<string[]> {
   return (await logged(node, id)).map(({ method, status }) => `${method} ${status}`);
 }
 
-/** Puts a file where an upload would have put it. */
+/** Writes a file to its location on a node. */
 function place(node: TestNode, id: string, content: Buffer): void {
   const path = join(node.storePath, 'data', id.split('/').slice(2).join('/'));
   mkdirSync(dirname(path), { recursive: true });
@@ -55,7 +55,7 @@ t.test('any node serves any ID', async (t) => {
   const groups = ['group1', 'group1', 'group1', 'group2'];
   const nodes = await startCluster(t, { groups, env: { FIDFS_PEER_SECRET: PEER_SECRET, FIDFS_COPIES: '1' } });
   const [source, reader, third, other] = nodes as [TestNode, TestNode, TestNode, TestNode];
-  // What follows is nginx's work alone; and what daemons copy would be on the reader's own disk.
+  // The subtests need only nginx, and daemons would copy the files to the reader's own disk.
   for (const node of [reader, third]) {
     await killDaemonForGood(t, node);
     const all = nodes.map(({ origin }, index) => ({ id: index + 1, group: groups[index] as string, url: origin }));
@@ -102,7 +102,7 @@ t.test('any node serves any ID', async (t) => {
     ['?filename=caf%E9', { 'if-modified-since': dateOf(-1) }],
   ];
 
-  /** Asks two nodes for the same, in every way; lists what differs. */
+  /** Sends all requests for a file to two nodes, and lists the differences. */
   const differences = async (one: TestNode, another: TestNode, file: string) => {
     const wrong: unknown[] = [];
     const seen = new Set<number>();
@@ -121,8 +121,8 @@ t.test('any node serves any ID', async (t) => {
     return { wrong, seen: [...seen].sort() };
   };
 
-  // Seen to fail with 404 in the error pages of the group as without peers; without any one of the conditions' headers
-  // in `passing`; without $args; without $fidfs_uri (names, dates); with 416 among the intercepted statuses.
+  // Seen to fail when the group's 404 has the error page of a node without peers; without each of the conditional headers in
+  // `passing`; without $args; without $fidfs_uri (names, dates); with 416 among the intercepted statuses.
   t.test('a file that only the source has is answered by another node as by the source, in all respects', async (t) => {
     const statuses = [200, 206, 304, 412, 416];
     t.strictSame(await differences(source, reader, id), { wrong: [], seen: statuses });
@@ -138,7 +138,7 @@ t.test('any node serves any ID', async (t) => {
     t.strictSame((await differences(source, other, small)).wrong, [], 'the other way round');
   });
 
-  // Seen to fail (405, from the third) without the look at the method in @fidfs_elsewhere, and (404) without that in the
+  // Seen to fail (405, from the third) without the check of the method in @fidfs_elsewhere, and (404) without that in the
   // locations of other groups.
   t.test('other methods do what they did', async (t) => {
     for (const method of ['POST', 'PUT', 'PATCH'] as const) {
@@ -152,8 +152,8 @@ t.test('any node serves any ID', async (t) => {
     assertProblem(t, await reader.delete(id), 503, 'unavailable', 'DELETE goes to the daemon, which is dead here');
   });
 
-  // Seen to fail (503, with more requests at each) without the check of the mark in firstStep, and with the source alone
-  // asked.
+  // Seen to fail (503, with more requests on each node) without the check of the mark in firstStep, and when only the source
+  // is asked.
   t.test('what no node has is 404, after at most one hop', async (t) => {
     const unknown = madeUpId({ counter: 1 });
     assertProblem(t, await reader.get(unknown), 404, 'not-found', 'unknown');
@@ -168,7 +168,7 @@ t.test('any node serves any ID', async (t) => {
     t.strictSame(await answered(source, elsewhere), []);
   });
 
-  // Seen to fail with the source alone asked.
+  // Seen to fail when only the source is asked.
   t.test('whoever the source was, the nodes of the group are asked', async (t) => {
     const sources = { 'the reader itself': 2, 'a node of another group': 4, 'a node that nobody knows': 99 };
     for (const [what, number] of Object.entries(sources)) {
@@ -183,7 +183,7 @@ t.test('any node serves any ID', async (t) => {
     t.equal((await reader.get(byAddress)).body.toString(), 'of an old cluster');
   });
 
-  // Seen to fail with the group's 404 for all that the nested locations do not match.
+  // Seen to fail when every path that the nested locations do not match gets the group's 404.
   t.test('a store path that is not here may be with the others', async (t) => {
     const file = madeUpId({ counter: 77 }).replace('/M00/', '/M05/');
     assertProblem(t, await reader.get(file), 404, 'not-found', 'M05');
@@ -232,7 +232,7 @@ t.test('any node serves any ID', async (t) => {
     assertProblem(t, await reader.get(small.replace('group1', 'group9')), 404, 'not-found', 'a group that nobody has');
   });
 
-  // Seen to fail with the address without its /.fidfs/more for an ID, without `internal` (ask), and (404) without the
+  // Seen to fail when the path without /.fidfs/more is decoded as an ID, without `internal` (ask), and (404) without the
   // location for peers.
   t.test('no client reaches what lies under /.fidfs/ but the daemon', async (t) => {
     const paths = [
@@ -243,13 +243,13 @@ t.test('any node serves any ID', async (t) => {
       '/.fidfs/',
     ];
     for (const path of paths) assertProblem(t, await reader.get(path), 404, 'not-found', path);
-    // The daemon, which is dead on one of them.
+    // Requests to the daemon, which runs only on the source.
     assertProblem(t, await reader.get('/.fidfs/peer/x'), 503, 'unavailable', 'peer, without a daemon');
     assertProblem(t, await reader.request('/.fidfs/peer/x', { method: 'POST', body: 'x' }), 503, 'unavailable', 'POST');
     t.not((await source.get('/.fidfs/peer/x')).status, 503, 'peer, with a daemon');
   });
 
-  // Seen to fail (200) without the check of the mark, and (404) with a check of its form alone.
+  // Seen to fail (200) without the check of the mark, and (404) when only its format is checked.
   t.test('a mark that is authentic is heeded, another is as none', async (t) => {
     assertProblem(t, await reader.get(id, { 'x-fidfs-peer': markOf(id, 1, 2) }), 404, 'not-found', 'marked');
     const query = `${id}?download=x`;
@@ -274,14 +274,14 @@ t.test('any node serves any ID', async (t) => {
     for (const mark of forged) t.equal((await reader.get(id, { 'x-fidfs-peer': mark })).status, 200, mark);
   });
 
-  // Seen to fail (200) with this node alone in `known`.
+  // Seen to fail (200) when `known` contains only this node, which ignores marks for others.
   t.test('what is meant for another node has come by a wrong url: it is not passed on', async (t) => {
     const answer = await reader.get(id, { 'x-fidfs-peer': markOf(id, 1, 3) });
     assertProblem(t, answer, 503, 'unavailable', 'meant for the third');
     await reader.until(() => /sent here what is for node 3/.test(reader.log), 'logged');
   });
 
-  // Seen to fail without the mode in writeIncludes.
+  // Seen to fail without the file mode in writeIncludes().
   t.test('what marks are made with is for nginx alone', async (t) => {
     const key = /readKey\\?":\\?"([0-9a-f]{64})/.exec(
       readFileSync(join(reader.data, 'nginx', 'fidfs-server.conf'), 'utf8'),

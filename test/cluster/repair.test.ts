@@ -31,14 +31,14 @@ async function uploadSome(node: TestNode, random: Random, count: number): Promis
   return contents;
 }
 
-/** An ID as a node mints it for these bytes. */
+/** An ID of a node for these bytes. */
 function ownId(serverId: number, content: Buffer): string {
   const created = Math.floor(Date.now() / 1000) - 100;
   const key = fileId.encodeKey({ serverId, created, size: content.length, crc32: crc32(content), counter: 7 });
   return fileId.join('group1', 0, 0, key.toString('base64url') + fileId.makeTail('txt', 0));
 }
 
-/** Puts a file where it lies on a node, as the node itself writes it. */
+/** Writes a file to its location on a node, with the constant mtime. */
 function putOnDisk(node: TestNode, id: string, content: Buffer): void {
   writeFileSync(node.pathOf(id), content);
   utimesSync(node.pathOf(id), FILE_TIME, FILE_TIME);
@@ -68,7 +68,7 @@ t.test('a node', async (t) => {
   await t.test('that lost all its disks fills itself from the others, deletions included', async (t) => {
     await a.stop();
     rmSync(a.data, { recursive: true });
-    // So that it takes a while. Seen to fail (ready too early) without Replication.lag.
+    // A low rate, so that the repair takes some time. Seen to fail (ready too early) without Readiness.lag.
     a.configure({ FIDFS_REPAIR_RATE: '300KiB/s' });
     await a.start();
     await ready(a);
@@ -79,7 +79,7 @@ t.test('a node', async (t) => {
     );
     t.notOk(a.hasFile(deleted));
     t.strictSame(await wrongOn(a, contents), []);
-    // It knows of the deletion: a copy that turns up again is not taken in. Seen to fail without takeDeletions.
+    // The deletion was replicated, so a 404. Seen to fail without takeDeletions.
     const again = await a.delete(deleted);
     t.equal(again.status, 404);
     const { id } = await a.upload(Buffer.from('new'));
@@ -93,7 +93,7 @@ t.test('a node', async (t) => {
     async (t) => {
       await a.stop();
       await b.stop();
-      // b loses files, and does not know it; the source is not there to be asked.
+      // b loses files and their records; the source is down.
       const lost = ids.slice(0, 10);
       for (const id of lost) rmSync(b.pathOf(id));
       for (const file of readdirSync(b.data)) if (file.startsWith('index.db')) rmSync(join(b.data, file));
@@ -113,17 +113,17 @@ t.test('a node', async (t) => {
     truncateSync(b.pathOf(truncated), Math.floor((contents.get(truncated)?.length ?? 2) / 2));
     rmSync(b.pathOf(missing));
     truncateSync(b.pathOf(emptied), 0);
-    // Whole, ours, and without a record; and one that is nobody's.
+    // A foreign file without a record, whose content does not match its name.
     const extra = join(dirname(b.pathOf(missing)), 'AQAAAGsCiLOAAAAqAAAAAAAAAAA0417.jpg');
     writeFileSync(extra, 'foreign, and not what its name says');
-    // Whole, ours, and without a record: one that was deleted, and one that nobody knows.
+    // Intact files of this group without a record: a deleted one, and a new one.
     const unknown = ownId(2, Buffer.from('whole'));
     putOnDisk(b, deleted, deletedContent);
     putOnDisk(b, unknown, Buffer.from('whole'));
     const { status, stdout } = await b.command('scrub', '--json');
     t.equal(status, 1, 'it says so');
     t.match(JSON.parse(stdout), { bad: Number, files: ids.length + 1, found: 1 });
-    // Seen to fail (still there) without the look at isDeleted in checkUnknown.
+    // Seen to fail (file still on disk) without the check of isDeleted in checkUnknown.
     t.notOk(b.hasFile(deleted), 'what was deleted is gone again');
     // Seen to fail without store.record in checkUnknown.
     await holds(a, [unknown]);
@@ -132,7 +132,7 @@ t.test('a node', async (t) => {
     await holds(b, [flipped, truncated, missing, emptied]);
     t.strictSame(await wrongOn(b, contents), []);
     const kept = readdirSync(join(b.storePath, 'quarantine')).length;
-    // Seen to fail without path.quarantine in Store.quarantine (the bad ones replaced).
+    // Seen to fail (corrupt files overwritten) without path.quarantine in Store.quarantine.
     t.equal(kept, 3, 'the bad bytes are kept');
     for (const file of readdirSync(join(b.storePath, 'quarantine'))) rmSync(join(b.storePath, 'quarantine', file));
     rmSync(extra);
@@ -151,10 +151,10 @@ t.test('a node', async (t) => {
     t.equal(readdirSync(join(b.storePath, 'quarantine')).length, 2);
     t.equal((await b.delete(unwanted)).status, 204);
     contents.delete(unwanted);
-    // Seen to fail with alarms that are over only when the file was fetched.
+    // Seen to fail when alarms end only after the file was fetched.
     const isOver = new RegExp(`"alarm":"damage","subject":"${unwanted.split('/')[4]}","msg":"an alarm is over"`);
     for (const node of [b, c]) await node.until(() => isOver.test(node.log), 'at ease about what is deleted');
-    // But for a second in which nginx may have it open.
+    // nginx may keep the file open for a second.
     await b.until(async () => (await b.get(id)).status !== 200, 'silent about it', 10);
     t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}.*damage/);
     await a.start();
@@ -178,7 +178,7 @@ t.test('a source that lost its index makes no follower skip an entry, and no old
   t.equal((await a.command('rebuild')).status, 0);
   await a.start();
   await ready(a);
-  // The new log's numbers are below those that b has seen.
+  // The sequence numbers of the new log are below b's cursor.
   const after = await uploadSome(a, random, 20);
   for (const id of after.keys()) t.ok(b.hasFile(id), 'on the other at once, as the 201 says');
   await holds(b, [...before.keys()]);
@@ -193,7 +193,7 @@ t.test('what logs missed is found by the next round of anti-entropy', async (t) 
   const contents = await uploadSome(a, random, 20);
   const ids = [...contents.keys()];
   await holds(b, ids);
-  // A file that a knows of and b does not: taken in by a's scrub as b's log could never tell.
+  // b loses a file and its record, which no log contains.
   const [stray] = ids as [string];
   await b.stop();
   const copy = join(b.directory, 'copy');
@@ -208,7 +208,7 @@ t.test('what logs missed is found by the next round of anti-entropy', async (t) 
   for (const node of [a, b]) await node.assertClean(t);
 });
 
-// Seen to fail (stays at 8192) with the first page of a part taken for all of it.
+// Seen to fail (stays at 8192) when only the first page of a part is requested.
 t.test('a node that lost all its disks learns of very many deletions of one day', async (t) => {
   const nodes = (await createCluster(t, { groups: GROUP })) as Three;
   const [, , c] = nodes;

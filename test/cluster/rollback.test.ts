@@ -19,25 +19,25 @@ import { Snapshot, type SnapshotPart } from '../helpers/snapshot.js';
 import { begin, send, stateOf } from '../helpers/tus.js';
 
 /*
- * Nodes whose data was put back to an older copy: a volume's or a virtual machine's snapshot. Seen to fail: without
- * takeDeletions() before the start (deleted IDs come back for a moment); without the new epoch at the end of a recovery (cursors
- * of the lost history stay good); without the look at a store path's own count of batches (the store path alone).
- * What a cursor is worth is tested by index/epochs.
+ * Nodes whose data was restored to an older copy, such as a snapshot of a volume or a virtual machine. Seen to fail: without
+ * takeDeletions() before the start (deleted IDs are served for a moment); without the new epoch at the end of a recovery (cursors
+ * of the lost history stay valid); without the check of a store path's batch counter (if only the store path was restored).
+ * The validity of cursors is tested by index/epochs.
  */
 
 type Three = [TestNode, TestNode, TestNode];
 const GROUP = ['group1', 'group1', 'group1'];
-/** Uploads wait for their copies, however slow the machine is. */
+/** With a long copyTimeout, so that uploads get their copies on a slow machine, too. */
 const ENV = { FIDFS_COPIES: '2', FIDFS_COPY_TIMEOUT: '60s' };
 
-/** What clients were promised. */
+/** The files whose upload or deletion was acknowledged. */
 class Promised {
   readonly stored = new Map<string, Buffer>();
   readonly deleted = new Set<string>();
 
   constructor(private readonly random: Random) {}
 
-  /** Small and large files, links, an upload in pieces. */
+  /** Uploads small and large files, duplicates, and a resumable upload. Resolves with the IDs. */
   async upload(node: TestNode, count: number): Promise<string[]> {
     const ids: string[] = [];
     const keep = (id: string, content: Buffer) => {
@@ -66,7 +66,7 @@ class Promised {
     }
   }
 
-  /** What is not as it should be on a node's own disk, and in what it serves. */
+  /** Differences between these files and a node's disk and downloads. `gone`: expected statuses of deleted files. */
   async wrongOn(node: TestNode, gone = [404]): Promise<string[]> {
     const wrong: string[] = [];
     for (const [id, content] of this.stored) {
@@ -82,10 +82,10 @@ class Promised {
     return wrong;
   }
 
-  /** @param gone what a deleted file may be: with another node down 503, because that one might have it */
+  /** @param gone expected statuses of deleted files: also 503 if another node is down, which might have the file */
   async assertOn(t: Test, nodes: readonly TestNode[], gone = [404]): Promise<void> {
     for (const node of nodes) {
-      // What was large, or was only on one of the others, comes in the background.
+      // Large files, and files that only one other node has, are fetched in the background.
       const isRight = async () => (await this.wrongOn(node, gone)).length === 0;
       await node.until(isRight, 'in possession of everything', 60).catch(() => undefined);
       t.strictSame(await this.wrongOn(node, gone), [], `node ${nodes.indexOf(node) + 1}`);
@@ -93,7 +93,7 @@ class Promised {
   }
 }
 
-/** Whether cursors of an epoch may be good for a node's log. */
+/** Whether cursors of an epoch may be valid for a node's log. */
 function knowsEpoch(node: TestNode, epoch: string): boolean {
   const database = new Database(join(node.data, 'index.db'), { readonly: true });
   try {
@@ -103,13 +103,13 @@ function knowsEpoch(node: TestNode, epoch: string): boolean {
   }
 }
 
-/** Ends every process of a node at once. */
+/** Kills every process of a node. */
 async function kill(node: TestNode): Promise<void> {
   for (const pid of node.pids()) process.kill(pid, 'SIGKILL');
   await node.ended();
 }
 
-/** Asks for deleted files from before the start on; returns the function that ends it, with how often one was sent. */
+/** Requests deleted files repeatedly. Returns the function that ends it and resolves with the number of responses with a file. */
 function watchDeleted(node: TestNode, deleted: ReadonlySet<string>): () => Promise<number> {
   let served = 0;
   let isEnding = false;
@@ -118,7 +118,7 @@ function watchDeleted(node: TestNode, deleted: ReadonlySet<string>): () => Promi
       for (const id of deleted) {
         const status = await node.get(id).then(
           (answer) => answer.status,
-          () => 0, // it does not listen yet
+          () => 0, // not listening yet
         );
         if (status === 200) served++;
       }
@@ -198,7 +198,7 @@ t.test('whatever of a node is put back, all nodes end equal, and nothing that wa
 
 interface Case {
   part: SnapshotPart;
-  /** Whether the other nodes can be reached when it starts again. */
+  /** State of the other nodes when the node starts again. */
   others: 'up' | 'cut off' | 'stopped';
   /** When the copy was made. */
   copied: 'copied in the same run' | 'copied before a restart';
@@ -228,7 +228,7 @@ async function oneCase(
   }
   const late = [...(await promised.upload(a, 10)), ...(await promised.upload(b, 10))];
   for (const node of nodes) await holds(node, late);
-  // Files from before and after the copy, of this node and of another; by this node and by another.
+  // Deletes files from before and after the snapshot, of this and another node, through this and another node.
   await promised.delete(a, [early[0], early.at(-1), late[0]] as string[]);
   await promised.delete(b, [early[1], early.at(-2), late[1]] as string[]);
   await kill(a);
@@ -268,7 +268,7 @@ t.test('nodes are put back twice in a row, and two at once', async (t) => {
     await a.start();
     await ready(a);
     t.comment(round);
-    // No cursor from before is worth anything then, so all compare with it.
+    // The new epoch invalidates all earlier cursors, so all nodes run anti-entropy with this one.
     await a.until(() => !knowsEpoch(a, incarnation), 'in a history of its own');
     await promised.assertOn(t, nodes);
   }

@@ -9,11 +9,11 @@ import { type RawAnswer, RawConnection } from '../helpers/raw.js';
 import { begin, stateOf } from '../helpers/tus.js';
 
 type Pair = [TestNode, TestNode];
-/** Larger than what nginx gathers before it passes a body on. */
+/** Bytes of a body that nginx passes on while it is received. */
 const LARGE = 1_000_000;
-/** Gathered by nginx. */
+/** Bytes of a body that nginx buffers before it passes it on. */
 const SMALL = 1000;
-/** As long as the daemon waits for bodies, with some room. */
+/** Seconds, longer than the daemon waits for bodies. */
 const PATIENCE = 60;
 
 function head(node: TestNode, request: string, headers: Record<string, string | number>): string {
@@ -22,7 +22,7 @@ function head(node: TestNode, request: string, headers: Record<string, string | 
   return `${[`${request} HTTP/1.1`, ...lines].join('\r\n')}\r\n\r\n`;
 }
 
-/** A request of which so many bytes of the body have been sent. */
+/** Sends a request with the first `sent` bytes of its body. */
 async function half(
   t: Test,
   node: TestNode,
@@ -49,8 +49,8 @@ interface HalfOptions {
 const idsOf = ({ body }: RawAnswer): string[] => JSON.parse(body).files.map(({ id }: { id: string }) => id);
 
 /**
- * Seen to fail (uploads cut off without an answer, after 10 seconds) with `drain` as it was: letting no follower ask any more as
- * soon as nobody waited for copies.
+ * Seen to fail (uploads cut off without a response, after 10 seconds) with an earlier `drain`, which rejected the requests of
+ * followers as soon as no upload waited for copies.
  */
 t.test('a node that is told to stop answers what is under way, with its copies, and refuses what is new', async (t) => {
   const random = seeded(t);
@@ -68,7 +68,7 @@ t.test('a node that is told to stop answers what is under way, with its copies, 
   const patch = { 'Content-Type': 'application/offset+octet-stream', 'Tus-Resumable': '1.0.0', 'Upload-Offset': '0' };
   const [whole, part] = [await begin(a, LARGE), await begin(a, LARGE)];
 
-  // The other node makes no copies until it is let go on.
+  // The other node makes no copies until SIGCONT.
   const stalled = b.daemonPid();
   process.kill(stalled, 'SIGSTOP');
   t.teardown(() => process.kill(b.daemonPid() || stalled, 'SIGCONT'));
@@ -84,12 +84,12 @@ t.test('a node that is told to stop answers what is under way, with its copies, 
     never: await half(t, a, { body: large(), sent: LARGE / 2 }),
     neverSmall: await half(t, a, { body: random.bytes(SMALL), sent: SMALL / 2 }),
   };
-  // Those that are whole wait for copies now; there is no event that says so.
+  // The complete requests wait for copies now, which no event shows.
   await a.until(() => !a.hasFile(known), 'waiting for the others to delete');
   await sleep(1000);
 
   process.kill(a.pid, 'SIGTERM');
-  // Not asked by an upload: one that comes before the signal is heard waits for copies.
+  // Not checked with an upload, because one that arrives before the signal is handled waits for copies.
   const stopping = () => a.get('/readyz').then(({ body }) => body.includes('This node is stopping'));
   await a.until(stopping, 'refusing uploads');
   const answer = await a.post('new');
@@ -120,7 +120,7 @@ t.test('a node that is told to stop answers what is under way, with its copies, 
     t.equal(broken.status, 503, `${name}: ${broken.text}`);
     t.ok(Number(broken.headers['retry-after']) > 0);
   }
-  // nginx itself has got half of it, and no daemon knows of it.
+  // nginx has buffered half of it; the daemon has not received the request.
   t.equal((await states.neverSmall.finish()).status, 503);
   t.equal(await a.ended(), 0);
 
@@ -133,7 +133,7 @@ t.test('a node that is told to stop answers what is under way, with its copies, 
   await b.assertClean(t);
 });
 
-// Seen to fail (uploads without an answer, after 10 seconds, in 2 of 3 rounds) as above.
+// Seen to fail (uploads without a response, after 10 seconds, in 2 of 3 rounds) as above.
 t.test('a stop under load answers every request that was sent before', async (t) => {
   const random = seeded(t);
   const env = { FIDFS_COPY_TIMEOUT: `${PATIENCE}s` };

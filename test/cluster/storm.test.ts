@@ -10,17 +10,17 @@ import { ReadLoad } from '../helpers/read-load.js';
 type Three = [TestNode, TestNode, TestNode];
 const GROUP = ['group1', 'group1', 'group1'];
 
-/** `npm run storm -- --rounds N` sets it. */
+/** Set by `npm run storm -- --rounds N`. */
 const ROUNDS = Number(process.env.STORM_ROUNDS ?? 4);
 
-/** Kills every process of a node, the one that would start others first, and starts it again. */
+/** Kills every process of a node, the supervisor first, which would restart the others, and starts the node again. */
 async function killNode(node: TestNode): Promise<void> {
   for (const pid of node.pids()) process.kill(pid, 'SIGKILL');
   await node.ended();
   await node.start();
 }
 
-// Seen to fail without the wait for copies in upload().
+// Seen to fail without waitForAcknowledgements() in waitForCopies().
 t.test(
   'with two copies, nodes are killed under load, and then one is destroyed for good: nothing is lost',
   async (t) => {
@@ -29,7 +29,7 @@ t.test(
     const loads = nodes.map((node) => new Load(node, random, { clients: 5, largest: 500_000 }));
     for (const load of loads) load.start();
     for (let round = 0; round < ROUNDS; round++) {
-      // The random moment is what is being tested.
+      // Kills at a random time.
       await sleep(300 + random.below(700));
       const victim = nodes[random.below(3)] as TestNode;
       if (random.below(2) === 0) await killNode(victim);
@@ -48,7 +48,7 @@ t.test(
       if (node === lost) continue;
       const { stored, deleted } = promised;
       t.strictSame(await broken(node, { stored, deleted: new Set() }), [], 'everything that was stored is there');
-      // What only one of the two had heard of, the other learns now.
+      // Deletions that only one of the two had recorded are replicated now.
       const gone = { stored: new Map(), deleted };
       const isGone = async () => (await broken(node, gone, [404, 503])).length === 0;
       await node.until(isGone, 'rid of what was deleted', 60).catch(() => undefined);
