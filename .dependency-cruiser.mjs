@@ -1,5 +1,5 @@
 /*
- * The layers of the sources, checked by test/layers.test.ts: http → replication, cluster → index, store → file-id. Imports of
+ * The layers of the sources, checked by test/layers/layers.test.ts: http → replication, cluster → index, store → file-id. Imports of
  * types count. By hand: npx depcruise daemon file-id njs nginx console/src
  */
 const CONFIG_AND_WORDS = '^daemon/(config/|words\\.ts|version\\.ts|log\\.ts)';
