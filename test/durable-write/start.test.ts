@@ -67,8 +67,11 @@ t.test('store paths that are missing or swapped in the settings are refused', as
 t.test('a store path that was added by mistake can be taken back, unless anything is there', async (t) => {
   const { directory, first, second } = places(t);
   const both = { FIDFS_STORE_PATHS: `${first},${second}` };
-  const node = await TestNode.start(t, { directory, env: both });
+  const node = await TestNode.start(t, { directory, env: { FIDFS_STORE_PATHS: first } });
   const { id } = await node.upload(Buffer.from('on the first'));
+  await node.stop();
+  node.configure(both);
+  await node.start();
   await node.stop();
   const away = `${second}-away`;
   const change = (sql: string, ...values: unknown[]) => {
