@@ -128,7 +128,7 @@ export class AntiEntropy {
 
   private async takeKeys(keys: Buffer): Promise<number> {
     const { group, index, copies, paths } = this.parts;
-    const anyPath = paths.find(({ number }) => !copies.isAway(number))?.number ?? 0;
+    const anyPath = paths.find(({ number }) => !copies.isUnavailable(number))?.number ?? 0;
     const removed: RemovedFile[] = [];
     const deferred: DeferredDeletion[] = [];
     for (let offset = 0; offset + KEY_LENGTH <= keys.length; offset += KEY_LENGTH) {
@@ -138,7 +138,7 @@ export class AntiEntropy {
       const name = `${key.toString('base64url')}0000000`;
       const location = index.find(key) ?? { storePath: anyPath, directory: 0, name };
       const size = fileId.decodeName(name).size ?? 0;
-      if (copies.isAway(location.storePath)) {
+      if (copies.isUnavailable(location.storePath)) {
         const id = fileId.join(group, location.storePath, location.directory, location.name);
         deferred.push({ id, foreign: false, storePath: location.storePath, peer: 0, sequence: 0 });
       } else removed.push({ ...location, key, size, foreign: false, accepted: false });

@@ -51,7 +51,7 @@ export class Removal {
     alongside: () => void = () => {},
   ): Promise<boolean> {
     const { copies, warn } = this.parts;
-    if (copies.isAway(storePath)) return false;
+    if (copies.isUnavailable(storePath)) return false;
     try {
       await copies.take({ copies: [], removed: some.map((one) => this.toRemoved(one)), alongside });
       return true;

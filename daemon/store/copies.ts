@@ -96,7 +96,7 @@ export class Copies {
   }
 
   /** Whether a store path is unavailable, so that nothing on it can be deleted. */
-  isAway(storePath: number): boolean {
+  isUnavailable(storePath: number): boolean {
     const path = this.paths[storePath];
     return !path?.isOpen || path.unavailable !== undefined;
   }
