@@ -5,7 +5,7 @@ import { TestNode } from '../helpers/node.js';
 import { missing, run } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
 
-t.test('clients of the command line', async (t) => {
+t.test('command-line clients', async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const url = `${node.origin}/upload`;
@@ -19,7 +19,7 @@ t.test('clients of the command line', async (t) => {
     contents[name] = random.bytes(size);
     writeFileSync(join(directory, name), contents[name]);
   }
-  /** The names whose stored bytes are not those of the file of that name. */
+  /** Returns the names of the files whose stored bytes differ. */
   const wrongOf = async (ids: string[], names: string[]) => {
     const got = await Promise.all(ids.map(async (id) => (await node.get(id)).body));
     return names.filter((name, number) => !got[number]?.equals(contents[name] as Buffer));

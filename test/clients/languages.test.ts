@@ -6,19 +6,19 @@ import { missing, run } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
 
 const page = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
-/** The code of each section that is a language's. */
+/** The code in the documentation, by language. */
 const codes = new Map(
   [...page.matchAll(/^## (\w+)\n[\s\S]*?```\w+\n([\s\S]*?)```/gm)].map(([, title = '', code]) => [title, code]),
 );
 
-/** How the code of a language is run, with the server, the key and a file as its last words. */
+/** How the code of a language is run; server, key and file are its last arguments. */
 interface Language {
   title: string;
   file: string;
-  /** What is added to the code of the page, so that it runs by itself. */
+  /** Code appended to that of the documentation, which calls it. */
   call: string;
   program: string;
-  /** What must be there for it. */
+  /** The program that it needs. */
   needs: string;
 }
 
@@ -34,7 +34,7 @@ const LANGUAGES: Language[] = [
   { title: 'Java', file: 'Fidfs.java', call: '', program: 'java', needs: 'javac' },
 ];
 
-t.test('the code of docs/clients.md stores files as they are, and says why it was refused', async (t) => {
+t.test('the code of docs/clients.md stores files unchanged, and reports why an upload was refused', async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const directory = t.testdir();
@@ -49,7 +49,7 @@ t.test('the code of docs/clients.md stores files as they are, and says why it wa
       t.not(code, '', 'it is there');
       const script = join(directory, name);
       writeFileSync(script, `${code}${call}\n`);
-      // Java reads file names by the locale.
+      // Java decodes file names by the locale.
       const send = (key: string, path: string) => run(program, [script, node.origin, key, path], { LC_ALL: 'C.UTF-8' });
       // Seen to fail with another file sent.
       const { status, stdout, stderr } = await send(node.key, file);

@@ -8,7 +8,7 @@ import { seeded } from '../helpers/random.js';
 const page = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
 const scripts = [...page.matchAll(/^## (PHP .*)\n\n```php\n([^`]*)```/gm)];
 
-t.test('the PHP of docs/clients.md stores files as they are', { skip: missing('php') }, async (t) => {
+t.test('the PHP code of docs/clients.md stores files unchanged', { skip: missing('php') }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const directory = t.testdir();

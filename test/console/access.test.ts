@@ -12,7 +12,7 @@ const skip = noBrowser;
 const BUILT = fileURLToPath(new URL('../../console', import.meta.url));
 const MOST_GZIP_BYTES = 150_000;
 
-/** No violation that keeps anybody from using the page. */
+/** Asserts that there is no serious or critical accessibility violation. */
 async function assertAccessible(t: Test, page: Page, what: string): Promise<void> {
   const { violations } = await new AxeBuilder({ page }).analyze();
   const grave = violations
@@ -21,12 +21,12 @@ async function assertAccessible(t: Test, page: Page, what: string): Promise<void
   t.strictSame(grave, [], what);
 }
 
-/** What the page shows or says to a screen reader, piece by piece. */
+/** A script that returns all texts and labels of the page. */
 const TEXTS = `[...document.querySelectorAll('body *')].flatMap((element) => [
   ...[...element.childNodes].filter((node) => node.nodeType === 3 && !element.closest('noscript')).map((node) => node.data),
   ...['aria-label', 'title', 'alt', 'placeholder'].map((name) => element.getAttribute(name) ?? ''),
 ])`;
-/** Words that are the same in every language. */
+/** Texts that are the same in every language. */
 const UNTRANSLATED = /^(?:fidfs|English|CRC-32|group1|[\da-f]{8}|small|bad|txt|bin|bytes?|[kMGT]?B)$/;
 
 async function englishIn(page: Page): Promise<string[]> {
@@ -87,7 +87,7 @@ for (const theme of ['light', 'dark'] as const) {
   }
 }
 
-t.test('language and theme are kept', { skip }, async (t) => {
+t.test('language and theme are stored', { skip }, async (t) => {
   const node = await TestNode.start(t);
   await withConsole(t, node.origin, async (console) => {
     const { page } = console;
@@ -106,7 +106,7 @@ t.test('language and theme are kept', { skip }, async (t) => {
   });
 });
 
-/** Presses Tab until the focus is on what has this text or label. */
+/** Presses Tab until the element with this text or label has the focus. */
 async function tabTo(page: Page, name: string): Promise<void> {
   const focused = `(document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent ?? '').trim()`;
   for (let presses = 0; presses < 60; presses++) {
@@ -116,7 +116,7 @@ async function tabTo(page: Page, name: string): Promise<void> {
   throw new Error(`Tab does not lead to ${name}`);
 }
 
-t.test('the keyboard alone does it all', { skip }, async (t) => {
+t.test('all functions are accessible by keyboard', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const file = join(t.testdir({ 'a.txt': 'a' }), 'a.txt');
   const use = async (console: Parameters<Parameters<typeof withConsole>[2]>[0]) => {
@@ -151,7 +151,7 @@ t.test('the keyboard alone does it all', { skip }, async (t) => {
   await withConsole(t, node.origin, use, { permissions: ['clipboard-read', 'clipboard-write'] });
 });
 
-t.test('copying works on a page that came without TLS, too', { skip }, async (t) => {
+t.test('copying to the clipboard works on a page without TLS, too', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const file = join(t.testdir({ 'a.txt': 'a' }), 'a.txt');
   const use = async (console: Parameters<Parameters<typeof withConsole>[2]>[0]) => {

@@ -23,7 +23,7 @@ async function askCluster(node: TestNode): Promise<ClusterAnswer> {
   return JSON.parse((await node.get('/console/api/cluster', node.authorized())).body.toString());
 }
 
-t.test('the page is told what it must know before it has a key, and nothing else', async (t) => {
+t.test('without a key the page gets its settings and nothing else', async (t) => {
   const node = await TestNode.start(t, { env: { FIDFS_MAX_FILE_SIZE: '1MiB' } });
   const settings = await node.get('/console/settings.json');
   t.match(settings, { status: 200, headers: { 'content-type': 'application/json' } });
@@ -37,7 +37,7 @@ t.test('the page is told what it must know before it has a key, and nothing else
   assertProblem(t, await node.get('/console/%2e%2e/njs/downloads.js'), 404, 'not-found', 'nor beside it');
 });
 
-t.test('the page comes with a policy that lets it run its own scripts only', async (t) => {
+t.test('the Content-Security-Policy of the page permits its own scripts only', async (t) => {
   const node = await TestNode.start(t);
   t.match(await node.get('/console'), { status: 301, headers: { location: 'console/' } });
   // Seen to fail (301, to an address that a proxy may not have) for /console/assets and /console/api.
@@ -60,26 +60,26 @@ t.test('the page comes with a policy that lets it run its own scripts only', asy
   const worker = readdirSync(BUILT).find((name) => name.startsWith('hash.worker-'));
   const hashing = await node.get(`/console/assets/${worker}`);
   t.match(hashing, { status: 200, headers: { 'content-type': 'text/javascript', 'cache-control': /immutable/ } });
-  // WebAssembly, for what has neither a page nor a network.
+  // The worker may run WebAssembly; it has neither a DOM nor network access.
   t.equal(hashing.headers['content-security-policy'], "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'");
 });
 
 // Seen to fail without `passed` in daemon/requests.ts.
-t.test('the page learns what nginx answered alone, and what was uploaded', async (t) => {
+t.test('the report for the page counts downloads that nginx answered, and uploads', async (t) => {
   const node = await TestNode.start(t);
   const { id } = await node.upload(Buffer.alloc(1000));
   await node.until(async () => (await askCluster(node)).nodes[0]?.downloads !== null, 'counting');
   const before = (await askCluster(node)).nodes[0]?.downloads ?? 0;
   for (let download = 0; download < 20; download++) await node.get(id);
   for (let question = 0; question < 20; question++) await askCluster(node);
-  // Good to the requests that are on their way at a look.
+  // The tolerance of 5 is for requests in progress when the counters are read.
   await node.until(async () => ((await askCluster(node)).nodes[0]?.downloads ?? 0) >= before + 15, 'aware of them');
   const [own] = (await askCluster(node)).nodes;
   t.ok((own?.downloads ?? 0) <= before + 25, 'and what the daemon answers is none', { own, before });
   t.match(own, { id: 1, state: 'up', uploads: 1, uploadedBytes: 1000, downloads: Number });
 });
 
-t.test('the page learns of other nodes, and which of them have a file', async (t) => {
+t.test('the reports for the page list all nodes, and those that have a file', async (t) => {
   const nodes = await startCluster(t, { groups: ['group1', 'group1', 'group2'] });
   const [first, second] = nodes as [TestNode, TestNode];
   const { id } = await first.upload(Buffer.from('a file'), '?group=group1');

@@ -40,7 +40,7 @@ t.test('the page shows how a node goes down and comes back', { skip }, async (t)
   });
 });
 
-t.test('figures that are not fresh are said to be so, and stay', { skip }, async (t) => {
+t.test('outdated figures stay visible and are marked', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const link = await Link.open(t, () => node.port);
   await withConsole(t, link.url, async (console) => {
@@ -60,7 +60,7 @@ t.test('figures that are not fresh are said to be so, and stay', { skip }, async
   });
 });
 
-t.test('a page that is not looked at does not ask', { skip }, async (t) => {
+t.test('a hidden page sends no requests', { skip }, async (t) => {
   const node = await TestNode.start(t);
   await withConsole(t, node.origin, async (console) => {
     const { page } = console;

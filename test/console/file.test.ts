@@ -6,13 +6,13 @@ import { holds, startCluster } from '../helpers/cluster.js';
 import { TestNode } from '../helpers/node.js';
 
 const skip = noBrowser;
-/** A picture of one pixel. */
+/** A PNG of one pixel. */
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
   'base64',
 );
 
-t.test('a pasted address tells what its ID says, and the file can be had', { skip }, async (t) => {
+t.test('a pasted address shows the fields of its ID, and a link to the file', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const { id, url, crc32 } = await node.upload(PNG, '?ext=png');
   await withConsole(t, node.origin, async ({ page }) => {
@@ -44,7 +44,7 @@ t.test('a pasted address tells what its ID says, and the file can be had', { ski
   });
 });
 
-t.test('an ID that is none is said to be none, and one without a file too', { skip }, async (t) => {
+t.test('invalid IDs and IDs without a file are reported', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const { id } = await node.upload(PNG);
   await node.delete(id);
@@ -72,7 +72,7 @@ t.test('an ID that is none is said to be none, and one without a file too', { sk
   });
 });
 
-t.test('the copies are shown, and a file is deleted after a question', { skip }, async (t) => {
+t.test('the copies are shown, and a file is deleted after a confirmation', { skip }, async (t) => {
   const nodes = await startCluster(t, { groups: ['group1', 'group1'] });
   const [node, other] = nodes as [TestNode, TestNode];
   const { id } = await node.upload(PNG, '?ext=png');
@@ -102,8 +102,8 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     await page.locator('.copies li[data-holds=none]').nth(1).waitFor();
     await node.until(async () => (await node.get(id)).status === 404, 'gone');
 
-    // Seen to fail without `disabled` in deletion.tsx, and without asking again in presence.tsx.
-    // Another CRC32: an ID that nobody has, which is not known while a node is away.
+    // Seen to fail without `disabled` in deletion.tsx, and without the repeated request in presence.tsx.
+    // An ID with another CRC32, which no node has; the answer is 503 while a node is down.
     const at = 'group1/M00/00/00/'.length + 24;
     const nowhere = `${id.slice(0, at)}${id[at] === 'A' ? 'B' : 'A'}${id.slice(at + 1)}`;
     await other.stop();
@@ -113,7 +113,7 @@ t.test('the copies are shown, and a file is deleted after a question', { skip },
     t.equal(await page.locator('[role=alert], .notice').count(), 0, 'that is the one message');
     t.equal(await page.getByRole('button', { name: 'Delete' }).isDisabled(), true, 'nothing can be deleted now');
 
-    // Seen to fail without the look at the status in deletion.tsx.
+    // Seen to fail without the check of the status in deletion.tsx.
     await console.open(`file/${second}`);
     await page.getByRole('button', { name: 'Delete' }).click();
     await page.getByRole('button', { name: 'Delete for good' }).click();

@@ -14,7 +14,10 @@ function offsetOf(request: Request): number {
   return request.method() === 'PATCH' ? Number(request.headers()['upload-offset']) : -1;
 }
 
-/** Lets no piece of an upload through from an offset on; resolves when one is waiting. Returns what lets them go, on or to nowhere. */
+/**
+ * Holds the requests of an upload from an offset on. `held` resolves when the first one is held; `letGo` continues or aborts
+ * them.
+ */
 async function holdFrom(
   console: ConsolePage,
   offset: number,
@@ -32,14 +35,14 @@ async function holdFrom(
   });
   const letGo = async (goesOn = false) => {
     await console.page.unroute(address);
-    // The page may have given them up meanwhile.
+    // The page may have aborted them in the meantime.
     for (const route of waiting) await (goesOn ? route.continue() : route.abort()).catch(() => {});
   };
   return { held, letGo };
 }
 
 t.test(
-  'a wrong key is said, the list waits for the right one, and no key is kept beyond the tab',
+  'a wrong key is reported, the list waits for the right one, and the key is stored for the tab only',
   { skip },
   async (t) => {
     const node = await TestNode.start(t);
@@ -65,7 +68,7 @@ t.test(
   },
 );
 
-t.test('with open uploads nobody is asked for a key', { skip }, async (t) => {
+t.test('with open uploads the page asks for no key', { skip }, async (t) => {
   const node = await TestNode.start(t, { env: { FIDFS_UPLOADS: 'open' } });
   const directory = t.testdir({ 'a.txt': 'a' });
   await withConsole(t, node.origin, async (console) => {
@@ -115,7 +118,7 @@ t.test('a file that is too large is refused, by the page and by the server', { s
   });
 });
 
-t.test('a full disk is said, and the upload can be tried again', { skip: skip || cannotMount() }, async (t) => {
+t.test('a full disk is reported, and the upload can be retried', { skip: skip || cannotMount() }, async (t) => {
   const random = seeded(t);
   const point = mountTmpfs(t, join(scratch(t), 'disk'), 64);
   const env = { FIDFS_STORE_PATHS: join(point, 'store0'), FIDFS_RESERVE: '0' };
@@ -137,7 +140,7 @@ t.test('a full disk is said, and the upload can be tried again', { skip: skip ||
   });
 });
 
-t.test('an upload can be paused, goes on where it was, and can be given up', { skip }, async (t) => {
+t.test('an upload can be paused, resumed and cancelled', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const content = random.bytes(30 * MIB);
@@ -171,7 +174,7 @@ t.test('an upload can be paused, goes on where it was, and can be given up', { s
   });
 });
 
-t.test('a failed upload says why and can be tried again', { skip }, async (t) => {
+t.test('a failed upload shows the reason and can be retried', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const file = join(t.testdir(), 'a.bin');
@@ -193,7 +196,7 @@ t.test('a failed upload says why and can be tried again', { skip }, async (t) =>
   });
 });
 
-t.test('an upload that the server has forgotten begins anew', { skip }, async (t) => {
+t.test('an upload that has expired on the server starts again', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const content = random.bytes(20 * MIB);
@@ -213,7 +216,7 @@ t.test('an upload that the server has forgotten begins anew', { skip }, async (t
   });
 });
 
-t.test('after a reload an upload goes on when its file is chosen again', { skip }, async (t) => {
+t.test('after a reload an upload resumes when its file is selected again', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const content = random.bytes(30 * MIB);

@@ -13,7 +13,7 @@ const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
   'base64',
 );
-/** As text, because these types are the browser's. */
+/** As text, because it runs in the browser, whose types are not available here. */
 const PASTE = `{
   const clipboardData = new DataTransfer();
   const bytes = Uint8Array.from(atob('${PNG.toString('base64')}'), (one) => one.charCodeAt(0));
@@ -29,7 +29,7 @@ function isBody(request: Request): boolean {
   return request.method() === 'PATCH' || /\/(?:tus\/?$|upload\?)/.test(request.url());
 }
 
-t.test('a large file whose connection is cut in the middle arrives whole', { skip }, async (t) => {
+t.test('a large file whose connection is cut arrives complete', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const link = await Link.open(t, () => node.port);
@@ -55,7 +55,7 @@ t.test('a large file whose connection is cut in the middle arrives whole', { ski
   });
 });
 
-t.test('a file that is there already is not sent', { skip }, async (t) => {
+t.test('a file that the server has is not sent', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
   const content = random.bytes(3_000_000);
@@ -96,7 +96,7 @@ t.test('a folder keeps its paths, and a thousand small files are all stored', { 
   });
 });
 
-t.test('a folder that is dropped is read to its depth', { skip }, async (t) => {
+t.test('a dropped folder is read recursively', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const folder = t.testdir({ top: { 'a.txt': 'a', deep: { deeper: { 'b.txt': 'b' } } } });
   await withConsole(t, node.origin, async (console) => {
@@ -124,7 +124,7 @@ t.test('a picture that is pasted is stored and shown', { skip }, async (t) => {
   });
 });
 
-t.test('names are text, whatever is in them', { skip }, async (t) => {
+t.test('file names are shown as text, not as HTML', { skip }, async (t) => {
   const node = await TestNode.start(t);
   const names = [
     '<img src=x onerror=alert(1)>.png',

@@ -32,7 +32,7 @@ const { groups } = parse(read('deploy/prometheus/alerts.yml')) as { groups: [{ r
 const { rules } = groups[0];
 const dashboard = JSON.parse(read('deploy/grafana/fidfs.json')) as Dashboard;
 
-/** A query as Grafana sends it. */
+/** Replaces Grafana's variables in a query. */
 function sent(query: string): string {
   return query.replaceAll('$__rate_interval', '1m').replaceAll('$instance', '.*');
 }
@@ -42,7 +42,7 @@ test('every query names metrics and labels that a node of a group has', async (t
   const [first, , third] = nodes as [TestNode, TestNode, TestNode];
   const { id } = await first.upload(Buffer.from('measured'));
   await first.delete(id);
-  // An alarm: a store path that takes no files.
+  // Raises an alarm: a store path without its marker takes no files.
   rmSync(join(third.storePath, 'fidfs-store-path'));
   let text = '';
   await third.until(async () => {
@@ -85,13 +85,13 @@ test('every query names metrics and labels that a node of a group has', async (t
     if (type === 'query') t.strictSame(mistakesInQuery(`${name}{${label}!=""}`, metrics), [], definition);
   }
 
-  // The check itself: seen to notice each kind of mistake.
+  // The check itself: it finds each kind of mistake.
   t.match(mistakesInQuery('sum(fidfs_files', metrics), [/no PromQL/]);
   t.match(mistakesInQuery('rate(fidfs_file[5m])', metrics), [/no metric fidfs_file/]);
   t.match(mistakesInQuery('fidfs_files{store_path="0"}', metrics), [/no label store_path/]);
   t.match(mistakesInQuery('sum by (pear) (fidfs_peer_up)', metrics), [/no label pear/]);
 
-  // Those that are going to be left out are not used.
+  // Deprecated metrics are not used.
   const deprecated = [...text.matchAll(/^# HELP (\w+) .*Deprecated/gm)].map(([, name]) => name as string);
   const queries = [
     ...rules.map(({ expr }) => expr),

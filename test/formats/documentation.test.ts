@@ -10,7 +10,7 @@ import { LAYOUT_VERSION } from '../../daemon/store/marker.js';
 
 const text = readFileSync(new URL('../../../docs/formats.md', import.meta.url), 'utf8');
 
-/** What the first table says of a format. */
+/** The version of a format in the first table; undefined if it is not there. */
 function versionOf(format: string): string | undefined {
   const row = text.split('\n').find((line) => line.startsWith(`| [${format}]`));
   return row?.split('|')[2]?.trim();

@@ -6,7 +6,7 @@ import { PROTOCOL } from '../../daemon/cluster/hello.js';
 import { SignatureCheck, schemeOf, sign } from '../../daemon/cluster/signature.js';
 import { TestNode } from '../helpers/node.js';
 
-/** Every file below a directory, with what tells whether it was changed. */
+/** Every file below a directory, with the attributes that show a change. */
 function stateOf(directory: string): string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' }).map((name) => {
     const { size, mtimeMs } = statSync(join(directory, name));
@@ -14,7 +14,7 @@ function stateOf(directory: string): string[] {
   });
 }
 
-// Seen to fail without the version in readMarker: rebuild took it, and cut the odd byte off the tombstones.
+// Seen to fail without the version in readMarker: rebuild used the path, and truncated the odd byte of the tombstones.
 t.test('a store path whose layout is of a later version is neither used nor changed', async (t) => {
   const node = await TestNode.start(t);
   const { id } = await node.upload(Buffer.from('kept'));
@@ -38,7 +38,7 @@ t.test('a store path whose layout is of a later version is neither used nor chan
 });
 
 // Seen to fail (the index has the newest version) with `upgrades` left out in verify.
-t.test('verify leaves an index of an earlier version as it is: the node of that version may be running', async (t) => {
+t.test('verify does not upgrade an index, because a node of the earlier version may be running', async (t) => {
   const node = await TestNode.start(t);
   await node.upload(Buffer.from('kept'));
   await node.stop();
@@ -53,7 +53,7 @@ t.test('verify leaves an index of an earlier version as it is: the node of that 
   };
   const newest = versionOf();
   const database = new Database(file);
-  // As it was before its last step.
+  // The schema before its last step.
   database.exec('DROP TABLE deferred');
   database.close();
   versionOf(` = ${newest - 1}`);
@@ -66,7 +66,7 @@ t.test('verify leaves an index of an earlier version as it is: the node of that 
 });
 
 // Seen to fail with one scheme for all protocols.
-t.test('a request of another version of the protocol is refused, whatever hello said before', async (t) => {
+t.test('a request of another version of the protocol is refused, whatever the version in hello', async (t) => {
   const check = new SignatureCheck('peer-secret-0123456789', 2);
   const asked = { method: 'GET', path: '/.fidfs/peer/hello', sender: 1, receiver: 2 };
   const signed = sign('peer-secret-0123456789', asked);

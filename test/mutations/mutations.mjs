@@ -1,6 +1,6 @@
 /*
- * Mutations: `from`, which occurs once in `file`, is replaced by `to`, and one of `tests` must fail. Each name is the promise that
- * the mutation breaks. `npm run mutate` runs them.
+ * Mutations: `from`, which occurs once in `file`, is replaced by `to`, and one of `tests` must fail. The name is the promise
+ * that the mutation breaks. `npm run mutate` runs them.
  */
 import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';

@@ -15,13 +15,13 @@ import { seeded } from '../helpers/random.js';
 import { begin, send, stateOf } from '../helpers/tus.js';
 
 const DOCUMENTATION = fileURLToPath(new URL('../../../docs/nginx.md', import.meta.url));
-/** A picture of one pixel. */
+/** A PNG of one pixel. */
 const PNG = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
   'base64',
 );
 
-/** An nginx without njs, with what the documentation says in its server; `port` is where the node listens. */
+/** The configuration of an nginx without njs, with the documentation's `server`; `port` is the node's. */
 function configuration(directory: string, listen: number, port: number): string {
   const section = readFileSync(DOCUMENTATION, 'utf8').split('## A proxy in front, below a path')[1] ?? '';
   const [, documented = ''] = /```nginx\n(.*?)```/s.exec(section) ?? [];
@@ -58,7 +58,7 @@ t.test('a node below a path of another site', async (t) => {
   const publicUrl = `${site}/files`;
   const nodes = await createCluster(t, { groups: ['group1', 'group2'] });
   const [node] = nodes as [TestNode, TestNode];
-  // The other group's node does not know it: what it is told through the first one is the first one's.
+  // Not set on the other group's node: addresses in its responses through the first node are those of the first node.
   node.configure({ FIDFS_PUBLIC_URL: `${publicUrl}/` });
   await startAll(nodes);
   await startProxy(t, node, port);
@@ -67,7 +67,7 @@ t.test('a node below a path of another site', async (t) => {
     node.request(path, { method: 'GET', headers, origin });
   await node.until(() => ask('/files/healthz').then((answer) => answer.status === 200, () => false), 'reached'); // biome-ignore format: one line
 
-  /** Whichever way a request comes: through the proxy, which takes the path off, or to the node, with the path and without. */
+  /** The origins: the proxy, which strips the path, and the node, with the path and without. */
   const ways = { proxy: publicUrl, path: `${node.origin}/files`, plain: node.origin };
 
   // Seen to fail (path) without belowPublicPath.
@@ -92,8 +92,8 @@ t.test('a node below a path of another site', async (t) => {
     });
   }
 
-  // Seen to fail with the path of the node that takes it in daemon/http/tus.ts (group2), and without any (group1).
-  t.test('an upload in pieces goes on where its Location says', async (t) => {
+  // Seen to fail with the path of the receiving node in daemon/http/tus.ts (group2), and without a path (group1).
+  t.test('a resumable upload continues at the address in Location', async (t) => {
     for (const group of ['group1', 'group2']) {
       for (const origin of [site, node.origin]) {
         const content = random.bytes(2000);
@@ -114,8 +114,8 @@ t.test('a node below a path of another site', async (t) => {
     t.match(await begin(node, 5), /^\/files\/tus\//);
   });
 
-  // Seen to fail without proxy_request_buffering in the documentation: nothing of what was cut off had come.
-  t.test('an unmodified tus client whose connection is cut goes on', async (t) => {
+  // Seen to fail without proxy_request_buffering in the documentation: no bytes of the cut request arrived.
+  t.test('an unmodified tus client resumes after its connection is cut', async (t) => {
     const content = random.bytes(20 * 2 ** 20);
     const link = await Link.open(t, () => port);
     let cuts = 0;
@@ -160,7 +160,7 @@ t.test('a node below a path of another site', async (t) => {
   });
 
   // Seen to fail (200, 500) without (?!…) and (?:…)+ in nginx/public-path.ts, and without the last location in the documentation.
-  t.test('what is not for everybody is not below the path', async (t) => {
+  t.test('internal and restricted addresses are not reachable below the path', async (t) => {
     const inner = `/.fidfs/ask?origin=http://127.0.0.1:${port}`;
     const dated = '/.fidfs/dated/group1/M00/00/00/x.jpg';
     for (const path of ['/files/metrics', '/files//metrics', '/files/.fidfs/requests']) {
@@ -176,7 +176,7 @@ t.test('a node below a path of another site', async (t) => {
     t.equal((await ask('/filesystem/healthz', {}, node.origin)).status, 404);
   });
 
-  // That nothing is asked of the site above the path is checked by withConsole. Seen to fail with an absolute address each in
+  // withConsole asserts that the page requests nothing above the path. Seen to fail with an absolute address in each of
   // vite.config.ts (base), http/request.ts, upload/send.ts and views/file/details.tsx.
   for (const origin of [publicUrl, node.origin]) {
     t.test(

@@ -13,7 +13,7 @@ import { seeded } from '../helpers/random.js';
 const DAEMON = fileURLToPath(new URL('../../daemon/main.js', import.meta.url));
 const HOST = 'files.example.test';
 
-/** Somebody's own nginx.conf: TLS, HTTP/2, a name, pages and habits of its own, and our two lines. */
+/** An operator's own nginx.conf: TLS, HTTP/2, a server name, other locations and directives, and the two includes. */
 function configuration(directory: string, port: number, module: string | undefined, lines: Record<string, string>) {
   return `${module ? `load_module "${module}";\n` : ''}${process.getuid?.() === 0 ? 'user root;\n' : ''}daemon off;
 pid "${directory}/nginx.pid";
@@ -44,11 +44,11 @@ http {
 `;
 }
 
-t.test('an nginx that is already there takes a node with two lines', async (t) => {
+t.test('an existing nginx serves a node with two include directives', async (t) => {
   const programs = findNginx();
   if (!programs) throw new Error('nginx and njs are missing, though "npm test" installs them');
   const random = seeded(t);
-  // Settings and a directory, but no nginx of our own: the node is never started.
+  // For settings and a directory only: the node is never started, so it has no nginx.
   const node = await TestNode.create(t);
   const directory = join(node.directory, 'own-nginx');
   mkdirSync(directory);
@@ -66,7 +66,7 @@ t.test('an nginx that is already there takes a node with two lines', async (t) =
   runFor(t, process.execPath, [DAEMON], node.env);
   runFor(t, programs.nginx, ['-e', 'stderr', '-p', directory, '-c', file]);
 
-  /** curl with HTTP/2 and that name: what came back, and as which version of HTTP. */
+  /** Runs curl with HTTP/2 and the server name; resolves with the answer and its HTTP version. */
   const curl = async (words: string[], input: Buffer = Buffer.alloc(0)) => {
     const always = ['-sk', '--http2', '--resolve', `${HOST}:${port}:127.0.0.1`, '-w', '%{stderr}%{json}'];
     const options = { encoding: 'buffer', maxBuffer: 2 ** 26 } as const;
@@ -79,7 +79,7 @@ t.test('an nginx that is already there takes a node with two lines', async (t) =
   const authorized = ['-H', `Authorization: Bearer ${node.key}`];
   await node.until(async () => (await curl([`${origin}/readyz`])).status === 200, 'ready');
 
-  /** Sends a file in the way that the words of curl say, and gets it back. */
+  /** Uploads a file with these arguments of curl, and downloads it. */
   const roundTrip = async (t: Test, content: Buffer, ...words: string[]): Promise<Uploaded> => {
     const { version, status, body } = await curl([...authorized, ...words, `${origin}/upload?ext=jpg`], content);
     t.strictSame([version, status], ['2', 201], words.join(' '));
@@ -91,18 +91,18 @@ t.test('an nginx that is already there takes a node with two lines', async (t) =
     return uploaded;
   };
 
-  // Seen to fail with `http` for the scheme in PROXY, and (large) without our own client_max_body_size.
-  t.test('small, large and streamed uploads go in and come out over TLS and HTTP/2', async (t) => {
+  // Seen to fail with `http` for the scheme in PROXY, and (large) without client_max_body_size in the include.
+  t.test('small, large and streamed files are uploaded and downloaded over TLS and HTTP/2', async (t) => {
     for (const size of [0, 1000, 700_000, 3_000_000]) {
       await roundTrip(t, random.bytes(size), '--data-binary', '@-');
     }
     await roundTrip(t, random.bytes(5000), '-F', 'file=@-;filename=photo.jpg');
-    // Of no announced length.
+    // Without a Content-Length.
     await roundTrip(t, random.bytes(3_000_000), '-T', '-');
   });
 
   // Seen to fail without ^~ in the locations of downloads (x.html) and of /info (in the deletion below).
-  t.test('the pages of the owner stay, and theirs do not stand before ours', async (t) => {
+  t.test('the locations of the operator still work, and do not hide those of the node', async (t) => {
     const text = async (path: string) => (await curl([origin + path])).body.toString();
     t.equal(await text('/'), "the owner's page");
     t.equal(await text('/logo.jpg'), "the owner's picture");
@@ -110,7 +110,7 @@ t.test('an nginx that is already there takes a node with two lines', async (t) =
     t.match(await curl([`${origin}/group1/x.html`]), { status: 404, type: 'application/problem+json' });
   });
 
-  t.test('a deletion goes through it, and then the address is a problem document', async (t) => {
+  t.test('a deletion works, and the address answers with a problem document afterwards', async (t) => {
     const { id } = await roundTrip(t, Buffer.from('<script>alert(1)</script>'), '--data-binary', '@-');
     t.equal((await curl(['-X', 'DELETE', `${origin}/${id}`])).status, 401);
     t.equal((await curl([...authorized, '-X', 'DELETE', `${origin}/${id}`])).status, 204);

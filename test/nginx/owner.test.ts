@@ -5,7 +5,7 @@ import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 import { cannotRunAsOthers } from '../helpers/programs.js';
 
-/** Debian's user `sync`, whose group has another name. */
+/** Debian's user `sync`, whose group has a different name. */
 const [USER, GROUP] = [4, 65534];
 
 function userOf(pid: number): number {
@@ -18,7 +18,7 @@ const skip = hasUser ? cannotRunAsOthers() : 'needs the user "sync" of Debian';
 t.test('started by root, a node runs as the owner of the data directory', { skip }, async (t) => {
   for (const [uid, gid] of [
     [USER, GROUP],
-    // Seen to fail without the user in nginx.conf: workers are nobody's then, and every download is 404.
+    // Seen to fail without the user in nginx.conf: the workers run as nobody, and every download is 404.
     [0, 0],
   ] as const) {
     t.test(`user ${uid}`, async (t) => {
@@ -29,7 +29,7 @@ t.test('started by root, a node runs as the owner of the data directory', { skip
       const node = await TestNode.start(t, { directory });
       const { id } = await node.upload(Buffer.from('mine'));
       t.equal((await node.get(id)).body.toString(), 'mine');
-      // The starter stays root's.
+      // The supervisor still runs as root.
       const users = node.pids().map(userOf);
       t.equal(userOf(node.daemonPid()), uid, 'the daemon');
       t.equal(users.filter((one) => one === uid).length, uid === 0 ? 4 : 3, 'the daemon and nginx');

@@ -11,7 +11,7 @@ import { startAll } from '../helpers/cluster.js';
 import { TestNode } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
 
-/** What means something to nginx, to its patterns, to JSON, to a shell or to a URL, and what is not ASCII. */
+/** Texts with special characters of nginx, regular expressions, JSON, shells and URLs, and non-ASCII texts. */
 const HOSTILE = [
   'a b',
   "it's",
@@ -45,7 +45,7 @@ HOSTILE.push(
   '(',
   ')',
 );
-/** What cannot be written so that nginx reads it. */
+/** Texts that cannot be quoted for nginx. */
 const UNWRITABLE = ['$', 'a$uri', '$' + '{host}', '\n', 'a\r\nb', '\t', '\0', '\u007f'];
 
 const programs = findNginx() as NginxPrograms;
@@ -55,7 +55,7 @@ interface Directive {
   words: string[];
 }
 
-/** nginx's own reading of a configuration: each directive's depth and parameters. */
+/** Parses a configuration like nginx: depth and parameters of each directive. */
 function directivesOf(configuration: string): Directive[] {
   const found: Directive[] = [];
   const token =
@@ -79,7 +79,7 @@ function directivesOf(configuration: string): Directive[] {
   return found;
 }
 
-t.test('a quoted text is read by nginx as exactly that text, or is refused', async (t) => {
+t.test('nginx parses a quoted text as exactly that text, or the text is refused', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const answers = HOSTILE.map((text, number) => `location = /${number} { return 200 ${quoted(text)}; }`);
@@ -100,8 +100,8 @@ t.test('a quoted text is read by nginx as exactly that text, or is refused', asy
   for (const text of UNWRITABLE) t.throws(() => quoted(text), /nginx cannot be told of/, JSON.stringify(text));
 });
 
-// Seen to fail with each of `pid`, the map's values, `alias` and the certificates put between plain quotes.
-t.test('no value of any setting changes what nginx is configured to do', async (t) => {
+// Seen to fail with each of `pid`, the map's values, `alias` and the certificates quoted without escapes.
+t.test('no value of a setting changes the structure of the nginx configuration', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const base = {
@@ -109,7 +109,7 @@ t.test('no value of any setting changes what nginx is configured to do', async (
     ...{ FIDFS_PEERS: '2@group1=http://127.0.0.1:2,3@group2=https://h.example', FIDFS_METRICS_FROM: '10.0.0.0/8' },
     ...{ FIDFS_PUBLIC_URL: 'https://h.example/files', FIDFS_STORE_PATHS: `${directory}/m0,${directory}/m1` },
   };
-  /** The structure: each directive at its depth with the number of its parameters, without their values. */
+  /** The structure of the configuration: depth and number of parameters of each directive, without their values. */
   const structureOf = (environment: NodeJS.ProcessEnv): Set<string> => {
     const settings = loadSettings(undefined, environment);
     const own = { directory: settings.data, accessLog: `${settings.data}/a`, ...programs, user: undefined };
@@ -130,7 +130,7 @@ t.test('no value of any setting changes what nginx is configured to do', async (
     const before = process.env.SSL_CERT_FILE;
     for (const hostile of [...HOSTILE, ...UNWRITABLE]) {
       const value = key === 'data' || key === 'storePaths' ? join(directory, hostile) : hostile;
-      // As a whole, and behind something that is right.
+      // As the whole value, and appended to a valid value.
       const right = (base as Record<string, string>)[name] ?? '';
       for (const given of [value, `${right}${hostile}`, `${right},${hostile}`]) {
         if (key === 'SSL_CERT_FILE') process.env.SSL_CERT_FILE = given;
@@ -151,7 +151,7 @@ t.test('no value of any setting changes what nginx is configured to do', async (
   t.ok(taken > HOSTILE.length * 4, 'paths may have all of these names', { taken });
 });
 
-t.test('nodes whose directories have such names do all that others do', async (t) => {
+t.test('nodes work with special characters in the names of their directories', async (t) => {
   const parent = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(parent, { recursive: true, force: true }));
   const nodes: TestNode[] = [];
@@ -177,7 +177,7 @@ t.test('nodes whose directories have such names do all that others do', async (t
     const { id, url } = await node.upload(Buffer.from('hello'), `?ext=txt&group=${node.env.FIDFS_GROUP}`);
     for (const other of nodes) t.equal(String((await other.get(id)).body), 'hello', `${url} from ${other.directory}`);
     t.equal((await node.get('/console/')).status, 200);
-    // The other one may have seen the daemon of this one away.
+    // The other node may have seen this node's daemon as down.
     await node.until(async () => (await node.command('status')).status === 0, 'well');
     await node.killDaemon();
     t.equal((await node.delete(id)).status, 204);

@@ -1,8 +1,8 @@
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 
-// Seen to fail (it never ends) with a waitUntilListening that goes on when nginx has ended.
-t.test('a start whose nginx cannot start ends with 1 and says why', async (t) => {
+// Seen to fail (the command never ends) with a waitUntilListening that keeps polling after nginx has exited.
+t.test('a start whose nginx cannot start exits with status 1 and the reason', async (t) => {
   const node = await TestNode.create(t, { env: { FIDFS_LISTEN: 'no-such-host.invalid:8080' } });
   const { status, stdout, stderr } = await node.command('start');
   t.equal(status, 1);

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Boots a Debian tree with systemd as process 1, in namespaces of its own; what it writes goes to an overlay:
+# Boots a Debian tree with systemd as process 1, in its own namespaces; an overlay takes all writes:
 # unshare --mount --pid --fork --uts --ipc --cgroup --net sh boot.sh <tree> <directory for the overlay>
 set -e
 root=$2/root

@@ -9,7 +9,7 @@ import { run } from '../helpers/programs.js';
 
 const PROJECT = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** What a start of the package calls, and no npm: a directory for PATH. */
+/** Creates a directory for PATH with the programs that a start of the package calls, without npm. */
 function pathWithoutNpm(directory: string): string {
   mkdirSync(directory);
   const nginx = findNginx()?.nginx;
@@ -26,37 +26,34 @@ t.test('the package', async (t) => {
   const assembled = await run(process.execPath, [join(PROJECT, 'bin/assemble.mjs'), installed]);
   t.match(assembled, { status: 0, stderr: '' }, assembled.stderr);
 
-  await t.test(
-    'has what a node needs, and nothing of the sources, the tests and the development packages',
-    async (t) => {
-      const files = readdirSync(installed, { recursive: true }) as string[];
-      const own = files.filter((file) => !file.startsWith('node_modules/'));
-      t.strictSame(
-        own.filter((file) =>
-          /\.(?:tsx?|map)$|^(?:dist\/)?(?:test|bench)(?:\/|$)|^(?:\.|var|console|tsconfig)/.test(file),
-        ),
-        [],
-      );
-      for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md', 'docs/settings.md', 'dist/console/index.html']) {
-        t.ok(own.includes(file), file);
-      }
-      // Seen to fail with typescript among the dependencies.
-      const { dependencies, devDependencies } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'));
-      const there = (name: string) => existsSync(join(installed, 'node_modules', name));
-      t.strictSame(
-        Object.keys(dependencies).filter((name) => !there(name)),
-        [],
-        'every dependency is there',
-      );
-      t.strictSame(Object.keys(devDependencies).filter(there), [], 'no development package is there');
-      for (const name of ['typescript', 'vite', 'preact', 'tus-js-client', 'hash-wasm', 'tap']) {
-        t.ok(name in devDependencies, `${name} is a development package`);
-      }
-    },
-  );
+  await t.test('has the files that a node needs, without sources, tests and development packages', async (t) => {
+    const files = readdirSync(installed, { recursive: true }) as string[];
+    const own = files.filter((file) => !file.startsWith('node_modules/'));
+    t.strictSame(
+      own.filter((file) =>
+        /\.(?:tsx?|map)$|^(?:dist\/)?(?:test|bench)(?:\/|$)|^(?:\.|var|console|tsconfig)/.test(file),
+      ),
+      [],
+    );
+    for (const file of ['README.md', 'LICENSE', 'CHANGELOG.md', 'docs/settings.md', 'dist/console/index.html']) {
+      t.ok(own.includes(file), file);
+    }
+    // Seen to fail with typescript among the dependencies.
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(PROJECT, 'package.json'), 'utf8'));
+    const there = (name: string) => existsSync(join(installed, 'node_modules', name));
+    t.strictSame(
+      Object.keys(dependencies).filter((name) => !there(name)),
+      [],
+      'every dependency is there',
+    );
+    t.strictSame(Object.keys(devDependencies).filter(there), [], 'no development package is there');
+    for (const name of ['typescript', 'vite', 'preact', 'tus-js-client', 'hash-wasm', 'tap']) {
+      t.ok(name in devDependencies, `${name} is a development package`);
+    }
+  });
 
-  // Seen to fail (there are no sources to look at) with bin/prepare.mjs in the package.
-  await t.test('starts without npm, takes an upload, serves it and its page', async (t) => {
+  // Seen to fail (there are no sources to compile) with bin/prepare.mjs in the package.
+  await t.test('starts without npm, takes and serves an upload, and serves the page', async (t) => {
     const env = { PATH: pathWithoutNpm(join(scratch, 'path')) };
     const node = await TestNode.start(t, { program: join(installed, 'bin/fidfs.mjs'), env });
     const body = Buffer.from('stored by a package');
@@ -70,8 +67,8 @@ t.test('the package', async (t) => {
     t.notMatch(node.log, /installing|building/);
   });
 
-  // Seen to fail without the check at the start: the daemon's list of paths that were tried came, and not what to do.
-  await t.test('says what to do if npm has not made the addon of SQLite', async (t) => {
+  // Seen to fail without the check at the start: the output was a list of paths that were tried, without advice.
+  await t.test("reports what to do if npm has not built SQLite's addon", async (t) => {
     rmSync(join(installed, 'node_modules/better-sqlite3/build'), { recursive: true });
     const env = { PATH: join(scratch, 'path'), FIDFS_DATA: join(scratch, 'data') };
     const { status, stderr } = await run(process.execPath, [join(installed, 'bin/fidfs.mjs'), 'start'], env);

@@ -12,7 +12,7 @@ const COMMAND = fileURLToPath(new URL('../../../bin/fidfs.mjs', import.meta.url)
 
 // Seen to fail with TimeoutStopSec=50, and with a misspelt directive.
 t.test(
-  'the unit is one that systemd takes, and gives a stop the time that it may need',
+  'systemd accepts the unit, whose timeout covers the longest stop',
   {
     skip: missing('systemd-analyze'),
   },
@@ -29,14 +29,14 @@ t.test(
   },
 );
 
-t.test('a path that a unit cannot name is refused', async (t) => {
+t.test('a path that a unit cannot contain is refused', async (t) => {
   t.throws(() => serviceUnit({ data: '/srv/my files' }), {
     message: '/srv/my files: a systemd unit cannot name a path with " "',
   });
   t.throws(() => serviceUnit({ root: '/opt/100%' }), { message: 'a path with "%"' });
 });
 
-t.test('the settings that a service begins with are settings', async (t) => {
+t.test('the initial settings of a service are valid', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-settings-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const file = join(directory, 'fidfs.json');

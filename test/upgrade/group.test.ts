@@ -8,17 +8,17 @@ import { downgrade, noReleaseBefore, RELEASE_BEFORE, upgrade } from '../helpers/
 import { named, send, stateOf, tus } from '../helpers/tus.js';
 
 const skip = noReleaseBefore;
-/** So much is to have happened at each node between two restarts. */
+/** Minimum number of uploads to each node between two restarts. */
 const UPLOADS = 20;
 
-/** What a node says of its peers: none of them is to be wrong. */
+/** The states of the peers of a node, by its `fidfs status`. */
 async function statesOf(node: TestNode): Promise<string[]> {
   const { peers } = JSON.parse((await node.command('status', '--json')).stdout) as { peers: { state: string }[] };
   return peers.map(({ state }) => state);
 }
 
-// Seen to fail (the first node that is upgraded is never ready) with a field of the log's pages renamed, and with PROTOCOL 2.
-t.test('a group is upgraded node by node under load, and taken back, and nothing is lost', { skip }, async (t) => {
+// Seen to fail (the first upgraded node never gets ready) with a field of log pages renamed, and with PROTOCOL 2.
+t.test('a rolling upgrade of a group under load, and back, loses nothing', { skip }, async (t) => {
   const random = seeded(t);
   const nodes = await createCluster(t, { groups: ['group1', 'group1', 'group1'], program: RELEASE_BEFORE });
   await startAll(nodes);
@@ -45,7 +45,7 @@ t.test('a group is upgraded node by node under load, and taken back, and nothing
       await step(node);
       await ready(node);
       t.strictSame(await broken(node, { stored: new Map(), deleted }), [], `node ${number + 1} ${what}: none is back`);
-      // All of them, with one of the other version among them, go on.
+      // All nodes, of both versions, take uploads.
       await busy();
       t.strictSame(await statesOf(node), ['up', 'up'], 'nodes of both versions know each other');
     }
@@ -63,7 +63,7 @@ t.test('a group is upgraded node by node under load, and taken back, and nothing
 });
 
 // Seen to fail (404) with the path of the peers' uploads changed.
-t.test('nodes of both versions pass on to each other what is the other group’s', { skip }, async (t) => {
+t.test('nodes of both versions forward requests for the other group to each other', { skip }, async (t) => {
   const random = seeded(t);
   const nodes = (await createCluster(t, { groups: ['group1', 'group2'], program: RELEASE_BEFORE })) as [
     TestNode,

@@ -16,8 +16,8 @@ function merged(...promises: Promised[]): Promised {
   return { stored, deleted };
 }
 
-// Seen to fail (the node does not start) with a column renamed in a step of the schema that the release before has made.
-t.test('a data directory goes to this version and back, with all that is in it', { skip }, async (t) => {
+// Seen to fail (the node does not start) with a column renamed in a schema step that the previous release has applied.
+t.test('a data directory is upgraded and downgraded with all its content', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t, { program: RELEASE_BEFORE });
   const promises: Promised[] = [];
@@ -62,7 +62,7 @@ t.test('a data directory goes to this version and back, with all that is in it',
   await assertAll('back at the release before');
   t.strictSame(await headers(), described);
   await load();
-  // Where the index was made anew, uploads in pieces begin anew.
+  // A new index has no resumable uploads.
   if (!isNewIndex) {
     for (const [one, from] of [
       [upload, 2_000_000],
@@ -96,7 +96,7 @@ t.test('what a killed node leaves is put right by the other version', { skip }, 
 });
 
 // Seen to fail (the port is taken) without stopLeftOverNginx.
-t.test('a running node of the release before is taken over by a start of this version', { skip }, async (t) => {
+t.test('a start of this version takes over a running node of the previous release', { skip }, async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t, { program: RELEASE_BEFORE });
   const load = new Load(node, random, { clients: 4 });
@@ -104,7 +104,7 @@ t.test('a running node of the release before is taken over by a start of this ve
   t.teardown(() => load.stop());
   await node.until(() => load.promised().deleted.size > 10, 'busy');
 
-  // The program is replaced while the node runs.
+  // Replaces the program while the node runs.
   node.use(COMMAND);
   const { id } = await node.upload(Buffer.from('by the old one'));
   t.match(await node.command('status'), { status: 0, stdout: /All is well/ }, 'its command is of use');
@@ -114,7 +114,7 @@ t.test('a running node of the release before is taken over by a start of this ve
   const before = load.promised().stored.size;
   await node.until(() => load.promised().stored.size > before + 20, 'well after that');
 
-  // Its supervisor is gone, daemon and nginx go on.
+  // The supervisor is killed; daemon and nginx continue.
   const nginx = node.pids().find((pid) => commandLine(pid).startsWith('nginx: master')) ?? 0;
   t.teardown(() => void (commandLine(nginx).includes(node.directory) && process.kill(nginx)));
   process.kill(node.pid, 'SIGKILL');
