@@ -89,7 +89,7 @@ async function recoverStore(settings: Settings, paths: StorePath[], index: Index
   if (reconciled.length > 0) {
     const roots = reconciled.map((number) => paths[number]?.root).join(', ');
     log.error(
-      `${roots} and the index are not of the same moment: one of them was put back to an older copy. They agree again.`,
+      `${roots} and the index did not match: one of them was put back to an older copy. They have been reconciled.`,
     );
   }
   if (found > 0) log.warn(report, 'the last stop was not a clean one; put right what it left behind');
@@ -160,7 +160,7 @@ function createNode(settings: Settings, paths: StorePath[], index: Index, log: L
     nginxDirectory(settings),
     ({ id, state, reason }) => {
       const context = { peer: id, state };
-      if (state === 'up') log.info(context, `node ${id} is there`);
+      if (state === 'up') log.info(context, `node ${id} is up`);
       else log.warn(context, reason);
       if (state === 'down') replication.schedule.peerIsDown();
       if (state === 'wrong') alarms.raise('peer', `node ${id}`, reason);

@@ -77,12 +77,12 @@ export class AntiEntropySchedule {
     if (this.ahead.has(peer)) return;
     this.ahead.add(peer);
     const { settings, log, alarms, readiness } = this.parts;
-    const lost = `node ${peer} has followed the log of this node to entry ${after}, which is at ${log.published} and does not know that any more`;
+    const lost = `node ${peer} has followed the log of this node to entry ${after} of a history that this node has lost; the log now ends at entry ${log.published}`;
     const cause = 'the data directory was put back to an older copy, or its disk lost writes';
     alarms.raise(
       'rolled-back',
       `node ${settings.serverId}`,
-      `${lost}: ${cause}; what is lost is had from the other nodes`,
+      `${lost}: ${cause}; the lost entries are restored from the other nodes`,
     );
     readiness.reset();
     this.compareWithAllNow();

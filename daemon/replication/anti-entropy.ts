@@ -66,7 +66,8 @@ export class AntiEntropy {
     const found = { directories: 0, files: 0, bytes: 0, deletions: 0, pending: 0 };
     found.deletions = await this.takeTombstones(peer, tombstones, signal);
     await this.takeDirectories(peer, files, found, signal);
-    if (found.files + found.deletions > 0) this.parts.info({ peer: peer.id, ...found }, 'took over what a peer had');
+    if (found.files + found.deletions > 0)
+      this.parts.info({ peer: peer.id, ...found }, 'anti-entropy took the files and deletions that only a peer had');
     return found.pending === 0 && this.parts.index.deferred.isEmpty;
   }
 

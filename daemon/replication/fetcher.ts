@@ -141,7 +141,7 @@ export class Fetcher {
         else if (index.missing.failed(file, reason)) onSetAside(file, reason);
       } catch (unwritten) {
         // For example because the disk is full. The file stays due.
-        this.parts.warn('what became of a missing file could not be written down', unwritten);
+        this.parts.warn('the result of a try to fetch a missing file could not be recorded', unwritten);
       }
     }
   }
@@ -214,7 +214,7 @@ export class Fetcher {
       });
       if (answer.statusCode !== (had > 0 ? 206 : 200)) {
         await answer.body.dump();
-        throw new NotToBeHad(answer.statusCode === 404 ? 'has it not' : `answers ${answer.statusCode}`);
+        throw new NotToBeHad(answer.statusCode === 404 ? 'does not have it' : `answers ${answer.statusCode}`);
       }
       await this.append(answer.body, temporary, underWay);
     }

@@ -32,7 +32,8 @@ export async function keepLogTruncated(parts: LogTruncationParts, signal: AbortS
       await removal.removeDeferred();
       log.truncate(Math.min(passed, log.startsAfter + TRUNCATE_ENTRIES));
     } catch (error) {
-      const what = 'the replication log could not be truncated, or deferred deletions not be done; it is tried again';
+      const what =
+        'deferred deletions could not be applied, or the replication log could not be truncated; this is retried';
       warn(what, error);
     }
   }

@@ -56,7 +56,7 @@ export class Removal {
       await copies.take({ copies: [], removed: some.map((one) => this.toRemoved(one)), alongside });
       return true;
     } catch (error) {
-      warn('what peers have deleted could not be deleted here yet; it is tried again', error);
+      warn('deletions of peers could not be applied on this node; they are retried', error);
       return false;
     }
   }

@@ -93,7 +93,8 @@ export class Replication {
     await cluster.lookAtAll(FIRST_LOOK_MILLISECONDS);
     const up = cluster.group.filter(({ isUp }) => isUp);
     const take = (peer: Peer) => this.antiEntropy.takeDeletions(peer, signal);
-    const failed = (error: unknown) => warn('a peer could not be asked what was deleted; it is asked again', error);
+    const failed = (error: unknown) =>
+      warn('the deletions of a peer could not be fetched before the start; anti-entropy fetches them later', error);
     await Promise.all(up.map((peer) => take(peer).catch(failed)));
   }
 

@@ -101,13 +101,13 @@ export class Scrub {
 
   private async run(): Promise<void> {
     // Without this check, damage of the index shows only when a damaged page is read.
-    await this.parts.index.check().catch((error) => this.parts.warn('the index is not as it should be', error));
+    await this.parts.index.check().catch((error) => this.parts.warn('the check of the index failed', error));
     while (!this.ending.signal.aborted) {
       try {
         if (this.isDue()) await this.round();
       } catch (error) {
         this.failure = (error as Error).message;
-        if (!this.ending.signal.aborted) this.parts.warn('the scrub was broken off; it goes on later', error);
+        if (!this.ending.signal.aborted) this.parts.warn('the scrub was interrupted; it continues later', error);
       }
       if (!this.urgent) await this.pause(LOOK_MILLISECONDS);
     }
