@@ -149,7 +149,7 @@ location @fidfs_tus_unavailable {
   add_header Retry-After ${RETRY_AFTER} always;
   # tus clients retry after 423; after any other error they discard the upload and start a new one.
   if ($request_method = HEAD) { return 423; }
-  ${problemAnswer(503, 'unavailable', 'The node that began this upload cannot be asked now; go on in a few seconds.')}
+  ${problemAnswer(503, 'unavailable', 'The node of this upload cannot be reached; resume in a few seconds.')}
 }
 ${belowPublicPath(settings)}${consolePage(settings, PROXY, READ_ONLY)}
 location @fidfs_upload_stream {

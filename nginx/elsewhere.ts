@@ -239,11 +239,11 @@ location @fidfs_holder {
 }
 location @fidfs_unreached {
   add_header Retry-After ${RETRY_AFTER} always;
-  ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be asked; try again in a few seconds.')}
+  ${problemAnswer(503, 'unavailable', 'A node that may have this file cannot be reached; try again in a few seconds.')}
 }
 location @fidfs_too_many {
   add_header Retry-After ${RETRY_AFTER} always;
-  ${problemAnswer(503, 'unavailable', 'Too many files are being asked of other nodes; try again in a few seconds.')}
+  ${problemAnswer(503, 'unavailable', 'Too many requests are waiting for other nodes; try again in a few seconds.')}
 }
 # Requests between the daemons of nodes.
 location ^~ /.fidfs/peer {

@@ -14,7 +14,7 @@ const PROBLEMS: [status: number, name: ProblemName, detail: string][] = [
   [412, 'precondition-failed', 'The file is not the one that the condition names.'],
   [413, 'too-large', 'This address takes no such body; files go to /upload.'],
   [416, 'range-not-satisfiable', 'The range lies beyond the end of the file.'],
-  [500, 'internal', 'Something went wrong here; the error log of nginx says what.'],
+  [500, 'internal', 'Internal error; the error log of nginx has the reason.'],
   [503, 'unavailable', 'The daemon of this node does not answer; try again in a few seconds.'],
 ];
 
@@ -32,9 +32,9 @@ const EXTRAS: Record<number, string> = {
  */
 const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail: string][] = [
   ['400 501 505', 400, 'bad-request', 'The request is malformed.'],
-  ['405', 405, 'method-not-allowed', 'This method is not taken here.'],
+  ['405', 405, 'method-not-allowed', 'This method is not supported.'],
   ['413', 413, 'too-large', 'This address takes no such body; files go to /upload.'],
-  ['414', 414, 'uri-too-long', 'The address is longer than any that leads somewhere here.'],
+  ['414', 414, 'uri-too-long', 'The address is longer than any valid one.'],
   ['494', 431, 'headers-too-large', 'The headers are larger than is taken here.'],
 ];
 

@@ -25,7 +25,7 @@ function seen(r: NginxHTTPRequest): string {
     fs.writeFileSync(check.said, '', { flag: 'wx' });
   } catch (error) {
     if (exists(check.said)) return ''; // another worker has created it
-    r.error(`fidfs: cannot make ${check.said}, so what follows is said again: ${(error as Error).message}`);
+    r.error(`fidfs: cannot make ${check.said}, so the following warning will be repeated: ${(error as Error).message}`);
   }
   const words = 'a file of FastDFS was asked for with its anti-steal token, which is not checked here';
   r.error(`fidfs: ${words}: everybody who knows its ID can read it; see docs/operating.md (said once)`);

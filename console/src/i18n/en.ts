@@ -1,4 +1,4 @@
-/** Every text of the page, in English. Other languages are typed after it. */
+/** Every text of the page, in English. The types of the other languages derive from it. */
 export const en = {
   skip: 'Skip to the content',
   nav: { label: 'Views', upload: 'Upload', file: 'A file', cluster: 'Cluster' },
@@ -168,5 +168,5 @@ export const en = {
   },
 };
 
-/** What every language has to say. */
+/** The texts that every language must have. */
 export type Texts = typeof en;

@@ -5,5 +5,5 @@ import { zh } from './zh';
 
 const CATALOGUES: Record<Language, Texts> = { en, 'zh-CN': zh };
 
-/** The texts in the language that is chosen. A component that reads them is drawn anew when it changes. */
+/** The texts in the selected language; a signal, so that components render again when it changes. */
 export const texts = computed(() => CATALOGUES[language.value]);
