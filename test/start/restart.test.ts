@@ -9,7 +9,7 @@ import { seeded } from '../helpers/random.js';
 
 /** The process ids of a node's nginx, master first. */
 function nginxPids(node: TestNode): number[] {
-  return node.pids().filter((pid) => commandLine(pid).includes('nginx'));
+  return node.pids().filter((pid) => commandLine(pid).startsWith('nginx: '));
 }
 
 t.test('a daemon that dies is started again while downloads and /info go on', async (t) => {
