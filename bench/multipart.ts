@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { startServer } from './server.js';
 import { markdownTable } from './table.js';
-import { multipart, row } from './uploads.js';
+import { multipart, row, SMALL_UPLOADS } from './uploads.js';
 import { interleave, type Load, postScript } from './wrk.js';
 
 const ROUNDS = 5;
@@ -13,10 +13,7 @@ export async function measureMultipart(directory: string): Promise<string> {
   const server = await startServer(directory);
   try {
     const rows: string[][] = [];
-    for (const [name, bytes, connections] of [
-      ['1 KB', 1000, 64],
-      ['100 KB', 100_000, 16],
-    ] as const) {
+    for (const [name, bytes, connections] of SMALL_UPLOADS) {
       const content = randomBytes(bytes);
       const { key, origin } = server;
       const load = (script: string, form: { type: string; body: Buffer; newAt: number }): Load => ({

@@ -23,13 +23,16 @@ export function row(work: string, against: string, subject: Run[], reference: Ru
   return [work, against, ...columns, short(ratio(subject, reference))];
 }
 
+/** The small uploads that are measured: name, bytes, connections. */
+export const SMALL_UPLOADS = [
+  ['1 KB', 1000, 64],
+  ['100 KB', 100_000, 16],
+] as const;
+
 /** Measures small durable uploads through nginx, against nginx's own DAV PUT, which syncs nothing. Returns table rows. */
 export async function benchUploads(server: BenchServer, directory: string, rounds: number): Promise<string[][]> {
   const rows: string[][] = [];
-  for (const [name, bytes, connections] of [
-    ['1 KB', 1000, 64],
-    ['100 KB', 100_000, 16],
-  ] as const) {
+  for (const [name, bytes, connections] of SMALL_UPLOADS) {
     const content = randomBytes(bytes);
     const form = multipart(content);
     const own = [server.daemonPid, server.workerPid];
