@@ -36,9 +36,15 @@ export default {
     only('cluster', '^daemon/cluster/', [], 'Which nodes there are, and requests to them.'),
     only('replication', '^daemon/replication/', ['^daemon/(store|index|cluster)/', '^daemon/alarm\\.ts'], ''),
     only(
+      'operations',
+      '^daemon/operations/',
+      ['^daemon/(store|index|cluster|replication)/', '^daemon/(alarm|status|requests)\\.ts'],
+      'What all protocols share; knows no protocol.',
+    ),
+    only(
       'http',
       '^daemon/http/',
-      ['^daemon/(store|index|cluster|replication)/', '^daemon/(alarm|status|requests|access)\\.ts'],
+      ['^daemon/(store|index|cluster|replication|operations)/', '^daemon/(alarm|status|requests|access)\\.ts'],
       '',
     ),
     {

@@ -10,6 +10,7 @@ import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory, lockStorePath } from './index/lock.js';
 import { createLog } from './log.js';
+import { RequestsUnderWay } from './operations/requests-under-way.js';
 import { Acknowledgements } from './replication/acknowledgements.js';
 import { CopyPolicy, isGone } from './replication/copy-policy.js';
 import { Replication } from './replication/replication.js';
@@ -138,7 +139,13 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   cluster.start();
   replication.start();
   const endWatch = watchPromises(node);
+  const drain = async () => {
+    await server.drain();
+    // Followers have to read the log until here, because uploads wait for their acknowledgements.
+    replication.source.stop();
+  };
   const stop = async () => {
+    await drain();
     await server.close();
     endWatch();
     requests.stop();
@@ -149,7 +156,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
     await index.close();
     unlock();
   };
-  return { drain: () => server.drain(), stop, keyMade: made, notReady: notReady(node) };
+  return { drain, stop, keyMade: made, notReady: notReady(node) };
 }
 
 /** Constructs the modules of a node. The store paths and the index must be open. */
@@ -179,7 +186,8 @@ function createNode(settings: Settings, paths: StorePath[], index: Index, log: L
   const info = (progress: object, message: string) => log.info(progress, message);
   const parts = { settings, store, index, cluster, acknowledgements, alarms };
   const replication: Replication = new Replication({ ...parts, info, warn });
-  return { ...parts, copyPolicy, replication, requests: new Requests(settings) };
+  const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
+  return { ...parts, copyPolicy, replication, requests: new Requests(settings), underWay };
 }
 
 async function main(): Promise<void> {

@@ -5,6 +5,7 @@ import { type Hello, PROTOCOL } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
+import type { RequestsUnderWay } from './operations/requests-under-way.js';
 import type { Acknowledgements } from './replication/acknowledgements.js';
 import type { CopyPolicy } from './replication/copy-policy.js';
 import type { Replication } from './replication/replication.js';
@@ -23,6 +24,7 @@ export interface Node {
   replication: Replication;
   alarms: Alarms;
   requests: Requests;
+  underWay: RequestsUnderWay;
 }
 
 /** The modules that the readiness of a node depends on. */

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
-import { RETRY_AFTER } from '../daemon/http/problems.js';
+import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';

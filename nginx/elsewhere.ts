@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { readMarkKey } from '../daemon/cluster/read-mark.js';
 import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { PeerSettings, Settings } from '../daemon/config/settings.js';
-import { RETRY_AFTER } from '../daemon/http/problems.js';
+import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
 import { errorPages, problemAnswer } from './problem-pages.js';

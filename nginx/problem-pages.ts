@@ -1,4 +1,4 @@
-import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/http/problems.js';
+import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/operations/problems.js';
 import { quoted } from './quote.js';
 
 /*

@@ -3,10 +3,11 @@ import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { Deleted } from '../operations/forward-deletion.js';
+import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from '../operations/problems.js';
 import { errorCode, StoreError } from '../store/errors.js';
 import { sentence } from '../words.js';
 import { ClientGone } from './body.js';
-import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from './problems.js';
 import { TUS_PATH } from './tus.js';
 
 /*
@@ -21,6 +22,15 @@ export function decodeId(text: string): FileId | undefined {
     if (fileId.isFileIdError(error)) return undefined;
     throw error;
   }
+}
+
+/** Answers a deletion: 204 if it is durable on enough nodes, otherwise 202. */
+export function answerDeletion(reply: FastifyReply, deleted: Deleted): FastifyReply {
+  if (deleted.copies >= deleted.wanted) return reply.code(204).send();
+  return reply
+    .code(202)
+    .type('application/json')
+    .send(Buffer.from(`${JSON.stringify(deleted)}\n`));
 }
 
 function toProblem(error: unknown): Problem {

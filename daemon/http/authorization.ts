@@ -2,8 +2,8 @@ import { timingSafeEqual } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Settings } from '../config/settings.js';
+import { Problem } from '../operations/problems.js';
 import { isFromOtherSite } from './cross-site.js';
-import { Problem } from './problems.js';
 
 /** A hook with a callback: an async hook costs each upload a few microseconds more. */
 type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void;

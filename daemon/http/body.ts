@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
-import { Problem } from './problems.js';
+import { Problem } from '../operations/problems.js';
 
 /** A body that brings fewer bytes than the minimum rate in this window is refused with `body-timeout`. */
 const WINDOW_SECONDS = 30;

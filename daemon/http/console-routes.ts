@@ -2,9 +2,9 @@ import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { Hello } from '../cluster/hello.js';
+import { Problem } from '../operations/problems.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
-import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
 

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import fileId from '../../file-id/file-id.js';
-import { Problem } from './problems.js';
+import { Problem } from '../operations/problems.js';
 
 /** The digests that the client sent of the body. */
 export interface ExpectedContent {

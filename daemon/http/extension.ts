@@ -1,9 +1,9 @@
 import { Mime } from 'mime';
 import otherTypes from 'mime/types/other.js';
 import standardTypes from 'mime/types/standard.js';
+import { Problem } from '../operations/problems.js';
 import { decodeWords } from './encoded-words.js';
 import { USUAL_EXTENSIONS } from './media-types.js';
-import { Problem } from './problems.js';
 
 /** All registered media types with an extension. The registry has other extensions for audio/mpeg first. */
 const mediaTypes = new Mime(standardTypes, otherTypes).define({ 'audio/mpeg': ['mp3'] }, true);

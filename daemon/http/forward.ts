@@ -1,20 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Dispatcher } from 'undici';
 import type { Peer } from '../cluster/cluster.js';
-import { parseHello } from '../cluster/hello.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
-import type { Settings } from '../config/settings.js';
+import { Problem } from '../operations/problems.js';
 import { nameInAddress } from './address.js';
-import type { Conditions } from './preconditions.js';
-import { Problem } from './problems.js';
 
 /** An upload is answered after replication. In milliseconds. */
 const ANSWER_MILLISECONDS = 300_000;
-
-/** Milliseconds beyond `copyTimeout` within which a deletion is answered. */
-const DELETION_MILLISECONDS = 10_000;
-
-const HELLO_MILLISECONDS = 1000;
 
 /** Request headers of an upload that are forwarded. */
 const PASSED_HEADERS = [
@@ -29,22 +21,6 @@ const ANSWERED_HEADERS = [
 
 /** Query parameter of a forwarded upload: the base of its public addresses. */
 export const ORIGIN_PARAMETER = 'origin';
-
-/**
- * The first of these nodes that answers a hello and accepts uploads. Asked before forwarding, because a body can be sent to
- * one node only.
- */
-export async function firstToTake(peers: readonly Peer[]): Promise<Peer | undefined> {
-  for (const peer of peers) {
-    try {
-      const { trouble } = parseHello(await peer.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
-      if (trouble === null) return peer;
-    } catch {
-      // It has gone down since its last hello: try the next one.
-    }
-  }
-  return undefined;
-}
 
 /**
  * Forwards an upload, or the creation of a resumable one, to a node of another group; streams the body. Rejects with a
@@ -76,34 +52,6 @@ export async function forwardUpload(
       });
     });
   return pass(answer, reply);
-}
-
-/**
- * Forwards a deletion to the nodes of the file's group in turn, until one answers without a 5xx status. Rejects with a
- * Problem (`unavailable`) if none does.
- */
-export async function forwardDeletion(
-  id: string,
-  reply: FastifyReply,
-  peers: readonly Peer[],
-  { copyTimeout }: Pick<Settings, 'copyTimeout'>,
-  conditions: Conditions,
-): Promise<FastifyReply> {
-  const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
-  const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
-  const failures: unknown[] = [];
-  for (const { client } of peers) {
-    try {
-      const headers = { ...conditions, authorization: client.authorization('DELETE', target) };
-      const answer = await client.raw(target, { method: 'DELETE', headers, headersTimeout });
-      if (answer.statusCode < 500) return await pass(answer, reply);
-      await answer.body.dump();
-    } catch (error) {
-      failures.push(error);
-    }
-  }
-  const detail = 'No node of the group of this file can delete it now; try again in a few seconds.';
-  throw new Problem('unavailable', detail, failures.length > 0 ? { cause: failures[0] } : undefined);
 }
 
 async function pass(answer: Dispatcher.ResponseData, reply: FastifyReply): Promise<FastifyReply> {

@@ -1,11 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { Problem } from '../operations/problems.js';
+import { assertUploadsAreTaken } from '../operations/uploads.js';
 import { readSmallBody } from './body.js';
 import type { Challenges, Claim } from './challenges.js';
 import { extensionFromParameter } from './extension.js';
-import { Problem } from './problems.js';
 import { publicBase } from './public-address.js';
-import { assertUploadsAreTaken, conclude, type Upload, type UploadParts } from './upload.js';
+import { conclude, type Upload, type UploadParts } from './upload.js';
 
 /** Maximum length of the body, in bytes. */
 const BODY_LIMIT = 4096;

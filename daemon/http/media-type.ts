@@ -1,4 +1,4 @@
-import { Problem } from './problems.js';
+import { Problem } from '../operations/problems.js';
 
 const INSTEAD = 'Send files as multipart/form-data (HTML: enctype; JavaScript: FormData; curl: -F file=@photo.jpg)';
 

@@ -2,13 +2,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { Busboy, type BusboyFileStream, type BusboyHeaders, type BusboyInstance, Dicer } from '@fastify/busboy';
+import { Problem } from '../operations/problems.js';
 import type { IncomingFile, ReceivedFile } from '../store/incoming-file.js';
 import type { Reservation } from '../store/reservation.js';
 import type { Store } from '../store/store.js';
 import { type ByteSink, ClientGone, readBody } from './body.js';
 import { extensionOf } from './extension.js';
 import { BoundaryLines, boundaryOf } from './multipart-lines.js';
-import { Problem } from './problems.js';
 import { isIdentity } from './whole-body.js';
 
 /** Files in one request. */

@@ -5,16 +5,15 @@ import { z } from 'zod';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
+import { deleteHere } from '../operations/deletions.js';
+import { conditionsOf } from '../operations/preconditions.js';
+import { Problem } from '../operations/problems.js';
 import { questionSchema } from '../replication/acknowledgements.js';
 import { namesIn } from '../replication/anti-entropy.js';
 import { PAGE_TOMBSTONES } from '../replication/page.js';
 import { describeNode, type Node } from '../status.js';
-import { decodeId } from './answers.js';
+import { answerDeletion, decodeId } from './answers.js';
 import { readSmallBody } from './body.js';
-import { deleteHere } from './deletion.js';
-import { conditionsOf } from './preconditions.js';
-import { Problem } from './problems.js';
-import type { RequestsUnderWay } from './requests-under-way.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
 /** Maximum length of a JSON body, in bytes; does not apply to uploads. */
@@ -49,9 +48,8 @@ export function addPeerRoutes(
   node: Node,
   tus: Tus,
   upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
-  underWay: RequestsUnderWay,
 ): void {
-  const { settings, index, cluster, replication, store } = node;
+  const { settings, index, cluster, replication, store, underWay } = node;
   const check = new SignatureCheck(settings.peerSecret ?? '', settings.serverId);
   const signed = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
     try {
@@ -119,7 +117,8 @@ export function addPeerRoutes(
     underWay.enter(reply);
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
-    return deleteHere(id, (request.query as { id: string }).id, reply, node, conditionsOf(request.headers));
+    const { id: text } = request.query as { id: string };
+    return answerDeletion(reply, await deleteHere(id, text, node, conditionsOf(request.headers)));
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {

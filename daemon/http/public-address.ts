@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { formatAddress, type Settings } from '../config/settings.js';
-import { Problem } from './problems.js';
+import { Problem } from '../operations/problems.js';
 
 /*
  * The public addresses of files and uploads. Each begins with a base, which has no trailing slash: `publicUrl`

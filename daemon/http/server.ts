@@ -1,22 +1,22 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
+import { deleteAnywhere } from '../operations/deletions.js';
+import type { Deleted } from '../operations/forward-deletion.js';
+import { conditionsOf } from '../operations/preconditions.js';
+import { Problem } from '../operations/problems.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
-import { answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
+import { answerDeletion, answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
-import { restOfBody } from './body.js';
+import { refuseBodies, restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
-import { deleteAnywhere } from './deletion.js';
 import { known } from './known.js';
 import { createMetrics } from './metrics.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
-import { conditionsOf } from './preconditions.js';
-import { Problem } from './problems.js';
-import { RequestsUnderWay } from './requests-under-way.js';
 import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
 import { upload } from './upload.js';
@@ -38,7 +38,7 @@ export interface Server {
 
 /** Creates the server, which does not listen yet. */
 export function createServer(node: Node, key: string, log: Logger): Server {
-  const { store, settings, cluster, acknowledgements, replication } = node;
+  const { store, settings, cluster, replication, underWay } = node;
   const metrics = createMetrics(node);
   const authorizeAlways = authorization(key);
   const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
@@ -52,8 +52,8 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     },
     (message, error) => log.error({ err: error }, message),
   );
-  const underWay = new RequestsUnderWay();
   const { available } = underWay;
+  underWay.onRefuseBodies(refuseBodies);
   const server = fastify({
     logger: false,
     genReqId: (request) => String(request.headers['x-request-id'] ?? ''),
@@ -134,23 +134,23 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
+    let deleted: Deleted;
     try {
-      await deleteAnywhere(id, text, reply, node, conditionsOf(request.headers));
+      deleted = await deleteAnywhere(id, text, node, conditionsOf(request.headers));
     } catch (error) {
       if (error instanceof Problem && error.problem === 'not-found') metrics.deletions.inc({ result: 'not-found' });
       throw error;
     }
-    const { statusCode } = reply;
-    const result = statusCode === 202 ? 'accepted' : statusCode < 300 ? 'deleted' : 'not-found';
+    const result = deleted.copies < deleted.wanted ? 'accepted' : 'deleted';
     metrics.deletions.inc({ result });
     if (result === 'deleted') log.info({ requestId: request.id, id: text }, 'deleted');
     if (result === 'accepted')
       log.warn({ requestId: request.id, id: text }, 'deleted; fewer nodes than promised know of it so far');
-    return reply;
+    return answerDeletion(reply, deleted);
   });
 
   if (settings.peers.length > 0) {
-    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true), underWay);
+    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true));
   }
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
@@ -183,13 +183,11 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     return reply.code(202).send();
   });
 
-  const drain = async () => {
-    const answered = underWay.drain(() => acknowledgements.settleAll());
+  const drain = () => {
+    const answered = underWay.drain();
     // Their bytes are kept, and the clients can resume them later.
     tus.stop();
-    await answered;
-    // Followers have to read the log until here, because uploads wait for their acknowledgements.
-    replication.source.stop();
+    return answered;
   };
 
   return {
@@ -200,7 +198,6 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     },
     drain,
     close: async () => {
-      await drain();
       await Promise.all([nginxSocket.close(), server.close()]);
     },
   };

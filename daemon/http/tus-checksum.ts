@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
+import { Problem } from '../operations/problems.js';
 import type { ByteSink } from './body.js';
-import { Problem } from './problems.js';
 
 /** Algorithms of `Upload-Checksum`. */
 export const CHECKSUM_ALGORITHMS = ['sha1', 'sha256', 'md5'];

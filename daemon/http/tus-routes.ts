@@ -1,9 +1,10 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import { otherGroupFor } from '../operations/uploads.js';
 import { answerNotFound } from './answers.js';
 import { forwardUpload } from './forward.js';
 import { publicBase } from './public-address.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
-import { otherGroupFor, type UploadParts } from './upload.js';
+import type { UploadParts } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Adds the routes of resumable uploads: creation, and the requests for one upload. */

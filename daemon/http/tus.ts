@@ -2,6 +2,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import { DataStore, Metadata, Server, Upload } from '@tus/server';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { Problem, type ProblemName } from '../operations/problems.js';
+import { assertUploadsAreTaken, waitForCopies } from '../operations/uploads.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
@@ -16,11 +18,9 @@ import type { ResumableUpload } from '../store/resumable-records.js';
 import { counted } from '../words.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
-import { Problem, type ProblemName } from './problems.js';
 import { fileUrl, publicBase, uploadLocation } from './public-address.js';
 import { CHECKSUM_ALGORITHMS, ExpectedChecksum } from './tus-checksum.js';
 import { Locks } from './tus-locks.js';
-import { assertUploadsAreTaken, waitForCopies } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
 
 /** Path of resumable uploads. */

@@ -1,22 +1,21 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId from '../../file-id/file-id.js';
-import type { Peer } from '../cluster/cluster.js';
-import { chooseDestination } from '../cluster/placement.js';
+import { Problem } from '../operations/problems.js';
+import { assertUploadsAreTaken, otherGroupFor, waitForCopies } from '../operations/uploads.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
-import { counted, sentence } from '../words.js';
+import { counted } from '../words.js';
 import { prefersText } from './accept.js';
 import { nameInAddress } from './address.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
-import { firstToTake, forwardUpload, ORIGIN_PARAMETER } from './forward.js';
+import { forwardUpload, ORIGIN_PARAMETER } from './forward.js';
 import { assertIsFile } from './media-type.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
-import { Problem } from './problems.js';
 import { fileUrl, publicBase } from './public-address.js';
 import { assertNotEncoded, assertNotPiece } from './whole-body.js';
 
@@ -96,55 +95,6 @@ export async function conclude(
   await waitForCopies(files, node);
   answer(request, reply, files, base, (file) => node.copyPolicy.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
-}
-
-/**
- * Resolves when files that are durable on this node have their copies. If these are not made in time, removes the files and
- * rejects with a Problem (`unavailable`).
- */
-export async function waitForCopies(
-  files: StoredFile[],
-  { store, copyPolicy }: Pick<Node, 'store' | 'copyPolicy'>,
-): Promise<void> {
-  if (await copyPolicy.waitForAcknowledgements(files)) return;
-  await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));
-  throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
-}
-
-/** Throws a Problem (`unavailable`) if uploads cannot be recorded or replicated now. */
-export function assertUploadsAreTaken({ index, copyPolicy }: Pick<Node, 'index' | 'copyPolicy'>): void {
-  if (index.damage !== undefined)
-    throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
-  if (copyPolicy.unavailable === undefined) return;
-  throw new Problem('unavailable', `Too few nodes are up now: ${copyPolicy.unavailable}. Try again in a few seconds.`);
-}
-
-/**
- * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
- * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
- */
-export async function otherGroupFor(node: UploadParts, wanted: string | undefined): Promise<Peer | undefined> {
-  const { cluster, index, store, copyPolicy } = node;
-  // In a cluster of one group there is no choice, but the client may ask for another group.
-  if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
-  const available = store.paths.reduce(
-    (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
-    0,
-  );
-  const own = { available, unavailable: index.damage ?? store.unavailable ?? copyPolicy.unavailable };
-  const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
-  for (;;) {
-    const destination = chooseDestination(cluster, own, left);
-    if (!destination) break;
-    if (destination.group === cluster.ownGroup) return undefined;
-    const peer = await firstToTake(destination.peers);
-    if (peer) return peer;
-    left.delete(destination.group);
-  }
-  if (wanted !== undefined && !cluster.groups.includes(wanted)) {
-    throw new Problem('no-such-group', `There is no group ${wanted}.`);
-  }
-  throw new Problem('unavailable', 'No node takes uploads for this now; try again in a few seconds.');
 }
 
 function readParameters({ query, originalUrl }: FastifyRequest): Parameters {

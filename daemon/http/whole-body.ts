@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { Problem } from './problems.js';
+import { Problem } from '../operations/problems.js';
 
 /** Whether a coding is none; undefined and empty are none. */
 export function isIdentity(coding: string | undefined): boolean {

@@ -277,7 +277,7 @@ export const replicationMutations = [
   },
   {
     name: 'an upload without its copies is undone',
-    file: 'daemon/http/upload.ts',
+    file: 'daemon/operations/uploads.ts',
     from: 'await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));',
     to: 'void store; void fileId;',
     tests: copies,

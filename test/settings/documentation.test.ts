@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { environmentName, SETTING_NAMES } from '../../daemon/config/settings.js';
-import { CATALOGUE } from '../../daemon/http/problems.js';
+import { CATALOGUE } from '../../daemon/operations/problems.js';
 
 /** The cells of the first table of a page, without its heading. */
 function table(page: string): string[][] {

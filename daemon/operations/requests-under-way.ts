@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { refuseBodies } from './body.js';
 import { Problem } from './problems.js';
 
 const LOOK_MILLISECONDS = 10;
@@ -16,6 +15,10 @@ export class RequestsUnderWay {
   private count = 0;
   private refusesBodies = false;
   private draining: Promise<void> | undefined;
+  private readonly refusers: ((problem: Problem) => void)[] = [];
+
+  /** @param stopWaitingForCopies settles the uploads that wait for acknowledgements */
+  constructor(private readonly stopWaitingForCopies: () => void) {}
 
   /** As `enter`, as a hook with a callback: an async hook costs each upload a few microseconds more. */
   readonly available = (_request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void): void => {
@@ -37,6 +40,19 @@ export class RequestsUnderWay {
     return this.refusesBodies;
   }
 
+  /** Calls `refuse` once a drain has waited too long for the bodies that are being received. */
+  onRefuseBodies(refuse: (problem: Problem) => void): void {
+    this.refusers.push(refuse);
+  }
+
+  /** Counts a request until the returned function is called, once. Throws a Problem (`unavailable`) if the node is stopping. */
+  begin(): () => void {
+    const problem = this.problem;
+    if (problem) throw problem;
+    this.count++;
+    return this.answered;
+  }
+
   /**
    * Counts a request until its connection closes or its answer is sent. Throws a Problem (`unavailable`) if the node is
    * stopping.
@@ -50,10 +66,9 @@ export class RequestsUnderWay {
   /**
    * Refuses new requests; resolves when the counted ones are answered, at the latest after LONGEST_DRAIN_MILLISECONDS.
    * Refuses bodies that take too long, and stops waiting for copies that take too long.
-   * @param stopWaitingForCopies settles the uploads that wait for acknowledgements
    */
-  drain(stopWaitingForCopies: () => void): Promise<void> {
-    this.draining ??= this.waitForAnswers(stopWaitingForCopies);
+  drain(): Promise<void> {
+    this.draining ??= this.waitForAnswers();
     return this.draining;
   }
 
@@ -66,14 +81,14 @@ export class RequestsUnderWay {
     reply.raw.once('close', this.answered);
   }
 
-  private async waitForAnswers(stopWaitingForCopies: () => void): Promise<void> {
+  private async waitForAnswers(): Promise<void> {
     const started = performance.now();
     for (let waited = 0; this.count > 0 && waited < LONGEST_DRAIN_MILLISECONDS; waited = performance.now() - started) {
       if (waited > BODIES_MILLISECONDS) {
         this.refusesBodies = true;
-        refuseBodies(stopping());
+        for (const refuse of this.refusers) refuse(stopping());
       }
-      if (waited > COPIES_MILLISECONDS) stopWaitingForCopies();
+      if (waited > COPIES_MILLISECONDS) this.stopWaitingForCopies();
       await sleep(LOOK_MILLISECONDS);
     }
   }

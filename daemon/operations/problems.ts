@@ -42,6 +42,11 @@ export const CATALOGUE = {
 /** The name of an error in the catalogue. */
 export type ProblemName = keyof typeof CATALOGUE;
 
+/** Whether a text is the name of an error in the catalogue. */
+export function isProblemName(name: string): name is ProblemName {
+  return Object.hasOwn(CATALOGUE, name);
+}
+
 export const PROBLEM_TYPE = 'application/problem+json';
 
 /** The value of `Retry-After`, in seconds. */

@@ -1,35 +1,32 @@
-import type { FastifyReply } from 'fastify';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
-import { forwardDeletion } from './forward.js';
+import { type Deleted, forwardDeletion } from './forward-deletion.js';
 import { assertConditions, type Conditions } from './preconditions.js';
 import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
 
-type DeletionParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
+/** What deleting a file needs of the node. */
+export type DeletionParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
 
 /**
- * Deletes a file of any group. Answers 204 if the deletion is durable on at least `copies` nodes, 202 if on fewer. Rejects
- * with a Problem.
+ * Deletes a file of any group. Rejects with a Problem or a StoreError.
  */
 export async function deleteAnywhere(
   id: FileId,
   text: string,
-  reply: FastifyReply,
   node: DeletionParts,
   conditions: Conditions,
-): Promise<FastifyReply> {
+): Promise<Deleted> {
   const { cluster } = node;
-  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, reply, node, conditions);
+  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, node, conditions);
   const peers = cluster.peersOf(id.group);
   if (peers.length === 0) throw notFound();
   return forwardDeletion(
     text,
-    reply,
     [...peers].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
     node.settings,
     conditions,
@@ -43,49 +40,44 @@ export async function deleteAnywhere(
 export async function deleteHere(
   id: FileId,
   text: string,
-  reply: FastifyReply,
   node: DeletionParts,
   conditions: Conditions,
-): Promise<FastifyReply> {
+): Promise<Deleted> {
   const { store, copyPolicy } = node;
   const isMissingHere = store.isMissing(id);
   if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
   // Also deletes a file that is recorded as missing, which no node may have any more.
   const removed = await store.remove(id, isMissingHere);
-  if (removed) return confirm(text, reply, await copyPolicy.waitForDeletion(removed), node);
-  if (store.isDeleted(id)) return deleteAgain(id, text, reply, node);
-  return deleteElsewhere(id, text, reply, node, conditions);
+  if (removed) return confirm(text, await copyPolicy.waitForDeletion(removed), node);
+  if (store.isDeleted(id)) return deleteAgain(id, text, node);
+  return deleteElsewhere(id, text, node, conditions);
 }
 
 /** As `deleteHere`; if this node's store cannot record deletions now, passes the request on to another node of the group. */
 async function deleteHereOrByPeer(
   id: FileId,
   text: string,
-  reply: FastifyReply,
   node: DeletionParts,
   conditions: Conditions,
-): Promise<FastifyReply> {
+): Promise<Deleted> {
   try {
-    return await deleteHere(id, text, reply, node, conditions);
+    return await deleteHere(id, text, node, conditions);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
     if (!(error instanceof StoreError) || others.length === 0) throw error;
-    return forwardDeletion(text, reply, others, node.settings, conditions);
+    return forwardDeletion(text, others, node.settings, conditions);
   }
 }
 
-/** Answers a deletion that is durable on `copies` nodes. */
-function confirm(id: string, reply: FastifyReply, copies: number, { settings }: DeletionParts): FastifyReply {
-  if (copies >= settings.copies) return reply.code(204).send();
-  const body = `${JSON.stringify({ id, copies, wanted: settings.copies })}\n`;
-  return reply.code(202).type('application/json').send(Buffer.from(body));
+function confirm(id: string, copies: number, { settings }: DeletionParts): Deleted {
+  return { id, copies, wanted: settings.copies };
 }
 
 /**
- * Answers for a file that is already deleted: 404 if its deletion is durable on enough nodes, otherwise 202 again. So a
- * client that received 202 can repeat the request to any node until the deletion is replicated.
+ * Answers for a file that is already deleted: 404 if its deletion is durable on enough nodes, otherwise the outcome again. So a
+ * client whose deletion was only accepted can repeat the request to any node until the deletion is replicated.
  */
-async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: DeletionParts): Promise<FastifyReply> {
+async function deleteAgain(id: FileId, text: string, node: DeletionParts): Promise<Deleted> {
   const { copies } = node.settings;
   if (copies === 1) throw notFound();
   await node.copyPolicy.deletionSettled(fileId.keyOf(id.name));
@@ -94,7 +86,7 @@ async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: 
   const answers = await askGroup(text, node);
   const known = 1 + answers.filter(({ deleted }) => deleted).length;
   if (known >= copies) throw notFound();
-  return confirm(text, reply, known, node);
+  return confirm(text, known, node);
 }
 
 /**
@@ -104,21 +96,20 @@ async function deleteAgain(id: FileId, text: string, reply: FastifyReply, node: 
 async function deleteElsewhere(
   id: FileId,
   text: string,
-  reply: FastifyReply,
   node: DeletionParts,
   conditions: Conditions,
-): Promise<FastifyReply> {
+): Promise<Deleted> {
   const { cluster, store, copyPolicy, replication, settings } = node;
   const answers = await askGroup(text, node);
   if (answers.some(({ holds, lacks }) => holds === 'record' || lacks)) {
     assertConditions(conditions, id, store);
     const removed = await store.remove(id, true);
-    if (removed) return confirm(text, reply, await copyPolicy.waitForDeletion(removed), node);
+    if (removed) return confirm(text, await copyPolicy.waitForDeletion(removed), node);
     throw notFound();
   }
   // A foreign file is not replicated: the node that has it deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) return forwardDeletion(text, reply, [foreign.peer], settings, conditions);
+  if (foreign) return forwardDeletion(text, [foreign.peer], settings, conditions);
   if (answers.length < cluster.group.length || replication.readiness.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }

@@ -1,0 +1,85 @@
+import fileId from '../../file-id/file-id.js';
+import type { Peer } from '../cluster/cluster.js';
+import { parseHello } from '../cluster/hello.js';
+import { chooseDestination } from '../cluster/placement.js';
+import type { Node } from '../status.js';
+import type { StoredFile } from '../store/records.js';
+import { sentence } from '../words.js';
+import { Problem } from './problems.js';
+
+/*
+ * What every upload passes, by whichever protocol it comes: whether uploads are taken, the choice of a group, and the wait for the
+ * copies.
+ */
+
+const HELLO_MILLISECONDS = 1000;
+
+/** Throws a Problem (`unavailable`) if uploads cannot be recorded or replicated now. */
+export function assertUploadsAreTaken({ index, copyPolicy }: Pick<Node, 'index' | 'copyPolicy'>): void {
+  if (index.damage !== undefined)
+    throw new Problem('unavailable', sentence(`No uploads are taken now: ${index.damage}`));
+  if (copyPolicy.unavailable === undefined) return;
+  throw new Problem('unavailable', `Too few nodes are up now: ${copyPolicy.unavailable}. Try again in a few seconds.`);
+}
+
+/**
+ * Resolves when files that are durable on this node have their copies. If these are not made in time, removes the files and
+ * rejects with a Problem (`unavailable`).
+ */
+export async function waitForCopies(
+  files: StoredFile[],
+  { store, copyPolicy }: Pick<Node, 'store' | 'copyPolicy'>,
+): Promise<void> {
+  if (await copyPolicy.waitForAcknowledgements(files)) return;
+  await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));
+  throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
+}
+
+/**
+ * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
+ * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
+ * @param isSuitable which nodes of other groups may be chosen
+ */
+export async function otherGroupFor(
+  node: Pick<Node, 'cluster' | 'index' | 'store' | 'copyPolicy'>,
+  wanted: string | undefined,
+  isSuitable: (peer: Peer) => boolean = () => true,
+): Promise<Peer | undefined> {
+  const { cluster, index, store, copyPolicy } = node;
+  // In a cluster of one group there is no choice, but the client may ask for another group.
+  if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
+  const available = store.paths.reduce(
+    (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
+    0,
+  );
+  const own = { available, unavailable: index.damage ?? store.unavailable ?? copyPolicy.unavailable };
+  const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
+  for (;;) {
+    const destination = chooseDestination(cluster, own, left);
+    if (!destination) break;
+    if (destination.group === cluster.ownGroup) return undefined;
+    const peer = await firstToTake(destination.peers.filter(isSuitable));
+    if (peer) return peer;
+    left.delete(destination.group);
+  }
+  if (wanted !== undefined && !cluster.groups.includes(wanted)) {
+    throw new Problem('no-such-group', `There is no group ${wanted}.`);
+  }
+  throw new Problem('unavailable', 'No node takes uploads for this now; try again in a few seconds.');
+}
+
+/**
+ * The first of these nodes that answers a hello and accepts uploads. Asked before forwarding, because a body can be sent to
+ * one node only.
+ */
+async function firstToTake(peers: readonly Peer[]): Promise<Peer | undefined> {
+  for (const peer of peers) {
+    try {
+      const { trouble } = parseHello(await peer.client.askJson('/hello', { timeout: HELLO_MILLISECONDS }));
+      if (trouble === null) return peer;
+    } catch {
+      // It has gone down since its last hello: try the next one.
+    }
+  }
+  return undefined;
+}
