@@ -39,11 +39,12 @@ process.exitCode = survivors.length > 0 ? 1 : 0;
 
 function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
-  const program = join(copy, 'dist', file.replace(/ts$/, 'js'));
+  const isNjs = file.startsWith('njs/');
+  const program = join(copy, isNjs ? 'dist/njs' : 'dist', file.replace(/ts$/, 'js'));
   const before = readFileSync(program);
   // Compiles this file only, without type checks, which a mutation may break.
   const mutated = source.replace(from, () => to);
-  const compilerOptions = { target: 'ES2022', module: 'ESNext', verbatimModuleSyntax: true };
+  const compilerOptions = { target: isNjs ? 'ES5' : 'ES2022', module: 'ESNext', verbatimModuleSyntax: true };
   writeFileSync(program, ts.transpileModule(mutated, { compilerOptions }).outputText);
   try {
     return tests.some(fails) ? 'noticed' : 'SURVIVED';

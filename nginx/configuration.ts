@@ -10,6 +10,7 @@ import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
+import { tokenLocations, tokenMaps } from './tokens.js';
 
 /*
  * The nginx configuration: two includes for an existing nginx, and a complete configuration that includes them.
@@ -38,6 +39,7 @@ js_set $fidfs_last_modified fidfs.lastModified;
 js_set $fidfs_date_condition fidfs.dateCondition;
 js_set $fidfs_download_name fidfs.downloadName;
 js_set $fidfs_token_seen fidfs.tokenSeen;
+js_set $fidfs_token_state fidfs.tokenState;
 
 # Store path by its two hexadecimal digits (M00).
 map $fidfs_m $fidfs_store {
@@ -54,7 +56,7 @@ map $args $fidfs_saves {
   "" "";
   "~*(?:^|&)(?:download|filename)(?:[=&]|$)" 1;
 }
-map "$request_method $fidfs_saves$arg_token$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map "$request_method $fidfs_saves${settings.fastdfsTokenKey === undefined ? '$arg_token' : ''}$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;
@@ -67,7 +69,7 @@ map $fidfs_saves $fidfs_download {
   default $fidfs_download_name;
   "" none;
 }
-# FastDFS's anti-steal tokens, which are not checked.
+# FastDFS's anti-steal tokens where they are not checked.
 map "$arg_token $arg_ts" $fidfs_token {
   default "";
   "~^[^ ]+ [^ ]+$" $fidfs_token_seen;
@@ -83,9 +85,9 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
-  '"method":"$request_method","uri":"$request_uri","status":$status,"bytesSent":$body_bytes_sent,'
-  '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$http_referer",'
+${elsewhereHttp(settings)}${tokenMaps()}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+  '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
+  '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
 `;
 }
@@ -188,7 +190,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${problemLocations()}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${tokenLocations(settings)}${problemLocations()}
 `;
 }
 

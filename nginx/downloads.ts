@@ -8,13 +8,16 @@ import { compression, servedType } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
+import { tokenErrorPages, tokenGuard } from './tokens.js';
 
 /** Parameters of a location of downloads. */
 interface Place {
   /** Whether other nodes are asked for a file that is not on this node. */
   asks: boolean;
-  /** `TokenCheck` of njs/tokens.ts as JSON, quoted for nginx. */
-  tokenCheck: string;
+  /** The directives that check FastDFS's token; empty if none is needed. */
+  tokenGuard: string;
+  /** The directives of the warning that tokens are not checked; empty if they are. */
+  tokenWarning: string;
 }
 
 /** Parameters of the include for `server` beyond the settings. */
@@ -37,18 +40,18 @@ const DOWNLOADS = {
     prefix: '',
     module: 'last-modified',
     dates: 'before',
-    first: ({ asks }: Place) =>
-      `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
+    first: ({ asks, tokenGuard }: Place) =>
+      `${tokenGuard}
+  if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
     disposition: '$fidfs_active',
   },
-  /** With a date condition, a download name or a FastDFS token. */
+  /** With a date condition, a download name or an unchecked token of FastDFS. */
   more: {
     prefix: '/.fidfs/more',
     module: 'downloads',
     dates: 'before',
-    first: ({ tokenCheck }: Place) => `internal;
-  set $fidfs_token_check ${tokenCheck};
-  set $fidfs_unused $fidfs_token;
+    first: ({ tokenWarning }: Place) => `internal;
+  ${tokenWarning}
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
   },
@@ -75,10 +78,16 @@ export function downloads(
   { directory, openFiles }: ServerPlace,
   kind: keyof typeof DOWNLOADS,
 ): string {
-  const { prefix, module, dates, first, disposition } = DOWNLOADS[kind];
-  const asks = asksOwnGroup(settings);
-  const servers = [settings.serverId, ...settings.peers.map(({ id }) => id)];
-  const tokenCheck = quoted(JSON.stringify({ said: join(directory, TOKEN_FILE), servers }));
+  const { prefix, dates, first, disposition } = DOWNLOADS[kind];
+  const isGuarded = settings.fastdfsTokenKey !== undefined;
+  // njs keeps the module of a request's first location through a rewrite, so that one needs the functions of all.
+  const module = isGuarded ? 'downloads' : DOWNLOADS[kind].module;
+  const place: Place = {
+    asks: asksOwnGroup(settings),
+    tokenGuard: tokenGuard(settings),
+    tokenWarning: isGuarded ? '' : tokenWarning(settings, directory),
+  };
+  const { asks } = place;
   const numbers = settings.storePaths
     .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
     .join('|');
@@ -88,12 +97,12 @@ export function downloads(
     others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const headers = `add_header Last-Modified $fidfs_last_modified;
-  add_header Cache-Control "public, max-age=31536000, immutable";
+  add_header Cache-Control "${isGuarded ? 'private' : 'public'}, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition ${disposition};`;
   const location = (name: string, sendfile: 'on' | 'off', more = '') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
-  ${first({ asks, tokenCheck })}
+  ${first(place)}
   alias ${file};
   sendfile ${sendfile};${more}
   }`;
@@ -113,6 +122,7 @@ export function downloads(
   # Otherwise no error_page would apply after a redirect by error_page.
   recursive_error_pages on;
   error_page 405 = @fidfs_other_method;
+  ${tokenErrorPages(settings)}
   log_not_found off;
   tcp_nopush off;
   # Cached entries are revalidated after 1 s, so a deleted file is served for 1 s at most.
@@ -126,9 +136,18 @@ export function downloads(
   ${location(`${name}(?<!${compressed})`, 'on')}
   # SVG that is stored compressed.
   ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}
-  # Not a well-formed ID.
+  # Not a well-formed ID, or one that only another node may have.
+  ${kind === 'plain' ? place.tokenGuard : ''}
   return 404;
 }`;
+}
+
+/** Returns the directives that log a warning about an unchecked token, once, by njs/token-warning.ts. */
+function tokenWarning({ serverId, peers }: Settings, directory: string): string {
+  const servers = [serverId, ...peers.map(({ id }) => id)];
+  const check = JSON.stringify({ said: join(directory, TOKEN_FILE), servers });
+  return `set $fidfs_token_check ${quoted(check)};
+  set $fidfs_unused $fidfs_token;`;
 }
 
 /**

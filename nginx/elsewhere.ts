@@ -8,6 +8,7 @@ import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
+import { tokenErrorPages, tokenGuard } from './tokens.js';
 
 /*
  * Misses: nginx proxies the request to a node that has the file, chosen by njs/elsewhere.ts. Only nodes with peers have
@@ -71,6 +72,7 @@ function here(settings: Settings, directory: string): string {
     group: settings.group,
     cluster: join(directory, CLUSTER_FILE),
     readKey: readMarkKey(settings.peerSecret ?? ''),
+    stripsTokens: settings.fastdfsTokenKey !== undefined,
     peers: Object.fromEntries(peers),
   });
 }
@@ -144,7 +146,7 @@ function passing(settings: Settings, otherwise: string): string {
   return `recursive_error_pages on;
   proxy_intercept_errors on;
   error_page ${NOT_THE_FILE} = ${otherwise};
-  proxy_pass $fidfs_origin/$fidfs_id$is_args$args;
+  proxy_pass $fidfs_origin/$fidfs_id$fidfs_args;
   ${toPeer(settings, '$fidfs_host', '$fidfs_name', '$fidfs_hmac')}
   ${headers.join('\n  ')}
   proxy_read_timeout 5s;
@@ -167,10 +169,13 @@ export function elsewhereServer(settings: Settings, directory: string, toDaemon:
   const otherGroups = [...groups].map(
     (group) => `# This node stores no files of this group.
 location ^~ /${group}/ {
+  js_import fidfs from njs/downloads.js;
   recursive_error_pages on;
   error_page 404 = @fidfs_elsewhere;
   error_page 405 = @fidfs_other_method;
   ${errorPages(413, 500)}
+  ${tokenErrorPages(settings)}
+  ${tokenGuard(settings)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   return 404;
 }
@@ -184,6 +189,7 @@ js_var $fidfs_origin;
 js_var $fidfs_host;
 js_var $fidfs_name;
 js_var $fidfs_hmac;
+js_var $fidfs_args;
 ${otherGroups.join('')}location @fidfs_elsewhere {
   js_import fidfs from njs/elsewhere.js;
   recursive_error_pages on;

@@ -43,9 +43,10 @@ export function writeIncludes(settings: Settings): void {
 
 function writeServerInclude(settings: Settings, name: string, openFiles: number): void {
   const directory = nginxDirectory(settings);
-  // With peers the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
+  // With peers or a token key the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
   const file = join(directory, name);
-  const mode = settings.peers.length > 0 ? 0o600 : 0o666;
+  const hasSecret = settings.peers.length > 0 || settings.fastdfsTokenKey !== undefined;
+  const mode = hasSecret ? 0o600 : 0o666;
   rmSync(`${file}.new`, { force: true });
   writeFileSync(`${file}.new`, serverInclude(settings, { directory, openFiles }), { mode });
   renameSync(`${file}.new`, file);

@@ -1,11 +1,12 @@
 /*
- * Runs inside nginx for downloads with a date condition or a download name. No state and no work at top level: njs 0.7.9
+ * Runs inside nginx for downloads with a date condition or a download name, and for all that need a token. No state and no work at top level: njs 0.7.9
  * runs top-level code for every request, and with QuickJS (njs 1.0) requests would share the state.
  */
 import createdOf from '../file-id/created.js';
 import download from './download.js';
 import hot from './last-modified.js';
-import tokens from './tokens.js';
+import check from './token-check.js';
+import warning from './token-warning.js';
 
 /**
  * `$fidfs_date_condition`: evaluates If-Modified-Since and If-Unmodified-Since against the ID's creation time; evaluated only
@@ -38,5 +39,6 @@ export default {
   dateCondition: dateCondition,
   downloadName: downloadName,
   forgetCaching: forgetCaching,
-  tokenSeen: tokens.seen,
+  tokenSeen: warning.seen,
+  tokenState: check.state,
 };

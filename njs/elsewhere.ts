@@ -16,6 +16,8 @@ interface Here {
   /** Path of cluster.json, which the daemon writes. */
   cluster: string;
   readKey: string;
+  /** Whether this node has checked the token of FastDFS, which the peer then does not need. */
+  stripsTokens: boolean;
   /** The peers in the settings, by server id. `upstream`: scheme and name of nginx's `upstream` for the peer, if there is one. */
   peers: { [id: string]: { group: string; upstream?: string } };
 }
@@ -117,6 +119,17 @@ function wayTo(candidates: Candidates, peer: string): { origin: string; host: st
   };
 }
 
+/** Returns the query for a peer, with its question mark. */
+function argsFor(args: string, stripsTokens: boolean): string {
+  const kept = stripsTokens
+    ? args
+        .split('&')
+        .filter((arg) => !/^(?:token|ts)(?:=|$)/i.test(arg))
+        .join('&')
+    : args;
+  return kept === '' ? '' : `?${kept}`;
+}
+
 /** Sets the variables of a location that proxies to a peer; returns the location. */
 function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, location: string): string {
   const way = wayTo(candidates, peer);
@@ -126,6 +139,7 @@ function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, locat
   r.variables.fidfs_host = way.host;
   r.variables.fidfs_name = way.name;
   r.variables.fidfs_hmac = way.hmac;
+  r.variables.fidfs_args = argsFor(r.variables.args || '', candidates.here.stripsTokens);
   return location;
 }
 

@@ -25,4 +25,4 @@ function same(one: string, other: string): boolean {
   return difference === 0;
 }
 
-export default { hmac: hmac, receiverOf: receiverOf };
+export default { hmac: hmac, receiverOf: receiverOf, same: same };

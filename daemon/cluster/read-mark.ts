@@ -2,8 +2,9 @@ import { createHmac } from 'node:crypto';
 
 /*
  * The mark of a download that one node requests from another. The receiver serves only files on its own disk, and does not ask
- * other nodes. njs checks the mark, so it has its own key, from which `peerSecret` cannot be derived. It has no date, because
- * a replayed mark only prevents requests to other nodes.
+ * other nodes. njs checks the mark, so it has its own key, from which `peerSecret` cannot be derived. It has no date: a
+ * replayed mark prevents requests to other nodes, and stands for a token of FastDFS (`fastdfsTokenKey`), but whoever can read marks on
+ * the network reads the files there, too.
  */
 
 /** The header that carries the mark. */

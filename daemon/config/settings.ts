@@ -24,6 +24,7 @@ import {
   type Reserve,
   refusedInPath,
   SIZE_WORDS,
+  tokenKey,
   value,
 } from './values.js';
 
@@ -148,6 +149,10 @@ const schema = z.strictObject({
     'a URL that begins with http:// or https://',
   ).optional(),
   deduplicate: flag.default(true),
+  fastdfsTokenKey: tokenKey.optional(),
+  fastdfsTokenTtl: duration().default(600_000),
+  fastdfsTokenFailImage: path.optional(),
+  fastdfsTokenStrict: flag.default(false),
 });
 
 /** All settings with defaults; see docs/settings.md. Sizes are in bytes, durations in milliseconds, rates in bytes per second. */

@@ -161,3 +161,9 @@ export function parsePeer(text: string, maxServerId: number): PeerSettings | und
   const url = parseOrigin(match?.[3] ?? '');
   return id !== undefined && group !== undefined && url !== undefined ? { id, group, url } : undefined;
 }
+
+/** A schema for FastDFS's token key (`http.anti_steal.secret_key`), as it stands there. Messages never contain the value. */
+export const tokenKey = z
+  .string({ error: 'write 1 to 128 characters in quotes' })
+  .trim()
+  .regex(/^[^\u0000-\u001f\u007f]{1,128}$/, { error: 'write 1 to 128 characters, and no control characters' });

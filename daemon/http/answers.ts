@@ -54,9 +54,14 @@ function toProblem(error: unknown): Problem {
   return new Problem('internal', 'Something went wrong here; the log says what, under this request.', { cause: error });
 }
 
+/** A URL without the value of FastDFS's token in its query, which permits a download. */
+function withoutToken(url: string): string {
+  return url.replace(/([?&]token=)[^&]*/gi, '$1***');
+}
+
 /** Maps an error to a problem document, answers with it and logs it. Answers nothing for ClientGone. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
-  const context = { requestId: request.id, method: request.method, url: request.url.slice(0, 200) };
+  const context = { requestId: request.id, method: request.method, url: withoutToken(request.url).slice(0, 200) };
   if (error instanceof ClientGone) {
     log.info(context, error.message);
     request.raw.destroy();

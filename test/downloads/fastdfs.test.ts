@@ -101,7 +101,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
   // Seen to fail without $arg_token in the map of $fidfs_more (no message), without the check for TOKEN_FILE (a message each
   // time), and without isForeign (a message for our own files).
   t.test('a download with an anti-steal token is said once to go unchecked, and sent', async (t) => {
-    const said = () => node.log.split('anti-steal token, which is not checked').length - 1;
+    const said = () => node.log.split('anti-steal token, which is not checked without').length - 1;
     const [first, second] = files as [Vector, Vector];
     const token = `token=${'f'.repeat(32)}&ts=1795329672`;
     const own = await node.upload(Buffer.from('own'));

@@ -2,6 +2,7 @@
  * Mutations: `from`, which occurs once in `file`, is replaced by `to`, and one of `tests` must fail. The name is the promise
  * that the mutation breaks. `npm run mutate` runs them.
  */
+import { downloadMutations } from './downloads.mjs';
 import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';
 
@@ -14,6 +15,7 @@ const takeover = 'durable-write/takeover';
 const incoming = 'durable-write/incoming';
 
 export const mutations = [
+  ...downloadMutations,
   ...indexMutations,
   ...replicationMutations,
   {

@@ -41,6 +41,10 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   scrubDays: [0, 0, '0.5', 0.5],
   alertUrl: ['https://a.example/x?y', 'https://a.example/x?y', 'http://b.example', 'http://b.example'],
   deduplicate: [false, false, 'false', false],
+  fastdfsTokenKey: ['FastDFS1234567890', 'FastDFS1234567890', ' a "$b" ü ', 'a "$b" ü'],
+  fastdfsTokenTtl: ['15m', 900_000, '900s', 900_000],
+  fastdfsTokenFailImage: ['/a b.jpg', '/a b.jpg', 'c.png', resolve('c.png')],
+  fastdfsTokenStrict: [true, true, 'true', true],
 };
 
 const DEFAULTS = {
@@ -50,6 +54,7 @@ const DEFAULTS = {
   ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch', peers: [], copies: 1 },
   deduplicate: true,
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
+  ...{ fastdfsTokenTtl: 600_000, fastdfsTokenStrict: false },
 };
 
 /** For each key: invalid values, and a part of the message about allowed ones. */
@@ -94,6 +99,10 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   scrubDays: [['x', -1, true], 'days'],
   alertUrl: [['ftp://x', 'x', 5], 'http://'],
   deduplicate: [['yes', 1, [], ''], 'true or false'],
+  fastdfsTokenKey: [['', 'a\nb', 'x'.repeat(129), 5], '1 to 128 characters'],
+  fastdfsTokenTtl: [['600', 600, 'x'], '10s'],
+  fastdfsTokenFailImage: [['', 'a$b', []], 'a path'],
+  fastdfsTokenStrict: [['yes', 1], 'true or false'],
 };
 
 t.test('every setting can be given in the file and in the environment, which wins', async (t) => {

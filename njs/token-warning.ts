@@ -1,6 +1,6 @@
 /*
- * FastDFS's nginx module can require an anti-steal token (`?token=…&ts=…`) with each download. fidfs does not check it; the
- * first such download of a FastDFS file logs a warning, because such files are public after a migration.
+ * FastDFS's nginx module can require an anti-steal token (`?token=…&ts=…`) with each download. Without `fastdfsTokenKey` no token
+ * is checked; the first such download of a FastDFS file then logs a warning, because such files are public after a migration.
  */
 // biome-ignore lint/style/useNodejsImportProtocol: njs has no node: prefix
 import fs from 'fs';
@@ -27,7 +27,8 @@ function seen(r: NginxHTTPRequest): string {
     if (exists(check.said)) return ''; // another worker has created it
     r.error(`fidfs: cannot make ${check.said}, so the following warning will be repeated: ${(error as Error).message}`);
   }
-  const words = 'a file of FastDFS was asked for with its anti-steal token, which is not checked here';
+  const words =
+    'a file of FastDFS was asked for with its anti-steal token, which is not checked without fastdfsTokenKey';
   r.error(`fidfs: ${words}: everybody who knows its ID can read it; see docs/operating.md (said once)`);
   return '';
 }

@@ -1,0 +1,77 @@
+/** Mutations of njs/ and nginx/; see mutations.mjs. */
+const tokens = 'njs/token-check.ts';
+const guard = 'nginx/tokens.ts';
+const tokensTest = ['downloads/tokens'];
+
+export const downloadMutations = [
+  {
+    name: 'a token expires',
+    file: tokens,
+    from: "if (ts !== 0 && Math.floor(Date.now() / 1000) - ts > settings.ttl) return 'wrong';",
+    to: '',
+    tests: tokensTest,
+  },
+  {
+    name: 'a token with ts 0 never expires',
+    file: tokens,
+    from: 'ts !== 0 && ',
+    to: '',
+    tests: tokensTest,
+  },
+  {
+    name: 'ts is read as by atoi',
+    file: tokens,
+    from: '.update(String(ts))',
+    to: '.update(String(ts + 1))',
+    tests: tokensTest,
+  },
+  {
+    name: 'a read mark that stands for a token is authenticated',
+    file: tokens,
+    from: 'if (marks.receiverOf(mark, settings.readKey, r.uri.substring(1), [settings.id])) return',
+    to: 'return',
+    tests: tokensTest,
+  },
+  {
+    name: 'a token that was checked is not passed on',
+    file: 'njs/elsewhere.ts',
+    from: 'const kept = stripsTokens',
+    to: 'const kept = !stripsTokens',
+    tests: tokensTest,
+  },
+  {
+    name: 'files of other groups need a token',
+    file: 'nginx/elsewhere.ts',
+    from: 'tokenGuard(settings)}',
+    to: "''}",
+    tests: tokensTest,
+  },
+  {
+    name: 'IDs that only another node may have need a token',
+    file: 'nginx/downloads.ts',
+    from: "kind === 'plain' ? place.tokenGuard : ''",
+    to: "''",
+    tests: tokensTest,
+  },
+  {
+    name: 'a token behind other arguments is removed from the access log',
+    file: guard,
+    from: '(?<fidfs_before_token>[^?]*[?](?:.*&)?token=)',
+    to: '(?<fidfs_before_token>[^?]*[?]token=)',
+    tests: tokensTest,
+  },
+  {
+    name: 'two tokens are removed from the access log',
+    file: guard,
+    from: 'token=.*&token=',
+    to: 'token=.*&tokens=',
+    tests: tokensTest,
+  },
+  {
+    name: 'the include with the token key has a mode of its own',
+    file: 'nginx/write.ts',
+    from: ' || settings.fastdfsTokenKey !== undefined',
+    to: '',
+    tests: tokensTest,
+  },
+];
