@@ -30,7 +30,7 @@ export default {
     only(
       'index',
       '^daemon/index/',
-      ['^daemon/store/(records|resumable-records|errors)\\.ts'],
+      ['^daemon/store/(records|resumable-records|names|errors)\\.ts'],
       'SQLite; never the contents of files.',
     ),
     only('cluster', '^daemon/cluster/', [], 'Which nodes there are, and requests to them.'),

@@ -1,6 +1,6 @@
-import fileId from '../file-id/file-id.js';
 import type { Index } from './index/index.js';
 import type { Node } from './status.js';
+import { keyOf } from './store/names.js';
 
 const CHECK_MILLISECONDS = 1000;
 /** A restarting peer is back within this time; no alarm before. */
@@ -43,7 +43,7 @@ export function watchPromises({
 /** Whether a file that was corrupt or could not be fetched is stored here again or deleted. */
 function isSettled(index: Index, name: string): boolean {
   try {
-    const key = fileId.keyOf(name);
+    const key = keyOf(name);
     return index.findMissing(key) === undefined && (index.find(key) !== undefined || index.isDeleted(key));
   } catch {
     return false; // an unusable index has its own alarm

@@ -9,6 +9,7 @@ import { FileSystem } from '../store/file-system.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
+import { keyOf } from '../store/names.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
@@ -117,7 +118,7 @@ class Rebuilder {
       // Copies may have been acknowledged before their rename; these are kept.
       await sweepTemporaries(path, {
         isCopy: ({ directory, name, content }) => {
-          const isNew = !this.index.isDeleted(fileId.keyOf(name)) && path.sizeOf(directory, name) === undefined;
+          const isNew = !this.index.isDeleted(keyOf(name)) && path.sizeOf(directory, name) === undefined;
           return isNew && differenceFromName(name, content) === undefined;
         },
         // Their records were in the old index.
@@ -150,7 +151,7 @@ class Rebuilder {
       removed = [];
     };
     for (const key of path.tombstones.read()) {
-      removed.push({ key, storePath: path.number, directory: 0, name: '', size: 0, foreign: false, accepted: false });
+      removed.push({ key, storePath: path.number, directory: 0, name: '', foreign: false, accepted: false });
       this.report.tombstones++;
       if (removed.length === BATCH) record();
     }
@@ -163,7 +164,7 @@ class Rebuilder {
       return;
     }
     const { group } = this.settings;
-    const key = fileId.keyOf(file.name);
+    const key = keyOf(file.name);
     const id = fileId.join(group, path.number, file.directory, file.name);
     if (this.index.isDeleted(key)) {
       path.discard(file.directory, file.name);

@@ -8,6 +8,7 @@ import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { filePath, storePathLabel } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
+import { keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
@@ -96,12 +97,12 @@ async function problemOf(
       report.files++;
       report.bytes += content.size;
       // Files of a node that has left the group have records.
-      if (!file.ours && !index?.find(fileId.keyOf(file.name))) report.foreign++;
+      if (!file.ours && !index?.find(keyOf(file.name))) report.foreign++;
       if (!tellsContent(file)) report.unchecked++;
     }
     const difference = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
     if (difference !== undefined) return difference;
-    if (index && file.ours && !index.find(fileId.keyOf(file.name))) return 'the disk has it, the index does not';
+    if (index && file.ours && !index.find(keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;
   } catch (error) {
     if (isNotFound(error)) return undefined; // deleted in the meantime

@@ -1,6 +1,6 @@
 import { createHash, randomBytes, randomInt, timingSafeEqual } from 'node:crypto';
 import { open } from 'node:fs/promises';
-import fileId from '../../file-id/file-id.js';
+import type { CheckedFile } from '../store/duplicates.js';
 import { filePath } from '../store/layout.js';
 import type { FileLocation } from '../store/records.js';
 import type { Store } from '../store/store.js';
@@ -35,7 +35,7 @@ export type Range = readonly [offset: number, length: number];
 
 interface Challenge {
   claim: Claim;
-  location: FileLocation;
+  location: CheckedFile;
   ranges: readonly Range[];
   /** In milliseconds of `performance.now()`. */
   expires: number;
@@ -65,7 +65,7 @@ export class Challenges {
   async begin(claim: Claim): Promise<{ nonce: string; ranges: readonly Range[]; expires: number } | undefined> {
     if (claim.size < SMALLEST || this.isBarred(claim.sha256)) return undefined;
     const location = await this.store.duplicates.large(claim);
-    if (!location || fileId.decodeName(location.name).size !== claim.size) return undefined;
+    if (!location || location.size !== claim.size) return undefined;
     const nonce = randomBytes(16).toString('hex');
     const ranges = rangesOf(claim.size);
     this.challenges.set(nonce, { claim, location, ranges, expires: performance.now() + LIFETIME_MILLISECONDS });
@@ -84,8 +84,8 @@ export class Challenges {
     const { claim, location, ranges } = challenge;
     const wanted = await this.proofOf(nonce, location, ranges).catch(() => undefined); // deleted in the meantime
     if (!wanted) return undefined;
-    const { crc32 } = fileId.decodeName(location.name);
-    if (proof.length === wanted.length && timingSafeEqual(proof, wanted)) return { claim, location, crc32: crc32 ?? 0 };
+    if (proof.length === wanted.length && timingSafeEqual(proof, wanted))
+      return { claim, location, crc32: location.crc32 };
     this.countWrong(claim.sha256);
     return false;
   }

@@ -1,20 +1,9 @@
 import type Database from 'better-sqlite3';
-import type { Batch, Checkpoint, StoredFile } from '../store/records.js';
+import { type Batch, type Checkpoint, type StoredFile, supersedes } from '../store/records.js';
 import type { Contents } from './contents.js';
+import { type FileRow, type FileValues, sizeOf, toRecord, toValues } from './file-row.js';
 import type { Missing } from './missing.js';
 import type { ReplicationLog } from './replication-log.js';
-
-/** A row of the table `file`. */
-export interface FileRow {
-  /** The ID's 20 bytes. */
-  key: Buffer;
-  /** Store path << 16 | directory. */
-  place: number;
-  /** The part of the name after the 27 characters that encode the key. */
-  tail: string;
-  /** 32 bytes. */
-  sha256: Buffer;
-}
 
 /** Number and size of the stored files. */
 export interface Totals {
@@ -51,7 +40,7 @@ export class BatchWriter {
   private readonly updateState;
   private readonly selectFile;
   private readonly recordInTransaction: (batch: Batch) => void;
-  private readonly withdrawInTransaction: (added: StoredFile[]) => void;
+  private readonly withdrawInTransaction: (files: readonly { key: Buffer }[]) => void;
 
   /** @param state the row of `state` as it is in the database */
   constructor(database: Database.Database, { replicationLog, contents, missing }: Tables, state: State) {
@@ -60,11 +49,9 @@ export class BatchWriter {
     this.missing = missing;
     this.counts = state.totals;
     this.current = state.checkpoint;
-    this.insertFile = database.prepare<[Buffer, number, string, Buffer]>('INSERT INTO file VALUES (?, ?, ?, ?)');
+    this.insertFile = database.prepare<FileValues>('INSERT INTO file VALUES (?, ?, ?, ?, ?, ?)');
     // A copy's record exists already if only its file was missing.
-    this.insertCopy = database.prepare<[Buffer, number, string, Buffer]>(
-      'INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?)',
-    );
+    this.insertCopy = database.prepare<FileValues>('INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?)');
     this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
     this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
     this.updateState = database.prepare<[number, number, number, string]>(
@@ -72,7 +59,7 @@ export class BatchWriter {
     );
     this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
-    this.withdrawInTransaction = database.transaction((added: StoredFile[]) => this.erase(added));
+    this.withdrawInTransaction = database.transaction((files: readonly { key: Buffer }[]) => this.erase(files));
   }
 
   /** Totals of the committed transactions. */
@@ -102,11 +89,11 @@ export class BatchWriter {
     }
   }
 
-  /** Removes the records of added files in one transaction. If it fails, throws the error of SQLite; totals are unchanged. */
-  withdraw(added: StoredFile[]): void {
+  /** Removes the records of files in one transaction. If it fails, throws the error of SQLite; totals are unchanged. */
+  withdraw(files: readonly { key: Buffer }[]): void {
     const counts = this.counts;
     try {
-      this.withdrawInTransaction(added);
+      this.withdrawInTransaction(files);
     } catch (error) {
       this.counts = counts;
       throw error;
@@ -115,10 +102,12 @@ export class BatchWriter {
 
   private write({ added, removed, checkpoint, alongside = [] }: Batch): void {
     const inserted = { files: 0, bytes: 0, saved: 0 };
+    const replaced: StoredFile[] = [];
+    for (const file of added) if (file.version !== undefined && this.isReplacement(file)) replaced.push(file);
+    const lost = replaced.length > 0 ? this.eraseRows(replaced) : { files: 0, bytes: 0, saved: 0 };
     for (const file of added) {
-      const place = (file.storePath << 16) | file.directory;
       const insert = file.accepted ? this.insertFile : this.insertCopy;
-      if (insert.run(file.key, place, file.name.slice(27), file.sha256).changes === 0) continue;
+      if (insert.run(...toValues(file)).changes === 0) continue;
       this.contents.add(file);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });
       inserted.files++;
@@ -131,7 +120,12 @@ export class BatchWriter {
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
     }
     for (const change of alongside) change();
-    this.count(inserted, this.eraseRows(removed), checkpoint);
+    this.count(inserted, sumOf(lost, this.eraseRows(removed)), checkpoint);
+  }
+
+  private isReplacement(file: StoredFile): boolean {
+    const row = this.selectFile.get(file.key);
+    return row !== undefined && supersedes(file, toRecord(row));
   }
 
   private count(inserted: Totals, deleted: Totals, checkpoint: Checkpoint): void {
@@ -142,21 +136,26 @@ export class BatchWriter {
     this.updateState.run(files, bytes, saved, JSON.stringify(checkpoint));
   }
 
-  private erase(added: StoredFile[]): void {
-    this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(added), this.current);
+  private erase(files: readonly { key: Buffer }[]): void {
+    this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(files), this.current);
   }
 
   /** Deletes the records that exist, and returns their totals. */
-  private eraseRows(files: readonly { key: Buffer; size: number }[]): Totals {
+  private eraseRows(files: readonly { key: Buffer }[]): Totals {
     const deleted = { files: 0, bytes: 0, saved: 0 };
-    for (const { key, size } of files) {
+    for (const { key } of files) {
       const row = this.selectFile.get(key);
       if (!row) continue;
       this.deleteFile.run(key);
+      const size = sizeOf(row);
       deleted.files++;
       deleted.bytes += size;
       if (this.contents.remove(row)) deleted.saved += size;
     }
     return deleted;
   }
+}
+
+function sumOf(one: Totals, other: Totals): Totals {
+  return { files: one.files + other.files, bytes: one.bytes + other.bytes, saved: one.saved + other.saved };
 }

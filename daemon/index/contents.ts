@@ -9,9 +9,13 @@ interface ContentOf {
   key: Buffer;
   place: number;
   sha256: Buffer;
+  version: number | null;
 }
 
-/** Files by content, and which of them are hard links to another file with the same content. */
+/**
+ * Files by content, and which of them are hard links to another file with the same content. Without the files whose content
+ * changes: their modification time is their version, so that they share no inode with others.
+ */
 export class Contents {
   private readonly insert;
   private readonly delete;
@@ -39,12 +43,14 @@ export class Contents {
     );
   }
 
-  add({ sha256, key, linked = false }: StoredFile): void {
+  add({ sha256, key, version, linked = false }: StoredFile): void {
+    if (version) return;
     this.insert.run(prefixOf(sha256), key, linked ? 1 : 0);
   }
 
   /** Removes a file. Returns whether another file still uses the bytes. To be called after the file's row was deleted. */
   remove(file: ContentOf): boolean {
+    if (file.version) return false;
     const wasLink = this.delete.get(prefixOf(file.sha256), file.key)?.linked === 1;
     return wasLink || this.promoteLink(file);
   }

@@ -12,9 +12,11 @@ inThread(() => {
   const database = new Database(file, { readonly: true });
   try {
     const files = createPartDigests(version);
-    const select = `SELECT place, key FROM file ORDER BY key ${scope === 'all' ? '' : 'LIMIT 0'}`;
-    for (const [place, key] of database.prepare<[], [number, Buffer]>(select).raw().iterate()) {
-      files.add(place, key);
+    const select = `SELECT place, key, version, iif(version IS NULL, NULL, sha256) FROM file
+      ORDER BY key ${scope === 'all' ? '' : 'LIMIT 0'}`;
+    const rows = database.prepare<[], [number, Buffer, number | null, Buffer | null]>(select).raw().iterate();
+    for (const [place, key, version, sha256] of rows) {
+      files.add(place, key, version !== null && sha256 ? { version, sha256 } : undefined);
     }
     const tombstones = createPartDigests(version);
     for (const [key] of database.prepare<[], [Buffer]>('SELECT key FROM tombstone ORDER BY key').raw().iterate()) {

@@ -2,14 +2,15 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { isFull } from '../store/errors.js';
-import type { Batch, Checkpoint, FileRecord, Records, StoredFile } from '../store/records.js';
-import { BatchWriter, type FileRow, type State, type Totals } from './batch-writer.js';
+import type { Batch, Checkpoint, FileRecord, Records } from '../store/records.js';
+import { BatchWriter, type State, type Totals } from './batch-writer.js';
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
 import { Damage } from './damage.js';
 import { openDatabase } from './database.js';
 import { DeferredDeletions } from './deferred.js';
 import { computeDigests, type DigestOrder, type Digests, tombstoneBounds } from './digests.js';
+import { type FileRow, toRecord } from './file-row.js';
 import { firstKey, lastKey } from './keys.js';
 import { Missing } from './missing.js';
 import { ReplicationLog } from './replication-log.js';
@@ -26,11 +27,6 @@ export interface ScrubState {
   started: number | null;
   /** When the last complete round began, in seconds since 1970; before the first one, when the index was created. */
   before: number;
-}
-
-function toRecord(row: FileRow): FileRecord {
-  const name = row.key.toString('base64url') + row.tail;
-  return { key: row.key, name, storePath: row.place >>> 16, directory: row.place & 0xffff, sha256: row.sha256 };
 }
 
 /**
@@ -139,8 +135,8 @@ export class Index implements Records {
     }
   }
 
-  withdraw(added: StoredFile[]): void {
-    this.writer.withdraw(added);
+  withdraw(files: readonly { key: Buffer }[]): void {
+    this.writer.withdraw(files);
   }
 
   publish(): void {

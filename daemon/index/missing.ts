@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import type { FileRecord } from '../store/records.js';
+import { type FileRow, type FileValues, toRecord, toValues } from './file-row.js';
 
 /** Number of failed tries after which a file is set aside: only the next round of anti-entropy tries it again. */
 export const MAX_TRIES = 8;
@@ -21,11 +22,7 @@ export interface MissingFile extends FileRecord {
   reason: string;
 }
 
-interface MissingRow {
-  key: Buffer;
-  place: number;
-  tail: string;
-  sha256: Buffer;
+interface MissingRow extends FileRow {
   peer: number;
   number: number;
   tries: number;
@@ -40,14 +37,15 @@ function now(): number {
   return Math.floor(performance.timeOrigin + performance.now());
 }
 
-function toMissing({ key, place, tail, sha256, peer, number: sequence, tries, reason }: MissingRow): MissingFile {
-  const name = key.toString('base64url') + tail;
-  return { key, name, storePath: place >>> 16, directory: place & 0xffff, sha256, peer, sequence, tries, reason };
+function toMissing(row: MissingRow): MissingFile {
+  const { peer, number: sequence, tries, reason } = row;
+  return { ...toRecord(row), peer, sequence, tries, reason };
 }
 
 /** Files known to be missing on this node: large files not fetched yet, files whose fetch failed, and corrupt files. */
 export class Missing {
   private readonly insert;
+  private readonly replace;
   private readonly update;
   private readonly delete;
   private readonly selectOne;
@@ -59,10 +57,16 @@ export class Missing {
   private readonly countRows;
 
   constructor(database: Database.Database) {
-    this.insert = database.prepare<[Buffer, number, string, Buffer, number, number, number, string]>(
-      `INSERT INTO missing VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)
+    this.insert = database.prepare<[...FileValues, number, number, number, string]>(
+      `INSERT INTO missing (key, place, tail, sha256, size, version, peer, number, tries, due, reason)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
        ON CONFLICT (key) DO UPDATE SET peer = max(peer, excluded.peer), number = max(number, excluded.number),
          tries = 0, due = excluded.due`,
+    );
+    // As \`supersedes\` in store/records.ts.
+    this.replace = database.prepare<{ key: Buffer; size: number; version: number; sha256: Buffer }>(
+      `UPDATE missing SET size = @size, version = @version, sha256 = @sha256
+       WHERE key = @key AND (version < @version OR (version = @version AND sha256 < @sha256))`,
     );
     this.update = database.prepare<[number, number, string, Buffer]>(
       'UPDATE missing SET tries = ?, due = ?, reason = ? WHERE key = ?',
@@ -91,9 +95,9 @@ export class Missing {
 
   /** Adds a file to fetch, due immediately. If it is already missing, resets its tries. */
   add(file: FileRecord, { peer = 0, sequence = 0, reason = 'not fetched yet' } = {}): void {
-    const { key, storePath, directory, name, sha256 } = file;
-    const place = (storePath << 16) | directory;
-    this.insert.run(key, place, name.slice(27), sha256, peer, sequence, now(), reason);
+    const { key, size, version, sha256 } = file;
+    this.insert.run(...toValues(file), peer, sequence, now(), reason);
+    if (version !== undefined) this.replace.run({ key, size, version, sha256 });
   }
 
   /** Records a failed try; the pause doubles with each. Returns whether the file is now set aside. */

@@ -1,30 +1,41 @@
 import { createHash, type Hash } from 'node:crypto';
 
 /**
- * Version of the digests: 1 is a sum of mixed keys, 2 is SHA-256. Two nodes use the newest version that both support; a node
+ * Version of the digests: 1 is a sum of mixed keys, 2 is SHA-256 of the keys, 3 also of the states of the files that have a
+ * version. Two nodes use the newest version that both support; a node
  * whose hello contains no version supports 1.
  */
-export const DIGEST_VERSION = 2;
+export const DIGEST_VERSION = 3;
 
 const KEY_LENGTH = 20;
 /** Number of keys of one part that are hashed with one call. */
 const RUN = 256;
 const DIGEST_LENGTH = 8;
+/** Length of a hashed state: the version as a double, and the SHA-256. */
+const STATE_LENGTH = 40;
+
+/** What distinguishes two contents of one name. */
+export interface FileState {
+  version: number;
+  /** 32 bytes. */
+  sha256: Buffer;
+}
 
 /** Computes digests of parts from their keys. */
 export interface PartDigests {
   /**
    * @param part number of the part, at most 53 bits
    * @param key 20 bytes, greater than every key added before
+   * @param state version and SHA-256 of a file that has a version
    */
-  add(part: number, key: Buffer): void;
+  add(part: number, key: Buffer, state?: FileState): void;
   /** 16 bytes per part, ordered by part: the part as a double, and the digest (8 bytes), both big-endian. */
   toBuffer(): Buffer;
 }
 
 /** Creates digests of a version. */
 export function createPartDigests(version: number): PartDigests {
-  return version === 1 ? new MixedSums() : new Sha256Digests();
+  return version === 1 ? new MixedSums() : new Sha256Digests(version >= 3);
 }
 
 /** The first 64 bits of the SHA-256 of the keys of each part. Consecutive keys are usually of the same part. */
@@ -34,10 +45,16 @@ class Sha256Digests implements PartDigests {
   private length = 0;
   private part = 0;
 
-  add(part: number, key: Buffer): void {
-    if (part !== this.part || this.length === this.run.length) this.endRun();
+  constructor(private readonly hasStates: boolean) {}
+
+  add(part: number, key: Buffer, state?: FileState): void {
+    const withState = this.hasStates && state ? STATE_LENGTH : 0;
+    if (part !== this.part || this.length + KEY_LENGTH + withState > this.run.length) this.endRun();
     this.part = part;
     this.length += key.copy(this.run, this.length);
+    if (withState === 0 || !state) return;
+    this.length = this.run.writeDoubleBE(state.version, this.length);
+    this.length += state.sha256.copy(this.run, this.length);
   }
 
   toBuffer(): Buffer {

@@ -1,6 +1,7 @@
 import type Database from 'better-sqlite3';
-import type { FileLocation } from '../store/records.js';
+import type { FileLocation, FileRecord } from '../store/records.js';
 import { Epochs } from './epochs.js';
+import { type FileRow, toRecord } from './file-row.js';
 
 /** One entry of the replication log. */
 export interface LogEntry {
@@ -9,22 +10,20 @@ export interface LogEntry {
   /** When it was recorded, in seconds since 1970. */
   time: number;
   /** The uploaded file; undefined for a deletion, or if the file was deleted since. */
-  added: (FileLocation & { sha256: Buffer }) | undefined;
+  added: FileRecord | undefined;
   /** Whether the file is a hard link to a file that existed before. */
   linked: boolean;
   /** The deleted file; undefined for an upload. */
   removed: (FileLocation & { foreign: boolean }) | undefined;
 }
 
-interface LogEntryRow {
+interface LogEntryRow extends Omit<FileRow, 'place'> {
   number: number;
-  key: Buffer;
   time: number;
   removed: string | null;
   linked: number;
+  /** This and the other columns of `file` are null if there is no file. */
   place: number | null;
-  tail: string | null;
-  sha256: Buffer | null;
 }
 
 /** Content of an entry besides the key: the deleted file, or whether an uploaded file is a hard link. */
@@ -48,12 +47,9 @@ export interface Cursor {
  */
 export type CursorState = 'known' | 'gap' | 'diverged';
 
-function toEntry({ number: sequence, key, time, removed, linked, place, tail, sha256 }: LogEntryRow): LogEntry {
-  const name = tail === null ? '' : key.toString('base64url') + tail;
-  const added =
-    removed === null && place !== null && sha256 !== null
-      ? { storePath: place >>> 16, directory: place & 0xffff, name, sha256 }
-      : undefined;
+function toEntry(row: LogEntryRow): LogEntry {
+  const { number: sequence, key, time, removed, linked, place } = row;
+  const added = removed === null && place !== null ? toRecord({ ...row, place }) : undefined;
   return {
     sequence,
     key,
@@ -95,7 +91,7 @@ export class ReplicationLog {
       'INSERT INTO operation VALUES (?, ?, ?, ?, ?)',
     );
     this.select = database.prepare<[number, number, number], LogEntryRow>(
-      `SELECT operation.*, file.place, file.tail, file.sha256 FROM operation LEFT JOIN file ON file.key = operation.key
+      `SELECT operation.*, file.place, file.tail, file.sha256, file.size, file.version FROM operation LEFT JOIN file ON file.key = operation.key
        WHERE number > ? AND number <= ? ORDER BY number LIMIT ?`,
     );
     this.selectCursor = database.prepare<[number], Cursor>(

@@ -3,7 +3,8 @@ import type Database from 'better-sqlite3';
 /*
  * Tables of the index. It is derived from the store paths; "fidfs rebuild" recreates it.
  *
- *   file        by key (the ID's 20 bytes, which sort by source and time); place = store path << 16 | directory
+ *   file        by key (20 bytes, which sort by source and time; see store/names.ts); place = store path << 16 | directory;
+ *               size is null if the key contains it, version if the name determines the content
  *   content     by the first 48 bits of the SHA-256: keys of the files with this content; linked = 1: the file is a hard link
  *               to another file with a row
  *   tombstone   by key: deleted files, kept permanently
@@ -51,6 +52,11 @@ const STEPS = [
   `CREATE TABLE deferred (peer INTEGER NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, "foreign" INTEGER NOT NULL,
     storePath INTEGER NOT NULL, PRIMARY KEY (peer, number, id)) WITHOUT ROWID;
   CREATE INDEX deferred_path ON deferred (storePath);`,
+  `ALTER TABLE file ADD COLUMN size INTEGER;
+  ALTER TABLE file ADD COLUMN version INTEGER;
+  CREATE INDEX file_sized ON file (key) WHERE size IS NOT NULL;
+  ALTER TABLE missing ADD COLUMN size INTEGER;
+  ALTER TABLE missing ADD COLUMN version INTEGER;`,
 ];
 
 /**

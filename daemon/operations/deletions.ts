@@ -1,8 +1,9 @@
-import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
+import { keyOf } from '../store/names.js';
 import { type Deleted, forwardDeletion } from './forward-deletion.js';
 import { assertConditions, type Conditions } from './preconditions.js';
 import { Problem } from './problems.js';
@@ -80,7 +81,7 @@ function confirm(id: string, copies: number, { settings }: DeletionParts): Delet
 async function deleteAgain(id: FileId, text: string, node: DeletionParts): Promise<Deleted> {
   const { copies } = node.settings;
   if (copies === 1) throw notFound();
-  await node.copyPolicy.deletionSettled(fileId.keyOf(id.name));
+  await node.copyPolicy.deletionSettled(keyOf(id.name));
   // The deletion may have come from a peer and not be durable here yet.
   await node.store.writer.commit({});
   const answers = await askGroup(text, node);

@@ -4,20 +4,20 @@ import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import { type DigestScope, differingParts } from '../index/digests.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
+import { toLocation } from '../store/change.js';
+import { keyOf } from '../store/names.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
-import { PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
-import { isSmall, toRecord } from './peer-file.js';
+import { type NamedFile, namedSchema, PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
+import { isSmall, named, toRecord } from './peer-file.js';
 import { Refill, type RefillParts, type RoundResult } from './refill.js';
 
 /** Number of directories whose file names one request asks for. */
 const DIRECTORIES_AT_ONCE = 32;
 const KEY_LENGTH = 20;
 
-const namesSchema = z.object({
-  files: z.array(z.object({ id: z.string().max(101), sha256: z.string().regex(/^[0-9a-f]{64}$/) })),
-});
+const namesSchema = z.object({ files: z.array(namedSchema) });
 
 export interface AntiEntropyParts extends RefillParts {
   paths: readonly StorePath[];
@@ -138,11 +138,10 @@ export class AntiEntropy {
       // Without a record only the key matters: the batch looks up the location if a record exists by then.
       const name = `${key.toString('base64url')}0000000`;
       const location = index.find(key) ?? { storePath: anyPath, directory: 0, name };
-      const size = fileId.decodeName(name).size ?? 0;
       if (copies.isUnavailable(location.storePath)) {
         const id = fileId.join(group, location.storePath, location.directory, location.name);
         deferred.push({ id, foreign: false, storePath: location.storePath, peer: 0, sequence: 0 });
-      } else removed.push({ ...location, key, size, foreign: false, accepted: false });
+      } else removed.push({ ...toLocation(location), key, foreign: false, accepted: false });
     }
     const defer = () => {
       for (const one of deferred) index.deferred.add(one);
@@ -199,15 +198,14 @@ export class AntiEntropy {
 export function namesIn(
   places: number[],
   parts: Pick<AntiEntropyParts, 'group' | 'index' | 'paths'>,
-): { files: { id: string; sha256: string }[] } {
-  const files: { id: string; sha256: string }[] = [];
+): { files: NamedFile[] } {
+  const files: NamedFile[] = [];
   for (const place of places) {
     const path = parts.paths[place >>> 16];
     if (!path?.isOpen) continue;
-    for (const { directory, name } of filesIn(path, place & 0xffff, new Set())) {
-      const record = parts.index.find(fileId.keyOf(name));
-      if (record?.name !== name) continue;
-      files.push({ id: fileId.join(parts.group, path.number, directory, name), sha256: record.sha256.toString('hex') });
+    for (const file of filesIn(path, place & 0xffff, new Set())) {
+      const record = parts.index.find(keyOf(file.name));
+      if (record?.name === file.name) files.push(named({ ...record, ...toLocation(file) }, parts.group));
     }
   }
   return { files };

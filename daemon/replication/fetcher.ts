@@ -11,6 +11,7 @@ import type { Copies } from '../store/copies.js';
 import { isNotFound } from '../store/errors.js';
 import { differenceFrom, readContent } from '../store/inspect.js';
 import { FILE_TIME, temporaryFile } from '../store/layout.js';
+import { decodeName } from '../store/names.js';
 import type { StorePath } from '../store/store-path.js';
 import type { RateLimit } from './rate-limit.js';
 
@@ -191,7 +192,7 @@ export class Fetcher {
 
   /** Peers in the order to ask: reachable ones first; among them the one whose log contains the file, then its source. */
   private candidates({ peer, name }: MissingFile): Peer[] {
-    const { source } = fileId.decodeName(name);
+    const { source } = decodeName(name);
     const rank = ({ id, reachable }: Peer) =>
       (reachable ? 0 : 4) + (id === peer ? 0 : 'serverId' in source && id === source.serverId ? 1 : 2);
     const peers = this.parts.cluster.group.filter(({ state }) => state !== 'wrong');
@@ -201,10 +202,10 @@ export class Fetcher {
   private async downloadFrom(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
     const { file } = underWay;
     const { group, serverId, peerSecret = '' } = this.parts.settings;
-    const { size } = fileId.decodeName(file.name);
+    const { size } = file;
     const had = sizeOf(temporary);
     underWay.bytes = had;
-    if (had < (size ?? 0) || size === 0) {
+    if (had < size || size === 0) {
       const id = fileId.join(group, file.storePath, file.directory, file.name);
       const mark = readMark(readMarkKey(peerSecret), id, serverId, peer.id);
       const answer = await peer.client.raw(`/${id}`, {
@@ -225,19 +226,18 @@ export class Fetcher {
       return;
     }
     // A download that is too short can be resumed.
-    if (content.size >= (size ?? 0)) rmSync(temporary, { force: true });
+    if (content.size >= size) rmSync(temporary, { force: true });
     throw new NotToBeHad(`sent ${difference}`);
   }
 
   /** Appends a response to the temporary file. Flushes it in steps, so that the sync of a batch has little to write. */
   private async append(body: AsyncIterable<Buffer>, temporary: string, underWay: UnderWay): Promise<void> {
-    const { size } = fileId.decodeName(underWay.file.name);
     const file = await open(temporary, 'a');
     let unflushed = 0;
     try {
       for await (const chunk of body) {
         underWay.bytes += chunk.length;
-        if (underWay.bytes > (size ?? 0)) throw new Error('sent more bytes than the file has');
+        if (underWay.bytes > underWay.file.size) throw new Error('sent more bytes than the file has');
         // Uploads may wait for files in a log; others are repair.
         if (underWay.file.peer === 0) await this.parts.limit.take(chunk.length, this.ending.signal);
         await file.appendFile(chunk);

@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import fileId from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/replication-log.js';
 import type { Copies, Copy, FailedCopy } from '../store/copies.js';
 import { StoreError } from '../store/errors.js';
+import { decodeRecorded, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import type { AntiEntropy } from './anti-entropy.js';
 import type { Fetcher } from './fetcher.js';
@@ -215,7 +215,7 @@ export class Follower {
         for (const { copy, reason } of [...missing, ...failed]) {
           index.missing.add(copy, { peer: this.id, sequence: sequences.get(copy) ?? 0, reason });
         }
-        for (const { id } of removed) index.missing.remove(fileId.keyOf(fileId.decode(id).name));
+        for (const { id } of removed) index.missing.remove(keyOf(decodeRecorded(id).name));
         for (const deletion of deferred) index.deferred.add(deletion);
         index.replicationLog.moveCursor(this.id, cursor);
         if (missing.length + failed.length > 0) fetcher.wake();
@@ -225,7 +225,7 @@ export class Follower {
   }
 
   private toDeletion({ number: sequence, removed: id, foreign }: Deletion): DeferredDeletion {
-    const { group, storePath } = fileId.decode(id);
+    const { group, storePath } = decodeRecorded(id);
     if (group !== this.parts.group) throw new Error(`${id} is not a file of this group`);
     return { peer: this.id, sequence, id, foreign, storePath };
   }

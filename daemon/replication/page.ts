@@ -17,9 +17,23 @@ export const PAGE_LIMIT = PAGE_BYTES + 4 * ENCLOSED_FILE;
 
 const number = z.number().int().nonnegative();
 
-const fileSchema = z.object({
-  id: z.string().max(101),
+/** Maximum length of an ID, with the suffix of a metadata file. */
+const ID_LENGTH = 103;
+
+/** A file in a page or in the names of a directory. SHA-256 in hex. */
+export const namedSchema = z.object({
+  id: z.string().max(ID_LENGTH),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Bytes; only if the name does not contain it. */
+  size: number.max(Number.MAX_SAFE_INTEGER).optional(),
+  /** See `Version`; only of a file whose name does not determine its content. */
+  version: number.optional(),
+});
+
+/** See `namedSchema`. */
+export type NamedFile = z.output<typeof namedSchema>;
+
+const fileSchema = namedSchema.extend({
   /** Length of its content in this page, in bytes; absent if it is not enclosed. */
   enclosed: number.max(ENCLOSED_FILE).optional(),
 });
@@ -29,7 +43,7 @@ export type PageFile = z.output<typeof fileSchema>;
 
 const entrySchema = z.union([
   fileSchema.extend({ number }),
-  z.object({ number, removed: z.string().max(101), foreign: z.boolean() }),
+  z.object({ number, removed: z.string().max(ID_LENGTH), foreign: z.boolean() }),
 ]);
 
 const logSchema = z.object({

@@ -2,19 +2,33 @@ import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import { differenceFrom } from '../store/inspect.js';
+import { decodeRecorded, isSizeInKey, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
-import { ENCLOSED_FILE, type PageFile } from './page.js';
+import { ENCLOSED_FILE, type NamedFile } from './page.js';
 
-/** Converts a file in a page to a record. Throws if its ID is not of this group, or not of a normal file. */
-export function toRecord({ id, sha256 }: PageFile, group: string): FileRecord {
-  const { group: named, kind, name, storePath, directory } = fileId.decode(id);
-  if (named !== group || kind !== 'normal') throw new Error(`${id} is not a file of this group`);
-  return { key: fileId.keyOf(name), name, storePath, directory, sha256: Buffer.from(sha256, 'hex') };
+/** Converts a file in a page to a record. Throws if its ID is not of this group, or its size is not known. */
+export function toRecord({ id, sha256, size: told, version }: NamedFile, group: string): FileRecord {
+  const { group: itsGroup, name, storePath, directory, size: inName } = decodeRecorded(id);
+  if (itsGroup !== group) throw new Error(`${id} is not a file of this group`);
+  const size = inName ?? told;
+  if (size === undefined) throw new Error(`the size of ${id} is missing`);
+  return { key: keyOf(name), name, storePath, directory, size, sha256: Buffer.from(sha256, 'hex'), version };
+}
+
+/** Describes a file without its content: for hard links, whose content followers already have, and for comparisons. */
+export function named(record: FileRecord, group: string): NamedFile {
+  const { key, storePath, directory, name, size, sha256, version } = record;
+  return {
+    id: fileId.join(group, storePath, directory, name),
+    sha256: sha256.toString('hex'),
+    ...(isSizeInKey(name, key) ? {} : { size }),
+    ...(version === undefined ? {} : { version }),
+  };
 }
 
 /** Whether a file is small enough to be enclosed in a page. */
-export function isSmall({ name }: Pick<FileRecord, 'name'>): boolean {
-  return (fileId.decodeName(name).size ?? 0) <= ENCLOSED_FILE;
+export function isSmall({ size }: Pick<FileRecord, 'size'>): boolean {
+  return size <= ENCLOSED_FILE;
 }
 
 /** Human-readable difference between a content and its record (size, CRC32 or SHA-256); undefined if they match. */

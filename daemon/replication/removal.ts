@@ -1,7 +1,7 @@
-import fileId from '../../file-id/file-id.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Copies } from '../store/copies.js';
+import { decodeRecorded, keyOf } from '../store/names.js';
 import type { RemovedFile } from '../store/records.js';
 import { PAGE_ENTRIES } from './page.js';
 
@@ -62,10 +62,10 @@ export class Removal {
   }
 
   private toRemoved({ id, foreign }: DeferredDeletion): RemovedFile {
-    const { name, storePath, directory, size } = fileId.decode(id);
-    const key = fileId.keyOf(name);
+    const { name, storePath, directory } = decodeRecorded(id);
+    const key = keyOf(name);
     // A file with a record on this node is not foreign, even if the peer has no record of it.
     const isForeign = foreign && !this.parts.index.find(key);
-    return { key, storePath, directory, name, size: size ?? 0, foreign: isForeign, accepted: false };
+    return { key, storePath, directory, name, foreign: isForeign, accepted: false };
   }
 }

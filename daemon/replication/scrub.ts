@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
 import type { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
+import { keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import type { Store } from '../store/store.js';
 import type { StorePath } from '../store/store-path.js';
@@ -175,7 +175,7 @@ export class Scrub {
     progress.files++;
     // Files of an unavailable store path are not missing.
     if (!path?.isOpen || path.unavailable !== undefined) return;
-    const size = fileId.decodeName(record.name).size ?? 0;
+    const { size } = record;
     await limit?.take(size + FILE_COST, this.ending.signal);
     this.ending.signal.throwIfAborted();
     const fullPath = filePath(path.root, record.directory, record.name);
@@ -215,7 +215,7 @@ export class Scrub {
         this.ending.signal.throwIfAborted();
         await sleep(0); // lets uploads run in between
         for (const file of filesIn(path, directory, ids)) {
-          const record = index.find(fileId.keyOf(file.name));
+          const record = index.find(keyOf(file.name));
           if (record?.name !== file.name) await this.checkUnknown(file, progress, limit);
         }
       }
@@ -226,7 +226,7 @@ export class Scrub {
   private async checkUnknown(file: FoundFile, progress: ScrubProgress, limit: RateLimit | undefined): Promise<void> {
     const { store, index, alarms } = this.parts;
     const path = store.paths[file.storePath];
-    const key = fileId.keyOf(file.name);
+    const key = keyOf(file.name);
     if (!path) return;
     const fullPath = filePath(path.root, file.directory, file.name);
     try {

@@ -4,10 +4,11 @@ import type { Index } from '../index/index.js';
 import type { LogEntry } from '../index/replication-log.js';
 import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
-import type { FileLocation } from '../store/records.js';
+import type { FileLocation, FileRecord } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
-import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
+import { encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
+import { isSmall, named } from './peer-file.js';
 
 /** Serves pages of this node's replication log, and small files, to its followers. */
 export class Source {
@@ -53,7 +54,7 @@ export class Source {
     const files: PageFile[] = [];
     for (const key of keys) {
       const record = this.index.find(key);
-      const file = record && page.enclose(record, record.sha256);
+      const file = record && page.enclose(record);
       if (file) files.push(file);
       if (page.isFull) break;
     }
@@ -86,7 +87,7 @@ export class Source {
     for (const { sequence, added, linked, removed } of logged) {
       if (page.isFull) break;
       upTo = sequence;
-      const file = added && (linked ? page.name(added, added.sha256) : page.enclose(added, added.sha256));
+      const file = added && (linked ? named(added, this.group) : page.enclose(added));
       if (file) entries.push({ number: sequence, ...file });
       if (removed) entries.push({ number: sequence, removed: this.idOf(removed), foreign: removed.foreign });
     }
@@ -113,19 +114,13 @@ class PageBuilder {
     return this.bytes >= PAGE_BYTES;
   }
 
-  /** A file without its content. For hard links, whose content followers already have. */
-  name({ storePath, directory, name }: FileLocation, sha256: Buffer): PageFile {
-    return { id: fileId.join(this.group, storePath, directory, name), sha256: sha256.toString('hex') };
-  }
-
   /** A file, with its content if it is small; undefined if the file does not exist or its store path is not open. */
-  enclose(location: FileLocation, sha256: Buffer): PageFile | undefined {
-    const { storePath, directory, name } = location;
+  enclose(record: FileRecord): PageFile | undefined {
+    const { storePath, directory, name, size } = record;
     const path = this.paths[storePath];
     if (!path?.isOpen) return undefined;
-    const file = this.name(location, sha256);
-    const { size } = fileId.decodeName(name);
-    if (size === null || size > ENCLOSED_FILE) return file;
+    const file = named(record, this.group);
+    if (!isSmall(record)) return file;
     const content = readSmallFile(filePath(path.root, directory, name), size);
     if (!content) return undefined;
     this.contents.push(content);

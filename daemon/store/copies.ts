@@ -4,6 +4,7 @@ import type { Duplicates } from './duplicates.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { copyTemporary, temporaryFile } from './layout.js';
+import { decodeName } from './names.js';
 import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
@@ -132,10 +133,10 @@ export class Copies {
   }
 
   private writeTemporary(path: StorePath, copy: Copy): StoredFile & { temporary: string } {
-    const { key, storePath, directory, name, sha256, content } = copy;
-    const { size, crc32, created } = fileId.decodeName(name);
+    const { key, storePath, directory, name, size, sha256, version, content } = copy;
+    const { crc32, created } = decodeName(name);
     const id = fileId.join(this.group, storePath, directory, name);
-    const file = { id, key, storePath, directory, name, size: size ?? 0, crc32: crc32 ?? 0, sha256, created };
+    const file = { id, key, storePath, directory, name, size, crc32: crc32 ?? 0, sha256, version, created };
     const temporaryName = copyTemporary(copy);
     let temporary: string | undefined;
     let linked = false;

@@ -1,6 +1,7 @@
-import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { FileId } from '../../file-id/file-id.js';
 import type { DurableWriter } from './durable-write.js';
 import { isOf, type Lookup } from './lookup.js';
+import { keyOf } from './names.js';
 import type { Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -34,7 +35,7 @@ export class Deletions {
 
   private async removeOnce(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
     const path = this.paths[id.storePath];
-    const key = fileId.keyOf(id.name);
+    const key = keyOf(id.name);
     const record = this.records.find(key);
     const holds = this.lookup.holds(id, record);
     const isDeleted = holds !== 'record' && this.records.isDeleted(key);
@@ -48,7 +49,7 @@ export class Deletions {
     const { storePath, directory, name } = id;
     // A deleted file that could not be unlinked yet has no record either, but is not foreign.
     const foreign = holds !== 'record' && !held && !isDeleted;
-    const removed = { key, storePath, directory, name, size: id.size ?? 0, foreign, accepted: true };
+    const removed = { key, storePath, directory, name, foreign, accepted: true };
     await this.writer.commit({ removed: [removed] });
     return removed;
   }

@@ -1,7 +1,9 @@
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { toLocation } from './change.js';
 import { differenceFromName, readContent } from './inspect.js';
 import { filePath } from './layout.js';
+import { decodeName } from './names.js';
 import type { FileLocation, Records } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -14,6 +16,12 @@ interface Sought {
   size: number;
   content?: readonly Uint8Array[] | undefined;
   storePath?: number;
+}
+
+/** A file whose content was read and found intact. */
+export interface CheckedFile extends FileLocation {
+  size: number;
+  crc32: number;
 }
 
 /**
@@ -56,12 +64,15 @@ export class Duplicates {
     }
   }
 
-  /** A file with this content whose size and CRC32 were checked by reading it; undefined if there is none. Does not reject. */
-  async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<FileLocation | undefined> {
+  /** A file with this content that was checked by reading it; undefined if there is none. Does not reject. */
+  async large(sought: Pick<Sought, 'sha256' | 'storePath'>): Promise<CheckedFile | undefined> {
     for (const location of this.candidates(sought)) {
-      const content = await readContent(this.pathOf(location)).catch(() => undefined); // as in hasBytes
       // The SHA-256 was verified when the file was recorded; size and CRC32 detect later damage in half the time of a SHA-256.
-      if (content && differenceFromName(location.name, content) === undefined) return location;
+      const isTold = decodeName(location.name).crc32 !== null;
+      const content = await readContent(this.pathOf(location), { sha256: !isTold }).catch(() => undefined); // as in hasBytes
+      if (!content || differenceFromName(location.name, content) !== undefined) continue;
+      if (!isTold && !content.sha256?.equals(sought.sha256)) continue;
+      return { ...toLocation(location), size: content.size, crc32: content.crc32 };
     }
     return undefined;
   }

@@ -3,6 +3,7 @@ import { createReadStream, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import { counted } from '../words.js';
+import { decodeName } from './names.js';
 import type { FileRecord } from './records.js';
 import { RunningDigest } from './running-digest.js';
 
@@ -65,7 +66,7 @@ export class ContentReader {
  * neither.
  */
 export function differenceFromName(name: string, content: Pick<Content, 'size' | 'crc32'>): string | undefined {
-  const { size, crc32: crc } = fileId.decodeName(name);
+  const { size, crc32: crc } = decodeName(name);
   if (size === null || crc === null) return undefined;
   if (size !== content.size) return `${counted(content.size, 'byte')} instead of ${size}`;
   if (crc !== content.crc32) return `CRC32 ${fileId.hex32(content.crc32)} instead of ${fileId.hex32(crc)}`;

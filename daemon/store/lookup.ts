@@ -1,4 +1,5 @@
-import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { FileId } from '../../file-id/file-id.js';
+import { keyOf } from './names.js';
 import type { FileLocation, Records } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -15,7 +16,7 @@ export class Lookup {
    * StoreError if the disk cannot be read.
    * @param record the record of the key, if the caller has looked it up
    */
-  holds(id: FileId, record = this.records.find(fileId.keyOf(id.name))): 'record' | 'disk' | undefined {
+  holds(id: FileId, record = this.records.find(keyOf(id.name))): 'record' | 'disk' | undefined {
     if (!this.isOfGroup(id)) return undefined;
     if (isOf(record, id)) return 'record';
     const path = this.paths[id.storePath];
@@ -24,12 +25,12 @@ export class Lookup {
 
   /** Whether the file is missing: this node should have it and fetches it from a peer. */
   isMissing(id: FileId): boolean {
-    return this.isOfGroup(id) && isOf(this.records.findMissing(fileId.keyOf(id.name)), id);
+    return this.isOfGroup(id) && isOf(this.records.findMissing(keyOf(id.name)), id);
   }
 
   /** Whether the file was deleted. Its ID is never used again. */
   isDeleted(id: FileId): boolean {
-    return this.records.isDeleted(fileId.keyOf(id.name));
+    return this.records.isDeleted(keyOf(id.name));
   }
 
   /** Trunk files of FastDFS are parts of larger files and not stored under their names. */

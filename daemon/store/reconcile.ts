@@ -1,6 +1,6 @@
-import fileId from '../../file-id/file-id.js';
+import { keyOf } from './names.js';
 import type { FileRecord, Records } from './records.js';
-import { type RecoveryReport, recoverFile, toStored } from './recover-file.js';
+import { type RecoveryReport, recoverFile } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import type { Tombstones } from './tombstones.js';
 import { directoriesOf, filesIn } from './walk.js';
@@ -38,7 +38,7 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   restoreTombstones(path, records);
   for (const directory of directoriesOf(path)) {
     for (const file of filesIn(path, directory, to.ids)) {
-      const key = fileId.keyOf(file.name);
+      const key = keyOf(file.name);
       if (!file.ours || (records.find(key) && !records.isDeleted(key))) continue;
       await recoverFile(path, file, records, { ...to, checked: new Set() });
     }
@@ -46,12 +46,11 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   // This node has acknowledged entries to its peers that it may have lost.
   records.invalidateCursors();
   for await (const record of recordsOf(path, records)) {
-    const { size } = fileId.decodeName(record.name);
     const found = path.sizeOf(record.directory, record.name);
-    if (found !== undefined && (size === null || found === size)) continue;
+    if (found === record.size) continue;
     // A wrong size: the file was being written when the older copy was made.
     if (found !== undefined) to.report.quarantined.push(path.quarantine(record.directory, record.name));
-    records.withdraw([toStored(record, record.name, size ?? 0)]);
+    records.withdraw([record]);
     records.markMissing(record);
     to.report.missing++;
   }

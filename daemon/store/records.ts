@@ -20,17 +20,24 @@ interface Accepted {
   sequence?: number | undefined;
 }
 
+/**
+ * The version of a file whose name does not determine its content: milliseconds since 1970 of its last change, 0 for a slave.
+ * Undefined for other files, which never change. See `supersedes`.
+ */
+export type Version = number;
+
 /** A stored file with an ID of this cluster. */
 export interface StoredFile extends FileLocation, Accepted {
   /** The whole ID: group1/M00/… */
   id: string;
-  /** The ID's 20 bytes. */
+  /** 20 bytes; see `keyOf` in names.ts. */
   key: Buffer;
   /** Bytes. */
   size: number;
   crc32: number;
   /** 32 bytes. */
   sha256: Buffer;
+  version?: Version | undefined;
   /** Seconds since 1970. */
   created: number;
   /** Path of its temporary file, if it is renamed to its final name only after the sync. */
@@ -41,10 +48,8 @@ export interface StoredFile extends FileLocation, Accepted {
 
 /** A file to delete. */
 export interface RemovedFile extends FileLocation, Accepted {
-  /** The ID's 20 bytes. */
+  /** 20 bytes; see `keyOf` in names.ts. */
   key: Buffer;
-  /** Bytes. */
-  size: number;
   /** Whether its ID was not made by this cluster. A foreign file has no record and gets no tombstone. */
   foreign: boolean;
 }
@@ -79,7 +84,23 @@ export interface Batch {
 /** The record of a file. */
 export interface FileRecord extends FileLocation {
   key: Buffer;
+  /** Bytes. */
+  size: number;
   sha256: Buffer;
+  version?: Version | undefined;
+}
+
+/**
+ * Whether a file replaces a recorded one of the same name: it has a greater version, or a greater SHA-256 with the same version.
+ * So nodes that have recorded different contents for a name end with the same one.
+ */
+export function supersedes(
+  one: Pick<FileRecord, 'version' | 'sha256'>,
+  recorded: Pick<FileRecord, 'version' | 'sha256'>,
+): boolean {
+  if (one.version === undefined || recorded.version === undefined) return false;
+  if (one.version !== recorded.version) return one.version > recorded.version;
+  return one.sha256.compare(recorded.sha256) > 0;
 }
 
 export interface Records {
@@ -89,8 +110,8 @@ export interface Records {
   readonly walDescriptor: number;
   /** Writes a batch in one transaction. Durable after the next sync. Throws if the transaction failed. */
   record(batch: Batch): void;
-  /** Removes the records of added files whose sync failed. */
-  withdraw(added: StoredFile[]): void;
+  /** Removes the records of files that are not on the disk: their sync failed, or they were lost or damaged. */
+  withdraw(files: readonly { key: Buffer }[]): void;
   /** Makes all entries recorded so far visible to peers that follow the replication log. To be called when they are durable. */
   publish(): void;
   /** Records that this node should hold a file but does not. It is fetched from a peer. */

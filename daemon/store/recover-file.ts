@@ -2,7 +2,8 @@ import { statSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { differenceFromName, readContent } from './inspect.js';
 import { FILE_TIME, filePath } from './layout.js';
-import type { FileLocation, FileRecord, Records, StoredFile } from './records.js';
+import { decodeName, keyOf } from './names.js';
+import type { FileLocation, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 /** The result of a recovery. */
@@ -43,7 +44,7 @@ export async function recoverFile(
   search: Search,
 ): Promise<void> {
   const { group, serverId, report, checked } = search;
-  const key = fileId.keyOf(file.name);
+  const key = keyOf(file.name);
   const id = fileId.join(group, path.number, file.directory, file.name);
   if (records.isDeleted(key)) {
     path.discard(file.directory, file.name);
@@ -52,12 +53,12 @@ export async function recoverFile(
   }
   const fullPath = filePath(path.root, file.directory, file.name);
   const content = await readContent(fullPath, { sha256: true });
-  const { size, crc32, created, source } = fileId.decodeName(file.name);
+  const { crc32, created, source } = decodeName(file.name);
   const accepted = 'serverId' in source && source.serverId === serverId;
   const record = records.find(key);
   if (differenceFromName(file.name, content) !== undefined) {
     report.quarantined.push(path.quarantine(file.directory, file.name));
-    if (record) records.withdraw([toStored(record, id, size ?? 0)]);
+    if (record) records.withdraw([record]);
     return;
   }
   checked.add(file.name);
@@ -70,9 +71,4 @@ export async function recoverFile(
   stored.linked = statSync(fullPath).nlink > 1 && records.findByContent(stored.sha256).length > 0;
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
-}
-
-/** Converts a record for `Records.withdraw`. */
-export function toStored(record: FileRecord, id: string, size: number): StoredFile {
-  return { ...record, id, size, crc32: 0, created: 0, accepted: false };
 }

@@ -1,10 +1,12 @@
 import { readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
+import { toLocation } from './change.js';
 import { type Content, differenceFrom, readContent } from './inspect.js';
 import { locationOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } from './layout.js';
+import { keyOf } from './names.js';
 import { isOfTheSameMoment, reconcile } from './reconcile.js';
 import type { FileLocation, Records } from './records.js';
-import { type RecoveryReport, recoverFile, type Search, toStored } from './recover-file.js';
+import { type RecoveryReport, recoverFile, type Search } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
 
@@ -85,7 +87,7 @@ export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }:
 }
 
 function isRecorded({ storePath, directory, name, content }: FileLocation & { content: Content }, records: Records) {
-  const record = records.find(fileId.keyOf(name));
+  const record = records.find(keyOf(name));
   return (
     record?.name === name &&
     record.directory === directory &&
@@ -98,19 +100,14 @@ function isRecorded({ storePath, directory, name, content }: FileLocation & { co
 function repeatDeletions(path: StorePath, records: Records): number {
   const { tombstones: settled, deletions } = records.checkpoint;
   const locations = deletions.filter((location) => location.storePath === path.number);
-  const lost = new Set(locations.map((location) => fileId.keyOf(location.name).toString('latin1')));
+  const lost = new Set(locations.map((location) => keyOf(location.name).toString('latin1')));
   for (const key of path.tombstones.read(settled[path.number] ?? 0)) {
     lost.delete(key.toString('latin1'));
     const record = records.find(key);
     if (record) locations.push(record);
-    const removed = {
-      ...(record ?? { storePath: path.number, directory: 0, name: '' }),
-      key,
-      foreign: false,
-      accepted: false,
-    };
-    const size = fileId.decodeName(`${key.toString('base64url')}0000000`).size ?? 0;
-    records.record({ added: [], removed: [{ ...removed, size }], checkpoint: records.checkpoint });
+    const location = toLocation(record ?? { storePath: path.number, directory: 0, name: '' });
+    const removed = { ...location, key, foreign: false, accepted: false };
+    records.record({ added: [], removed: [removed], checkpoint: records.checkpoint });
   }
   if (lost.size > 0) path.tombstones.append([...lost].map((key) => Buffer.from(key, 'latin1')));
   const left = locations.filter((location) => path.sizeOf(location.directory, location.name) !== undefined);
@@ -122,12 +119,12 @@ function repeatDeletions(path: StorePath, records: Records): number {
 function markMissingCopies(open: readonly StorePath[], records: Records): number {
   const missing = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
     const path = open.find((one) => one.number === storePath);
-    const record = records.find(fileId.keyOf(name));
+    const record = records.find(keyOf(name));
     return path && record && path.sizeOf(directory, name) === undefined ? [record] : [];
   });
   if (missing.length > 0) records.invalidateCursors();
   for (const record of missing) {
-    records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
+    records.withdraw([record]);
     records.markMissing(record);
   }
   return missing.length;
@@ -167,7 +164,7 @@ function withdrawMissingFiles(
   // If the disk lost acknowledged files, peers have them: anti-entropy then finds them.
   if (missing.length > 0) records.invalidateCursors();
   for (const record of missing) {
-    records.withdraw([toStored(record, record.name, fileId.decodeName(record.name).size ?? 0)]);
+    records.withdraw([record]);
     report.forgotten.push(record.name);
   }
 }

@@ -9,6 +9,7 @@ import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { storePathLabel } from './layout.js';
 import { Lookup } from './lookup.js';
 import { Minter, type NewContent } from './minter.js';
+import { decodeName } from './names.js';
 import type { FileLocation, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
@@ -161,8 +162,6 @@ export class Store {
    */
   async quarantine(record: FileRecord): Promise<string | undefined> {
     const path = this.paths[record.storePath] as StorePath;
-    const { size } = fileId.decodeName(record.name);
-    const id = fileId.join(this.settings.group, record.storePath, record.directory, record.name);
     let kept: string | undefined;
     await this.writer.commit({
       write: () => {
@@ -172,7 +171,7 @@ export class Store {
       },
       alongside: () => {
         if (this.records.isDeleted(record.key)) return;
-        this.records.withdraw([{ ...record, id, size: size ?? 0, crc32: 0, created: 0, accepted: false }]);
+        this.records.withdraw([record]);
         this.records.markMissing(record);
       },
     });
@@ -182,7 +181,7 @@ export class Store {
   /** Records a complete file that is on the disk without a record. Rejects with a StoreError. */
   async record(file: FileLocation & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
     const { storePath, directory, name } = file;
-    const { source, created } = fileId.decodeName(name);
+    const { source, created } = decodeName(name);
     // A file that this node accepted goes into its replication log.
     const accepted = 'serverId' in source && source.serverId === this.settings.serverId;
     const id = fileId.join(this.settings.group, storePath, directory, name);

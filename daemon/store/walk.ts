@@ -2,6 +2,7 @@ import { type Dirent, readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
+import { decodeName } from './names.js';
 import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -48,7 +49,7 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
  * normal one, but has another form of tail.
  */
 export function tellsContent({ ours, name }: FoundFile): boolean {
-  const { size } = fileId.decodeName(name);
+  const { size } = decodeName(name);
   return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27)));
 }
 

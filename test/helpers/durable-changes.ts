@@ -34,7 +34,8 @@ function copyOf(bytes: Buffer, from: Copy['content']): Copy {
     ...{ size: bytes.length, crc32: crc32(bytes), counter: counter++ },
   });
   const name = key.toString('base64url') + fileId.makeTail('bin', 0);
-  return { key, name, storePath: 0, directory: 7, sha256: Buffer.from(hash('sha256', bytes), 'hex'), content: from };
+  const sha256 = Buffer.from(hash('sha256', bytes), 'hex');
+  return { key, name, storePath: 0, directory: 7, size: bytes.length, sha256, content: from };
 }
 
 /** A file that FastDFS stored. */
@@ -117,7 +118,7 @@ export async function work(modules: Modules, ids: readonly string[]): Promise<Ou
     ];
     await copies.take({
       copies: outcome.copies,
-      removed: [{ ...copyOf(content.after, undefined), size: 500, foreign: false, accepted: false }],
+      removed: [{ ...copyOf(content.after, undefined), foreign: false, accepted: false }],
       alongside: (failed) => {
         for (const { copy, reason } of failed) index.missing.add(copy, { peer: PEER, sequence: 1, reason });
         index.replicationLog.moveCursor(PEER, cursor);

@@ -8,7 +8,7 @@ import fileId from '../../file-id/file-id.js';
 function record(counter: number): FileRecord {
   const key = fileId.encodeKey({ serverId: 2, created: 1_795_000_000, size: 1000, crc32: 0, counter });
   const name = `${key.toString('base64url')}417.jpg`;
-  return { key, name, storePath: 0, directory: 0, sha256: Buffer.alloc(32, counter) };
+  return { key, name, storePath: 0, directory: 0, size: 1000, sha256: Buffer.alloc(32, counter) };
 }
 
 t.test('a missing file', async (t) => {

@@ -27,7 +27,9 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
     ['state', 'saved'],
   ])
     database.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`);
-  database.exec(`DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred;
+  database.exec(`DROP INDEX file_sized; ALTER TABLE file DROP COLUMN size; ALTER TABLE file DROP COLUMN version;
+    ALTER TABLE missing DROP COLUMN size; ALTER TABLE missing DROP COLUMN version;
+    DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred;
     ALTER TABLE log ADD COLUMN incarnation TEXT NOT NULL DEFAULT 'earlier';
     ALTER TABLE cursor RENAME COLUMN epoch TO incarnation; ALTER TABLE cursor DROP COLUMN "from"`);
   database.pragma('user_version = 2');
@@ -35,6 +37,7 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
 
   const index = new Index(file);
   t.strictSame(index.totals, { files: 1, bytes: 1000, saved: 0 });
+  t.match(index.find(storedFile(1, false).key), { name: storedFile(1, false).name, size: 1000, version: undefined });
   const duplicate = storedFile(2, true);
   index.record({ added: [duplicate], removed: [], checkpoint });
   t.equal(index.findByContent(duplicate.sha256).length, 2);

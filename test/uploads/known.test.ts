@@ -198,7 +198,8 @@ t.test('challenges', async (t) => {
   key.writeUInt32BE(content.length, 12);
   const place = { storePath: 0, directory: 0, name: `${key.toString('base64url')}0000000` };
   writeFileSync(join(root, 'data/00/00', place.name), content);
-  const duplicates = { large: () => Promise.resolve(place) };
+  const checked = { ...place, size: content.length, crc32: 0 };
+  const duplicates = { large: () => Promise.resolve(checked) };
   const challenges = new Challenges({ duplicates, paths: [{ isOpen: true, root }] });
   const begin = async () => {
     const challenge = await challenges.begin({ sha256: Buffer.alloc(32), size: content.length, extension: '' });

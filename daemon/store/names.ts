@@ -1,0 +1,113 @@
+import { hash } from 'node:crypto';
+import fileId, { type FileKind, type FileSource } from '../../file-id/file-id.js';
+
+/*
+ * The names of files in the records. Most are normal names, whose 20 bytes are the key of their record. Other names share the
+ * 20 bytes of another file: slaves (their master's) and metadata files (`<name>-m`, as in FastDFS). Their key is derived from the
+ * whole name.
+ */
+
+/** FastDFS keeps the metadata of the file <name> in <name>-m. */
+const METADATA_SUFFIX = '-m';
+const KEY_CHARACTERS = 27;
+const NORMAL_LENGTH = 34;
+const TRUNK_LENGTH = 50;
+/** Bits 63 and 59 of the size field of a trunk name, in its first byte. */
+const TRUNK_FLAGS = 0x88;
+/** Bits 63 and 58: an appender. */
+const APPENDER_FLAGS = 0x84;
+const TWO_32 = 2 ** 32;
+
+/** The kind of a recorded file; `metadata` is not in IDs. */
+export type RecordKind = FileKind | 'metadata';
+
+/** A decoded name of a recorded file. */
+export interface DecodedName {
+  kind: RecordKind;
+  /** Of the master, for a slave and for metadata; likewise `created`. */
+  source: FileSource;
+  /** Seconds since 1970. */
+  created: number;
+  /** Null if the name does not contain it. */
+  size: number | null;
+  crc32: number | null;
+}
+
+/** The location of a recorded file in its group, from its ID. */
+export interface RecordedId extends DecodedName {
+  group: string;
+  storePath: number;
+  directory: number;
+  name: string;
+}
+
+export function isMetadata(name: string): boolean {
+  return name.endsWith(METADATA_SUFFIX);
+}
+
+/** The name of the metadata file of a file. */
+export function metadataName(name: string): string {
+  return name + METADATA_SUFFIX;
+}
+
+/** The name of the file that a metadata file belongs to. */
+export function ownerOfMetadata(name: string): string {
+  return name.slice(0, -METADATA_SUFFIX.length);
+}
+
+/** Whether the 20 bytes of a name are the key of its record, because no other file has them. */
+function hasOwnKey(name: string, bytes: Buffer): boolean {
+  if (isMetadata(name)) return false;
+  if (name.length === NORMAL_LENGTH) return true;
+  return name.length === TRUNK_LENGTH && ((bytes[8] as number) & TRUNK_FLAGS) === TRUNK_FLAGS;
+}
+
+/**
+ * The key of a name, 20 bytes. A derived key begins with the source and the second of the name's 20 bytes, so that keys of a
+ * source and a time are adjacent; the rest is 87 bits of the SHA-256 of the name, in the form of the size field and the CRC32 of a
+ * normal file, because earlier versions decode the keys of tombstones.
+ */
+export function keyOf(name: string): Buffer {
+  const key = fileId.keyOf(name);
+  if (hasOwnKey(name, key)) return key;
+  const digest = hash('sha256', name, 'buffer');
+  digest.copy(key, 8, 0, 12);
+  key.writeUInt32BE(0x80000000 + (digest.readUInt32BE() & 0x7fffff), 8);
+  return key;
+}
+
+/** The part of a name that the index stores: what follows the characters of the key, or the whole name if the key is derived. */
+export function tailOf(name: string, key: Buffer): string {
+  return hasOwnKey(name, key) ? name.slice(KEY_CHARACTERS) : name;
+}
+
+/** The name of a file from its key and what `tailOf` returned. */
+export function nameOf(key: Buffer, tail: string): string {
+  return tail.length > KEY_CHARACTERS ? tail : key.toString('base64url') + tail;
+}
+
+/** Whether the key of a name contains the size of its file. */
+export function isSizeInKey(name: string, key: Buffer): boolean {
+  return hasOwnKey(name, key) && ((key[8] as number) & APPENDER_FLAGS) !== APPENDER_FLAGS;
+}
+
+/** The size in the key of a normal or trunk file, in bytes. */
+export function sizeInKey(key: Buffer): number {
+  const high = key.readUInt32BE(8);
+  const low = key.readUInt32BE(12);
+  return high >= 0x80000000 ? low : high * TWO_32 + low;
+}
+
+/** Decodes the name of a file that may have a record. Throws a FileIdError. */
+export function decodeName(name: string): DecodedName {
+  if (!isMetadata(name)) return fileId.decodeName(name);
+  const owner = fileId.decodeName(ownerOfMetadata(name));
+  return { ...owner, kind: 'metadata', size: null, crc32: null };
+}
+
+/** Decodes the ID of a file that may have a record. Throws a FileIdError. */
+export function decodeRecorded(id: string): RecordedId {
+  if (!isMetadata(id)) return fileId.decode(id);
+  const owner = fileId.decode(ownerOfMetadata(id));
+  return { ...owner, kind: 'metadata', name: metadataName(owner.name), size: null, crc32: null };
+}
