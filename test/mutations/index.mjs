@@ -7,6 +7,8 @@ const contents = 'daemon/index/contents.ts';
 const epochTest = ['index/epochs'];
 const logTest = ['index/replication-log'];
 const missingTest = ['index/missing'];
+const names = 'daemon/store/names.ts';
+const recordsTest = ['index/records'];
 const digestsTest = ['index/digests'];
 
 export const indexMutations = [
@@ -118,8 +120,8 @@ export const indexMutations = [
   {
     name: 'uploads that are deleted are left out of log pages',
     file: log,
-    from: 'removed === null && place !== null && sha256 !== null',
-    to: 'place !== null && sha256 !== null',
+    from: 'removed === null && place !== null',
+    to: 'place !== null',
     tests: logTest,
   },
   {
@@ -261,5 +263,40 @@ export const indexMutations = [
     from: 'if (!upgrades && version < STEPS.length)',
     to: 'if (version < 0)',
     tests: ['formats/versions'],
+  },
+  {
+    name: 'slaves have keys of their own',
+    file: names,
+    from: 'if (hasOwnKey(name, key)) return key;',
+    to: 'return key;',
+    tests: recordsTest,
+  },
+  {
+    name: 'earlier versions can decode derived keys',
+    file: names,
+    from: '0x80000000 + (digest.readUInt32BE() & 0x7fffff)',
+    to: 'digest.readUInt32BE()',
+    tests: recordsTest,
+  },
+  {
+    name: 'a later version replaces a record',
+    file: batchWriter,
+    from: 'row !== undefined && supersedes(file, toRecord(row))',
+    to: 'false',
+    tests: recordsTest,
+  },
+  {
+    name: 'digests include the states of files that change',
+    file: 'daemon/index/part-digests.ts',
+    from: 'if (withState === 0 || !state) return;',
+    to: 'return;',
+    tests: recordsTest,
+  },
+  {
+    name: 'no upload is linked to a file that changes',
+    file: contents,
+    from: 'if (version) return;',
+    to: '',
+    tests: recordsTest,
   },
 ];
