@@ -47,6 +47,12 @@ export default {
       ['^daemon/(store|index|cluster|replication|operations)/', '^daemon/(alarm|status|requests|access)\\.ts'],
       '',
     ),
+    only(
+      'fastdfs',
+      '^daemon/fastdfs/',
+      ['^daemon/(store|index|cluster|replication|operations)/', '^daemon/(alarm|status|requests)\\.ts'],
+      "FastDFS's protocol; nothing of HTTP.",
+    ),
     {
       name: 'store-without-sqlite',
       severity: 'error',

@@ -6,10 +6,13 @@ import { Alarms } from './alarm.js';
 import { Cluster } from './cluster/cluster.js';
 import { readOrMakeKey } from './config/key.js';
 import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
+import { createFastdfs } from './fastdfs/server.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
 import { lockDataDirectory, lockStorePath } from './index/lock.js';
 import { createLog } from './log.js';
+import { createMetrics } from './operations/metrics.js';
+import { Observer } from './operations/observer.js';
 import { RequestsUnderWay } from './operations/requests-under-way.js';
 import { Acknowledgements } from './replication/acknowledgements.js';
 import { CopyPolicy, isGone } from './replication/copy-policy.js';
@@ -128,7 +131,9 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const { store, cluster, replication, alarms, requests } = node;
   await store.writer.settle();
   if (index.replicationLog.enabled) await replication.takeDeletions();
-  const server = createServer(node, key, log);
+  const observer = new Observer(createMetrics(node), log);
+  const server = createServer(node, key, observer, log);
+  const fastdfs = createFastdfs(node, observer, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
     throw new PortTaken(
@@ -136,17 +141,23 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
       { cause: error },
     );
   });
+  await fastdfs.listen().catch(async (error: unknown) => {
+    await server.close();
+    throw new PortTaken((error as Error).message, { cause: error });
+  });
   cluster.start();
   replication.start();
   const endWatch = watchPromises(node);
   const drain = async () => {
-    await server.drain();
+    const drained = server.drain();
+    fastdfs.drain();
+    await drained;
     // Followers have to read the log until here, because uploads wait for their acknowledgements.
     replication.source.stop();
   };
   const stop = async () => {
     await drain();
-    await server.close();
+    await Promise.all([server.close(), fastdfs.close()]);
     endWatch();
     requests.stop();
     await replication.stop();

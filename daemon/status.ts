@@ -67,8 +67,11 @@ function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
   }
 }
 
+/** The modules whose state a hello describes. */
+type DescribedParts = HealthParts & Pick<Node, 'settings' | 'alarms' | 'requests'>;
+
 /** The state of this node: the hello for peers, and part of the status. */
-export function describeNode(node: Node): Hello {
+export function describeNode(node: DescribedParts): Hello {
   const { settings, store, index, replication, alarms, requests } = node;
   const sum = (values: number[]) => values.reduce((total, value) => total + value, 0);
   const missing = unlessDamaged(index, () => index.missing.totals, { all: 0, aside: 0, pending: 0 });
@@ -92,6 +95,9 @@ export function describeNode(node: Node): Hello {
     backlog: unlessDamaged(index, () => replication.followers.map(({ backlog }) => backlog), []),
     missing: missing.all,
     setAside: missing.aside,
+    fastdfs: settings.fastdfsStorage
+      ? { address: settings.fastdfsAddress ?? null, port: settings.fastdfsStorage.port }
+      : null,
     oldestScrub: unlessDamaged(index, () => replication.scrub.oldest, 0),
     alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
   };

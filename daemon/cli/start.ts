@@ -207,7 +207,7 @@ class Supervisor {
   }
 
   private printStarted(keyMade: boolean, notReady: string | undefined): void {
-    const { listen, data, uploads, sync } = this.settings;
+    const { listen, data, uploads, sync, fastdfsFrom } = this.settings;
     const origin = `http://${formatAddress(reachable(listen))}`;
     const readme = fileURLToPath(new URL('../../../README.md', import.meta.url));
     const header = uploads === 'open' ? '' : `-H "Authorization: Bearer ${this.keyForShell()}" `;
@@ -224,6 +224,13 @@ class Supervisor {
     lines.push(`  the command  ${this.commandLine('status')}`);
     if (uploads === 'open')
       lines.push('  warning      anybody who reaches this address can upload ("uploads": "open")');
+    for (const [what, address] of [
+      ['tracker', this.settings.fastdfsTracker],
+      ['storage', this.settings.fastdfsStorage],
+    ] as const) {
+      if (address)
+        lines.push(`  FastDFS      ${what} on ${formatAddress(address)}, without a key, for ${fastdfsFrom.join(', ')}`);
+    }
     if (sync === 'off') lines.push('  warning      a power cut loses uploads that were acknowledged ("sync": "off")');
     if (process.getuid?.() === 0 && !this.owner) {
       lines.push(

@@ -46,6 +46,11 @@ const helloSchema = z.object({
   setAside: count,
   /** Every file was checked after this time, in seconds since 1970. */
   oldestScrub: count,
+  /** Where it serves the storage commands of FastDFS's protocol; null if nowhere. The address is null if the settings have none. */
+  fastdfs: z
+    .object({ address: z.string().max(45).nullable(), port: count.max(65535) })
+    .nullable()
+    .default(null),
   /** Human-readable alarms. */
   alarms: z.array(z.string().max(2000)).max(100),
 });

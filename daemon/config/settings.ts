@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { distance } from 'fastest-levenshtein';
 import { z } from 'zod';
@@ -60,6 +61,16 @@ function duration() {
   return value(parseDuration, DURATION_WORDS);
 }
 
+/** A host and a port. `example` is part of the error message. */
+function address(example: string) {
+  return value(parseAddress, `host:port, such as ${example}`, besides(/[^A-Za-z0-9.:[\]-]/u));
+}
+
+/** A list of IP addresses and networks. */
+function networks() {
+  return list((text) => (isNetwork(text) ? text : undefined), 'an address or a network, such as 10.0.0.0/8');
+}
+
 /** Peers as strings, or as objects of the settings file, which are converted to strings first, so that one form is checked. */
 function peers() {
   const form = z.strictObject({ id: z.number(), group: z.string(), url: z.string() });
@@ -86,11 +97,11 @@ const schema = z.strictObject({
     .refine((paths) => paths.length >= 1 && paths.length <= 256, 'write 1 to 256 paths')
     .refine((paths) => new Set(paths).size === paths.length, 'a path stands there twice; write each once')
     .optional(),
-  listen: value(parseAddress, 'host:port, such as 127.0.0.1:8080', besides(/[^A-Za-z0-9.:[\]-]/u)).default({
+  listen: address('127.0.0.1:8080').default({
     host: '127.0.0.1',
     port: 8080,
   }),
-  daemonListen: value(parseAddress, 'host:port, such as 127.0.0.1:8081', besides(/[^A-Za-z0-9.:[\]-]/u)).default({
+  daemonListen: address('127.0.0.1:8081').default({
     host: '127.0.0.1',
     port: 8081,
   }),
@@ -121,10 +132,7 @@ const schema = z.strictObject({
     (text) => (text === 'auto' ? text : integer(1, 1024)(text)),
     '"auto" or a number from 1 to 1024',
   ).default('auto'),
-  metricsFrom: list(
-    (text) => (isNetwork(text) ? text : undefined),
-    'an address or a network, such as 10.0.0.0/8',
-  ).default([]),
+  metricsFrom: networks().default([]),
   maxFileSize: value(parseSize, SIZE_WORDS).default(10 * 2 ** 30),
   reserve: value((text): Reserve | undefined => {
     const share = /^(\d+(?:\.\d+)?) ?%$/.exec(text);
@@ -153,6 +161,14 @@ const schema = z.strictObject({
   fastdfsTokenTtl: duration().default(600_000),
   fastdfsTokenFailImage: path.optional(),
   fastdfsTokenStrict: flag.default(false),
+  fastdfsTracker: address('0.0.0.0:22122').optional(),
+  fastdfsStorage: address('0.0.0.0:23000').optional(),
+  fastdfsFrom: networks().default([
+    ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
+    ...['::1', 'fc00::/7', 'fe80::/10'],
+  ]),
+  fastdfsAddress: value((text) => (isIP(text) === 0 ? undefined : text), 'an IP address, such as 10.0.0.1').optional(),
+  fastdfsAddressWidth: oneOf('ipv4', 'ipv6').default('ipv4'),
 });
 
 /** All settings with defaults; see docs/settings.md. Sizes are in bytes, durations in milliseconds, rates in bytes per second. */

@@ -2,7 +2,7 @@ import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
 import { deleteAnywhere } from '../operations/deletions.js';
-import type { Deleted } from '../operations/forward-deletion.js';
+import type { Observer } from '../operations/observer.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
@@ -14,7 +14,6 @@ import { refuseBodies, restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
 import { known } from './known.js';
-import { createMetrics } from './metrics.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPeerRoutes } from './peer-routes.js';
 import { Tus } from './tus.js';
@@ -37,9 +36,9 @@ export interface Server {
 }
 
 /** Creates the server, which does not listen yet. */
-export function createServer(node: Node, key: string, log: Logger): Server {
+export function createServer(node: Node, key: string, observer: Observer, log: Logger): Server {
   const { store, settings, cluster, replication, underWay } = node;
-  const metrics = createMetrics(node);
+  const { metrics } = observer;
   const authorizeAlways = authorization(key);
   const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
   const challenges = new Challenges(store);
@@ -89,27 +88,11 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     return reply;
   });
 
-  const takeUpload = async (request: FastifyRequest, reply: FastifyReply, isPassedOn: boolean) => {
-    const started = performance.now();
-    try {
+  const takeUpload = (request: FastifyRequest, reply: FastifyReply, isPassedOn: boolean) =>
+    observer.upload({ requestId: request.id }, async () => {
       const taken = await upload(request, reply, node, isPassedOn);
-      if (!taken) {
-        metrics.uploads.inc({ result: 'passed-on' });
-        return reply;
-      }
-      const { files, bytes } = taken;
-      const milliseconds = performance.now() - started;
-      metrics.uploads.inc({ result: 'stored' });
-      metrics.uploadedBytes.inc(bytes);
-      metrics.uploadSeconds.observe(milliseconds / 1000);
-      const ids = files.length === 1 ? { id: files[0]?.id } : { ids: files.map((file) => file.id) };
-      log.info({ requestId: request.id, ...ids, bytes, milliseconds: Math.round(milliseconds) }, 'stored');
-    } catch (error) {
-      metrics.uploads.inc({ result: 'refused' });
-      throw error;
-    }
-    return reply;
-  };
+      return { files: taken?.files, answer: reply };
+    });
 
   server.route({
     method: ['POST', 'PUT'],
@@ -134,18 +117,9 @@ export function createServer(node: Node, key: string, log: Logger): Server {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
-    let deleted: Deleted;
-    try {
-      deleted = await deleteAnywhere(id, text, node, conditionsOf(request.headers));
-    } catch (error) {
-      if (error instanceof Problem && error.problem === 'not-found') metrics.deletions.inc({ result: 'not-found' });
-      throw error;
-    }
-    const result = deleted.copies < deleted.wanted ? 'accepted' : 'deleted';
-    metrics.deletions.inc({ result });
-    if (result === 'deleted') log.info({ requestId: request.id, id: text }, 'deleted');
-    if (result === 'accepted')
-      log.warn({ requestId: request.id, id: text }, 'deleted; fewer nodes than promised know of it so far');
+    const deleted = await observer.deletion({ requestId: request.id }, text, () =>
+      deleteAnywhere(id, text, node, conditionsOf(request.headers)),
+    );
     return answerDeletion(reply, deleted);
   });
 

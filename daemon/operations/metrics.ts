@@ -24,7 +24,7 @@ export interface Metrics {
 }
 
 /** Creates the metrics. Gauges and totals that exist elsewhere are read when the metrics are scraped. */
-export function createMetrics(node: Omit<Node, 'requests'>): Metrics {
+export function createMetrics(node: Node): Metrics {
   const { store, index, cluster, acknowledgements, replication, alarms, settings } = node;
   const registry = new Registry();
   const registers = [registry];

@@ -1,0 +1,160 @@
+import { crc32 } from 'node:zlib';
+import type { FileId } from '../../file-id/file-id.js';
+import { deleteAnywhere } from '../operations/deletions.js';
+import type { Observer } from '../operations/observer.js';
+import { Problem } from '../operations/problems.js';
+import { assertUploadsAreTaken, waitForCopies } from '../operations/uploads.js';
+import type { Node } from '../status.js';
+import type { ReceivedFile } from '../store/incoming-file.js';
+import { counted } from '../words.js';
+import type { Addresses } from './addresses.js';
+import {
+  addressWidths,
+  Fields,
+  InfoFlag,
+  invalid,
+  number64,
+  reply,
+  replyHeader,
+  Status,
+  StorageCommand,
+  text,
+  Width,
+  WireError,
+} from './codec.js';
+import type { Body, Handler, Reply, Request } from './connection.js';
+import { nameOf, parseExtension, parseName } from './names.js';
+import { type OpenFile, openFile } from './open-file.js';
+
+/** The longest body of a command without data: fixed fields, a group and a name. */
+const LONGEST_NAME_BODY = 512;
+/** The store path index by which a client leaves the choice to the server. */
+const ANY_STORE_PATH = 255;
+
+/** What the storage commands need of the node. */
+export type StorageParts = Pick<
+  Node,
+  'settings' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'underWay'
+>;
+
+/** The commands of a storage server, on the same store as HTTP. */
+export class Storage {
+  readonly handlers: ReadonlyMap<number, Handler>;
+
+  constructor(
+    private readonly node: StorageParts,
+    private readonly addresses: Addresses,
+    private readonly observer: Observer,
+  ) {
+    this.handlers = new Map<number, Handler>([
+      [StorageCommand.upload, (request) => this.upload(request)],
+      [StorageCommand.download, (request) => this.download(request)],
+      [StorageCommand.delete, (request) => this.delete(request)],
+      [StorageCommand.fileInfo, (request) => this.info(request)],
+    ]);
+  }
+
+  /** 11: store path 1, size 8, extension 6, data → group 16, name. */
+  private async upload({ body }: Request): Promise<Reply> {
+    const fields = new Fields(await body.read(15));
+    const storePath = fields.byte();
+    const size = fields.number('the size');
+    const extension = parseExtension(fields.padded(Width.extension));
+    // The store chooses the path itself, as for HTTP: clients only repeat the index that a tracker named.
+    if (storePath !== ANY_STORE_PATH && storePath >= this.node.settings.storePaths.length)
+      throw invalid(`there is no store path ${storePath}`);
+    return this.observer.upload({ protocol: 'fastdfs' }, async () => {
+      assertUploadsAreTaken(this.node);
+      const received = await this.receive(body, size, extension);
+      const files = await this.node.store.add([received]).finally(() => received.release());
+      await waitForCopies(files, this.node);
+      return { files, answer: this.named(files[0]?.id ?? '') };
+    });
+  }
+
+  /** Receives the data of an upload, which is the rest of the body. Rejects with a WireError, a StoreError or ClientGone. */
+  private async receive(body: Body, size: number, extension: string): Promise<ReceivedFile> {
+    const { maxFileSize } = this.node.settings;
+    if (size !== body.left) throw invalid(`the size is ${size} and ${counted(body.left, 'byte')} follow`);
+    if (size > maxFileSize) throw invalid(`a file may have up to ${counted(maxFileSize, 'byte')}`);
+    const file = this.node.store.receive(size);
+    try {
+      await body.stream(file);
+      return await file.finish(extension);
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+  }
+
+  /** 14: offset 8, count 8 (0: to the end), group 16, name → the bytes. */
+  private async download({ body }: Request): Promise<Reply> {
+    const fields = new Fields(await body.rest(LONGEST_NAME_BODY));
+    const offset = fields.number('the offset');
+    const count = fields.number('the count');
+    const file = await this.open(this.nameAfterGroup(fields));
+    const left = file.size - offset;
+    if (left <= 0) {
+      await file.close();
+      throw invalid(`the offset ${offset} is not before the end of the file`);
+    }
+    const length = count === 0 ? left : Math.min(count, left);
+    return { length, chunks: file.read(offset, length) };
+  }
+
+  /** 12: group 16, name. */
+  private async delete({ body }: Request): Promise<Reply> {
+    const id = this.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
+    const deleted = await this.observer.deletion({ protocol: 'fastdfs' }, id.text, () =>
+      deleteAnywhere(id, id.text, this.node, {}),
+    );
+    if (deleted.copies < deleted.wanted)
+      throw new WireError(
+        Status.busy,
+        `the deletion is durable on ${deleted.copies} of ${deleted.wanted} nodes so far`,
+      );
+    return replyHeader(0, Status.ok);
+  }
+
+  /** 22: group 16, name → size 8, creation time 8, CRC32 8 (sign-extended), address of the source 16. */
+  private async info({ body, flags, localAddress }: Request): Promise<Reply> {
+    const id = this.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
+    const file = await this.open(id);
+    try {
+      const crc = await crcOf(id, file, (flags & InfoFlag.withoutCrc32) === 0);
+      const { record } = addressWidths(this.node.settings.fastdfsAddressWidth);
+      const source = this.addresses.ofSource(id.source, localAddress);
+      return reply(number64(file.size), number64(id.created), number64(crc | 0), text(source, record));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Reads a group and the name to the end of the body. Throws a WireError (22), also if no node is of this group. */
+  private nameAfterGroup(fields: Fields): FileId & { text: string } {
+    const group = fields.padded(Width.group);
+    const id = parseName(group, fields.rest().toString('latin1'));
+    if (!this.node.cluster.groups.includes(group)) throw invalid(`there is no group ${group} here`);
+    return id;
+  }
+
+  private async open(id: FileId & { text: string }): Promise<OpenFile> {
+    const file = await openFile(id, this.node);
+    if (!file) throw new Problem('not-found', `There is no file ${id.text}.`);
+    return file;
+  }
+
+  /** A reply with the group and the name of a file. */
+  private named(id: string): Buffer {
+    return reply(text(this.node.settings.group, Width.group), Buffer.from(nameOf(id), 'latin1'));
+  }
+}
+
+/** The CRC32 of a file: from its ID, otherwise of its bytes, or 0 if `reads` is false. */
+async function crcOf({ crc32: known, kind }: FileId, file: OpenFile, reads: boolean): Promise<number> {
+  if (known !== null && kind === 'normal') return known;
+  if (!reads) return 0;
+  let crc = 0;
+  if (file.size > 0) for await (const chunk of file.read(0, file.size)) crc = crc32(chunk, crc);
+  return crc;
+}

@@ -1,0 +1,142 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+
+/** A reply of FastDFS's protocol. */
+export interface WireReply {
+  status: number;
+  body: Buffer;
+}
+
+/** A text padded with zero bytes. */
+export function padded(value: string, width: number): Buffer {
+  const bytes = Buffer.alloc(width);
+  bytes.write(value, 'latin1');
+  return bytes;
+}
+
+/** A number of 8 bytes. */
+export function number(value: number | bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  bytes.writeBigInt64BE(BigInt(value));
+  return bytes;
+}
+
+/** A group of 16 bytes, and a name. */
+export function named(id: string): Buffer {
+  const [group = '', ...name] = id.split('/');
+  return Buffer.concat([padded(group, 16), Buffer.from(name.join('/'), 'latin1')]);
+}
+
+/** One connection to a tracker or a storage server, written from the facts about the protocol alone. */
+export class WireClient {
+  private received: Buffer = Buffer.alloc(0);
+  private isClosed = false;
+  private wake: () => void = () => {};
+
+  private constructor(readonly socket: Socket) {
+    socket.on('data', (chunk: Buffer) => {
+      this.received = Buffer.concat([this.received, chunk]);
+      this.wake();
+    });
+    const closed = () => {
+      this.isClosed = true;
+      this.wake();
+    };
+    socket.on('error', closed).on('close', closed).on('end', closed);
+  }
+
+  static async connect(port: number, host = '127.0.0.1'): Promise<WireClient> {
+    const socket = connect({ port, host, noDelay: true });
+    await once(socket, 'connect');
+    return new WireClient(socket);
+  }
+
+  get isOpen(): boolean {
+    return !this.isClosed;
+  }
+
+  /** Sends a request whole. `length` is what its header says, by default the truth. */
+  send(command: number, body: Buffer = Buffer.alloc(0), { flags = 0, length = BigInt(body.length) } = {}): void {
+    const header = Buffer.alloc(10);
+    header.writeBigUInt64BE(BigInt.asUintN(64, length));
+    header.writeUInt8(command, 8);
+    header.writeUInt8(flags, 9);
+    this.socket.write(Buffer.concat([header, body]));
+  }
+
+  /** Resolves with the next reply; rejects if the connection ends before. */
+  async reply(): Promise<WireReply> {
+    const header = await this.take(10);
+    const length = Number(header.readBigUInt64BE());
+    if (header.readUInt8(8) !== 100) throw new Error(`a reply has command ${header.readUInt8(8)}`);
+    return { status: header.readUInt8(9), body: await this.take(length) };
+  }
+
+  /** Sends a request and resolves with its reply. */
+  ask(command: number, body?: Buffer, options?: { flags?: number; length?: bigint }): Promise<WireReply> {
+    this.send(command, body, options);
+    return this.reply();
+  }
+
+  /** As `ask`; rejects unless the status is 0. */
+  async get(command: number, body?: Buffer): Promise<Buffer> {
+    const reply = await this.ask(command, body);
+    if (reply.status !== 0) throw new Error(`command ${command}: status ${reply.status}`);
+    return reply.body;
+  }
+
+  /** Uploads a file, or an appender (23); resolves with its ID. */
+  async upload(content: Buffer, extension = 'txt', { path = 255, command = 11 } = {}): Promise<string> {
+    const fields = Buffer.concat([Buffer.from([path]), number(content.length), padded(extension, 6)]);
+    return idOf(await this.get(command, Buffer.concat([fields, content])));
+  }
+
+  async uploadSlave(master: string, prefix: string, extension: string, content: Buffer): Promise<WireReply> {
+    const name = master.slice(master.indexOf('/') + 1);
+    const fields = [number(name.length), number(content.length), padded(prefix, 16), padded(extension, 6)];
+    return this.ask(21, Buffer.concat([...fields, Buffer.from(name), content]));
+  }
+
+  download(id: string, offset: number | bigint = 0, count: number | bigint = 0): Promise<WireReply> {
+    return this.ask(14, Buffer.concat([number(offset), number(count), named(id)]));
+  }
+
+  delete(id: string): Promise<WireReply> {
+    return this.ask(12, named(id));
+  }
+
+  info(id: string, flags = 0): Promise<WireReply> {
+    return this.ask(22, named(id), { flags });
+  }
+
+  /** Resolves when the other side has closed the connection. */
+  async closed(): Promise<void> {
+    while (!this.isClosed) await this.change();
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private async take(length: number): Promise<Buffer> {
+    while (this.received.length < length) {
+      if (this.isClosed) throw new Error('the connection was closed');
+      await this.change();
+    }
+    const bytes = this.received.subarray(0, length);
+    this.received = this.received.subarray(length);
+    return bytes;
+  }
+
+  private change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
+  }
+}
+
+/** The ID in the reply of an upload. */
+export function idOf(reply: Buffer): string {
+  const group = reply.toString('latin1', 0, 16).replace(/\0.*$/s, '');
+  return `${group}/${reply.toString('latin1', 16)}`;
+}
