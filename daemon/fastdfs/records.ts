@@ -1,5 +1,5 @@
 import type { Hello } from '../cluster/hello.js';
-import { describeNode, uploadsUnavailable } from '../status.js';
+import { describeNode, type Node, uploadsUnavailable } from '../status.js';
 import { version } from '../version.js';
 import type { Addresses } from './addresses.js';
 import {
@@ -16,7 +16,6 @@ import {
 } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
 import { parseGroup } from './names.js';
-import type { TrackerParts } from './tracker.js';
 
 /** Where FastDFS counts directories: 256 in each of 256. */
 const SUBDIRECTORIES = 256;
@@ -27,6 +26,12 @@ const READ_AND_WRITE = 6;
 const READ_ONLY = 4;
 const MEBIBYTE = 2 ** 20;
 const LONGEST_BODY = 512;
+
+/** What the tracker commands need of the node. */
+export type TrackerParts = Pick<
+  Node,
+  'settings' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'alarms' | 'requests'
+>;
 
 /** A node of a group, for the records. */
 interface Server {

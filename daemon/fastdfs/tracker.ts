@@ -1,20 +1,14 @@
 import { Problem } from '../operations/problems.js';
 import { otherGroupFor } from '../operations/uploads.js';
-import { type Node, uploadsUnavailable } from '../status.js';
+import { uploadsUnavailable } from '../status.js';
 import type { Addresses, StorageAddress } from './addresses.js';
 import { addressWidths, Fields, number64, reply, Status, TrackerCommand, text, Width, WireError } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
 import { parseGroup, parseName } from './names.js';
-import { Records } from './records.js';
+import { Records, type TrackerParts } from './records.js';
 
 /** The longest body: a group and a name. */
 const LONGEST_BODY = 512;
-
-/** What the tracker commands need of the node. */
-export type TrackerParts = Pick<
-  Node,
-  'settings' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'alarms' | 'requests'
->;
 
 /** The commands of a tracker: which storage server takes an upload, or has a file. */
 export class Tracker {
