@@ -45,6 +45,11 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   fastdfsTokenTtl: ['15m', 900_000, '900s', 900_000],
   fastdfsTokenFailImage: ['/a b.jpg', '/a b.jpg', 'c.png', resolve('c.png')],
   fastdfsTokenStrict: [true, true, 'true', true],
+  fastdfsTracker: ['0.0.0.0:22122', { host: '0.0.0.0', port: 22122 }, '[::]:1', { host: '::', port: 1 }],
+  fastdfsStorage: ['0.0.0.0:23000', { host: '0.0.0.0', port: 23000 }, '[::]:1', { host: '::', port: 1 }],
+  fastdfsFrom: [['10.0.0.0/8'], ['10.0.0.0/8'], '::1, 10.0.0.1', ['::1', '10.0.0.1']],
+  fastdfsAddress: ['10.0.0.1', '10.0.0.1', 'fd00::1', 'fd00::1'],
+  fastdfsAddressWidth: ['ipv6', 'ipv6', 'ipv6', 'ipv6'],
 };
 
 const DEFAULTS = {
@@ -55,6 +60,11 @@ const DEFAULTS = {
   deduplicate: true,
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
   ...{ fastdfsTokenTtl: 600_000, fastdfsTokenStrict: false },
+  fastdfsFrom: [
+    ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
+    ...['::1', 'fc00::/7', 'fe80::/10'],
+  ],
+  fastdfsAddressWidth: 'ipv4',
 };
 
 /** For each key: invalid values, and a part of the message about allowed ones. */
@@ -103,6 +113,11 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   fastdfsTokenTtl: [['600', 600, 'x'], '10s'],
   fastdfsTokenFailImage: [['', 'a$b', []], 'a path'],
   fastdfsTokenStrict: [['yes', 1], 'true or false'],
+  fastdfsTracker: [['22122', 'a b:1', 'a:0'], 'host:port'],
+  fastdfsStorage: [['23000', 'a b:1', 'a:65536'], 'host:port'],
+  fastdfsFrom: [[['10.0.0.0/33'], 'a'], 'an address or a network'],
+  fastdfsAddress: [['files.example.com', '10.0.0', ''], 'an IP address'],
+  fastdfsAddressWidth: [['auto', 6], '"ipv4" or "ipv6"'],
 };
 
 t.test('every setting can be given in the file and in the environment, which wins', async (t) => {
