@@ -35,7 +35,7 @@ export interface FileId {
   storePath: number;
   /** The two directories as one number, 0 (00/00) to 65535 (FF/FF). */
   directory: number;
-  /** The last part of the ID and the file's name on disk. (A trunk ID has no file of its own.) */
+  /** The last part of the ID and the file's name on disk. (A trunk ID has a file of its own only when fidfs has unpacked it.) */
   name: string;
   kind: FileKind;
   source: FileSource;
@@ -88,6 +88,9 @@ const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
  * neither trunk nor appender, and the upper 17 bits of the size's lower half zero.
  */
 const SMALL_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]A[A-Za-z0-9_-]{4}AA[AB]';
+
+/** Source of a regular expression for a trunk name: a size field with that flag, and a part of 16 more characters. */
+const TRUNK_PATTERN = '[A-Za-z0-9_-]{11}I[A-Za-z0-9_-]{31}[A-Za-z0-9._-]{7}';
 
 function fail(reason: string): never {
   const error = new Error(reason);
@@ -275,6 +278,7 @@ function describe(id: string): FileInfo {
 export default {
   NAME_PATTERN: NAME_PATTERN,
   SMALL_PATTERN: SMALL_PATTERN,
+  TRUNK_PATTERN: TRUNK_PATTERN,
   MAX_SERVER_ID: MAX_SERVER_ID,
   isFileIdError: isFileIdError,
   directories: directories,

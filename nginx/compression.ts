@@ -1,5 +1,5 @@
 import type { Settings } from '../daemon/config/settings.js';
-import { extensionsByType } from '../daemon/http/extension.js';
+import { extensionsByType, servedType } from '../daemon/http/extension.js';
 import { quoted } from './quote.js';
 
 /** Smallest response worth compressing, in bytes. */
@@ -14,14 +14,6 @@ const COMPRESSED = new Set(
     ' ',
   ),
 );
-
-/**
- * Returns the Content-Type for a media type: text types except XML, which declares its own encoding, get a `charset`
- * parameter. nginx's own `charset` directive would also add it to a later error response (416) of another type.
- */
-export function servedType(type: string, { charset }: Pick<Settings, 'charset'>): string {
-  return charset === 'off' || !/^text\/(?!.*xml$)/.test(type) ? type : `${type}; charset=${charset}`;
-}
 
 /** Returns the gzip directives of the download locations. */
 export function compression(settings: Pick<Settings, 'gzip' | 'charset'>): string {

@@ -7,6 +7,7 @@ import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
 import { downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
+import { packed } from './packed.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
@@ -162,6 +163,7 @@ location @fidfs_upload_stream {
 ${downloads(settings, place, 'plain')}
 ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
+${packed(settings)}
 ${notHere(settings)}
 # The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {

@@ -1,10 +1,12 @@
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
-import { extensionsByType } from '../daemon/http/extension.js';
+
+import { extensionsByType, servedType } from '../daemon/http/extension.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
+
 import { MARKER_NAME } from '../daemon/store/layout.js';
 import fileId from '../file-id/file-id.js';
-import { compression, servedType } from './compression.js';
+import { compression } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
@@ -106,6 +108,15 @@ export function downloads(
   alias ${file};
   sendfile ${sendfile};${more}
   }`;
+  // nginx inherits all error_page directives of the outer level or none.
+  const errors = (missing: string) => `# 403: nginx is not permitted to open the file.
+  error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
+  error_page 404 ${missing};
+  ${errorPages(400, 412, 413, 416, 500)}
+  # nginx answers 301 to the name of a directory.
+  error_page 301 =404 @fidfs_404;
+  error_page 405 = @fidfs_other_method;
+  ${tokenErrorPages(settings)}`;
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
   const compressed = '(?i:\\.svgz)';
   return `location ^~ ${prefix}/${settings.group}/ {
@@ -113,16 +124,9 @@ export function downloads(
   if_modified_since ${dates};
   ${headers}
   ${compression(settings)}
-  # 403: nginx is not permitted to open the file.
-  error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
-  error_page 404 ${asks ? '= @fidfs_elsewhere' : '@fidfs_not_here'};
-  ${errorPages(400, 412, 413, 416, 500)}
-  # nginx answers 301 to the name of a directory.
-  error_page 301 =404 @fidfs_404;
+  ${errors(asks ? '= @fidfs_elsewhere' : '@fidfs_not_here')}
   # Otherwise no error_page would apply after a redirect by error_page.
   recursive_error_pages on;
-  error_page 405 = @fidfs_other_method;
-  ${tokenErrorPages(settings)}
   log_not_found off;
   tcp_nopush off;
   # Cached entries are revalidated after 1 s, so a deleted file is served for 1 s at most.
@@ -133,6 +137,8 @@ export function downloads(
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
   ${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
+  # Packed files of FastDFS; one that has been unpacked is a plain file.
+  ${location(`(?=${fileId.TRUNK_PATTERN}$)${name}(?<!${compressed})`, 'on', `\n  ${errors('= @fidfs_packed')}`)}
   ${location(`${name}(?<!${compressed})`, 'on')}
   # SVG that is stored compressed.
   ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}

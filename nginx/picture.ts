@@ -1,7 +1,6 @@
 import { extname } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
-import { extensionsByType } from '../daemon/http/extension.js';
-import { servedType } from './compression.js';
+import { extensionsByType, servedType } from '../daemon/http/extension.js';
 import { errorPages } from './problem-pages.js';
 import { quoted } from './quote.js';
 

@@ -57,14 +57,13 @@ function here(r: NginxHTTPRequest): Here {
   return JSON.parse(r.variables.fidfs_here as string);
 }
 
-/** Returns the requested file; undefined if the ID is not valid, or of a kind that is never stored. */
+/** Returns the requested file; undefined if the ID is not valid. */
 function wanted(r: NginxHTTPRequest): Wanted | undefined {
   // $fidfs_uri is the URI before a rewrite to an internal location.
   const id = (r.variables.fidfs_uri || r.uri).substring(1);
   try {
     // An ID has one spelling only, so a decodable one can be forwarded unchanged.
-    const { group, kind, source } = fileId.decode(id);
-    if (kind === 'trunk') return undefined;
+    const { group, source } = fileId.decode(id);
     return { id: id, group: group, source: 'serverId' in source ? String(source.serverId) : '' };
   } catch (error) {
     if (!fileId.isFileIdError(error)) throw error;

@@ -1,6 +1,7 @@
 import { Mime } from 'mime';
 import otherTypes from 'mime/types/other.js';
 import standardTypes from 'mime/types/standard.js';
+import type { Settings } from '../config/settings.js';
 import { Problem } from '../operations/problems.js';
 import { decodeWords } from './encoded-words.js';
 import { USUAL_EXTENSIONS } from './media-types.js';
@@ -21,6 +22,19 @@ export function extensionsByType(): Map<string, string[]> {
     if (type) byType.set(type, [...(byType.get(type) ?? []), extension]);
   }
   return byType;
+}
+
+/** The media type of files with an extension; undefined if it is unknown. */
+export function mediaTypeOf(extension: string): string | undefined {
+  return mediaTypes.getType(extension) ?? undefined;
+}
+
+/**
+ * Returns the Content-Type for a media type: text types except XML, which declares its own encoding, get a `charset`
+ * parameter. nginx's own `charset` directive would also add it to a later error response (416) of another type.
+ */
+export function servedType(type: string, { charset }: Pick<Settings, 'charset'>): string {
+  return charset === 'off' || !/^text\/(?!.*xml$)/.test(type) ? type : `${type}; charset=${charset}`;
 }
 
 function fits(extension: string): boolean {

@@ -107,7 +107,7 @@ export function addPeerRoutes(
 
   server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => {
     const id = idOf(request);
-    const deleted = id.kind !== 'trunk' && store.isDeleted(id);
+    const deleted = store.isDeleted(id);
     // The peer counts this answer as a durable deletion; the commit makes recorded deletions durable.
     if (deleted) await store.writer.commit({});
     return { holds: store.holds(id) ?? null, lacks: store.isMissing(id), deleted };

@@ -15,6 +15,7 @@ import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
 import { known } from './known.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
+import { addPackedRoute } from './packed.js';
 import { addPeerRoutes } from './peer-routes.js';
 import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
@@ -127,6 +128,8 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
     addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true));
   }
 
+  addPackedRoute(server, node);
+
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
     const reason = notReadyInPublic(node);
     if (reason !== undefined) {
@@ -142,7 +145,7 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
   // For nginx, on a miss: 204 if the file is deleted, so that no peer is asked.
   server.get('/.fidfs/deleted/*', async (request, reply) => {
     const id = decodeId((request.params as { '*': string })['*']);
-    return reply.code(id && id.kind !== 'trunk' && store.isDeleted(id) ? 204 : 404).send();
+    return reply.code(id && store.isDeleted(id) ? 204 : 404).send();
   });
 
   // For the fidfs command; nginx does not forward it.

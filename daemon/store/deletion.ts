@@ -48,7 +48,8 @@ export class Deletions {
     if (holds === undefined && !held) return undefined;
     const { storePath, directory, name } = id;
     // A deleted file that could not be unlinked yet has no record either, but is not foreign.
-    const foreign = holds !== 'record' && !held && !isDeleted;
+    // The slot of a packed file cannot be removed: the tombstone alone hides it.
+    const foreign = holds !== 'record' && !held && !isDeleted && id.kind !== 'trunk';
     const removed = { key, storePath, directory, name, foreign, accepted: true };
     await this.writer.commit({ removed: [removed] });
     return removed;

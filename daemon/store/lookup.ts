@@ -2,6 +2,7 @@ import type { FileId } from '../../file-id/file-id.js';
 import { keyOf } from './names.js';
 import type { FileLocation, Records } from './records.js';
 import type { StorePath } from './store-path.js';
+import type { PackedFiles } from './trunk.js';
 
 /** Looks up whether this node has the file with an ID, misses it, or has deleted it. */
 export class Lookup {
@@ -9,6 +10,7 @@ export class Lookup {
     private readonly group: string,
     private readonly paths: readonly StorePath[],
     private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted'>,
+    private readonly packed: Pick<PackedFiles, 'find'>,
   ) {}
 
   /**
@@ -20,7 +22,9 @@ export class Lookup {
     if (!this.isOfGroup(id)) return undefined;
     if (isOf(record, id)) return 'record';
     const path = this.paths[id.storePath];
-    return path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined ? 'disk' : undefined;
+    if (path?.isOpen && path.sizeOf(id.directory, id.name) !== undefined) return 'disk';
+    // The slot of a deleted file stays.
+    return this.packed.find(id) && !this.isDeleted(id) ? 'disk' : undefined;
   }
 
   /** Whether the file is missing: this node should have it and fetches it from a peer. */
@@ -33,9 +37,8 @@ export class Lookup {
     return this.records.isDeleted(keyOf(id.name));
   }
 
-  /** Trunk files of FastDFS are parts of larger files and not stored under their names. */
-  private isOfGroup({ group, kind }: FileId): boolean {
-    return group === this.group && kind !== 'trunk';
+  private isOfGroup({ group }: FileId): boolean {
+    return group === this.group;
   }
 }
 

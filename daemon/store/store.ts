@@ -9,11 +9,12 @@ import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { storePathLabel } from './layout.js';
 import { Lookup } from './lookup.js';
 import { Minter, type NewContent } from './minter.js';
-import { decodeName } from './names.js';
+import { decodeName, keyOf } from './names.js';
 import type { FileLocation, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
 import type { StorePath } from './store-path.js';
+import { PackedFiles } from './trunk.js';
 
 export type StoreSettings = Pick<Settings, 'group' | 'serverId' | 'sync' | 'deduplicate'>;
 
@@ -32,6 +33,8 @@ export interface StorePolicy {
 export class Store {
   readonly writer: DurableWriter;
   readonly duplicates: Duplicates;
+  /** Packed files of FastDFS. */
+  readonly packed: PackedFiles;
   /** Uploads stored since the process started, for metrics. */
   readonly accepted = { files: 0, bytes: 0 };
   private readonly additions: Additions;
@@ -55,7 +58,9 @@ export class Store {
     const { deduplicate } = settings;
     const { duplicates, writer } = this;
     this.additions = new Additions({ deduplicate, paths, mayTake, minter, duplicates, writer });
-    this.lookup = new Lookup(settings.group, paths, records);
+    const isDeleted = (name: string) => records.isDeleted(keyOf(name));
+    this.packed = new PackedFiles(settings.group, paths, isDeleted);
+    this.lookup = new Lookup(settings.group, paths, records, this.packed);
     this.deletions = new Deletions(paths, records, this.lookup, this.writer);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();

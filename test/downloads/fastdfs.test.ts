@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
 import {
   appendFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -15,30 +13,8 @@ import { dirname, join } from 'node:path';
 import t from 'tap';
 import type { RebuildReport } from '../../daemon/cli/rebuild.js';
 import type { VerifyReport } from '../../daemon/cli/verify.js';
+import { contentOf, type Vector, vectors } from '../helpers/fastdfs-store.js';
 import { TestNode } from '../helpers/node.js';
-
-interface Vector {
-  fileId: string;
-  kind: string;
-  storePathIndex: number;
-  localPath: string;
-  fileSize: number;
-  contentSha256: string;
-}
-
-const vectors: Vector[] = JSON.parse(
-  readFileSync(new URL('../../../test/vectors/fastdfs-ids.json', import.meta.url), 'utf8'),
-);
-
-/** The content uploaded to FastDFS for a vector: the pattern, once with an append, or the check value of CRC32. */
-function contentOf({ fileSize, contentSha256, fileId }: Vector): Buffer {
-  const pattern = (length: number) => Buffer.from(Array.from({ length }, (_, position) => position & 0xff));
-  const candidates = [pattern(fileSize), Buffer.concat([pattern(100), pattern(50)]), Buffer.from('123456789')];
-  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
-  const content = candidates.find((one) => digest(one) === contentSha256);
-  if (!content) throw new Error(`the content of ${fileId} is not known`);
-  return content;
-}
 
 /** Inode, size and modification time of every file below a directory. */
 function snapshot(root: string): Record<string, string> {
@@ -127,7 +103,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
   });
 
   // Seen to fail (metadata) without (?<!-m) in the location of downloads.
-  t.test('metadata, trunk IDs, trunk files and the books of FastDFS are 404', async (t) => {
+  t.test('metadata, trunk IDs without their slots, trunk files and the books of FastDFS are 404', async (t) => {
     const hidden = [
       ...metadata.map(({ fileId }) => `${fileId}-m`),
       ...trunks.map(({ fileId }) => fileId),
@@ -175,7 +151,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
       t.equal((await node.delete(file.fileId)).status, 404, 'deleted already');
       await node.until(async () => (await node.get(file.fileId)).status === 404, 'gone');
     }
-    t.equal((await node.delete(trunks[0]?.fileId ?? '')).status, 404, 'a trunk ID');
+    t.equal((await node.delete(trunks[0]?.fileId ?? '')).status, 404, 'a trunk ID without its slot');
     t.equal((await node.delete(`${metadata[1]?.fileId}-m`)).status, 404, 'metadata');
     t.strictSame(now(), before);
     t.match(await verify(), { status: 0, report: { wrong: [] } });

@@ -2,7 +2,11 @@
  * Mutations: `from`, which occurs once in `file`, is replaced by `to`, and one of `tests` must fail. The name is the promise
  * that the mutation breaks. `npm run mutate` runs them.
  */
+
 import { downloadMutations } from './downloads.mjs';
+
+import { fastdfsMutations } from './fastdfs.mjs';
+
 import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';
 
@@ -16,6 +20,7 @@ const incoming = 'durable-write/incoming';
 
 export const mutations = [
   ...downloadMutations,
+  ...fastdfsMutations,
   ...indexMutations,
   ...replicationMutations,
   {

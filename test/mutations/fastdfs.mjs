@@ -1,0 +1,27 @@
+/** Mutations of what concerns the stores of FastDFS; see mutations.mjs. */
+const trunk = 'daemon/store/trunk.ts';
+const packedTest = ['downloads/packed'];
+
+export const fastdfsMutations = [
+  {
+    name: 'a slot counts only if its whole header is that of the ID',
+    file: trunk,
+    from: 'if (header.equals(headerOf(id, FILE))) return { offset, size };',
+    to: 'if (header[0] === FILE) return { offset, size };',
+    tests: packedTest,
+  },
+  {
+    name: 'links of packed files are not followed in circles',
+    file: trunk,
+    from: 'return this.find(id, links);',
+    to: 'return this.find(id);',
+    tests: packedTest,
+  },
+  {
+    name: 'a deleted packed file is hidden',
+    file: 'daemon/http/packed.ts',
+    from: 'id && !store.isDeleted(id)',
+    to: 'id',
+    tests: packedTest,
+  },
+];
