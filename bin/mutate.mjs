@@ -10,7 +10,7 @@ import { orExit, prepare, root } from './prepare.mjs';
 await orExit(prepare);
 
 const { default: ts } = await import('typescript');
-const COPIED = ['bin', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'dist'];
+const COPIED = ['bin', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'docs', 'dist'];
 COPIED.push('package.json', 'package-lock.json', 'tsconfig.json');
 const words = process.argv.slice(2);
 const chosen = mutations.filter(({ name, file }) => words.every((word) => `${file} ${name}`.includes(word)));

@@ -11,6 +11,7 @@ import { packed } from './packed.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
+import { wholeInformation, withoutGroup } from './short-names.js';
 import { tokenLocations, tokenMaps } from './tokens.js';
 
 /*
@@ -165,7 +166,7 @@ ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
 ${packed(settings)}
 ${notHere(settings)}
-# The daemon takes DELETE and rejects other methods before their bodies arrive.
+${withoutGroup(settings)}# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {
   proxy_request_buffering off;
   ${BODY}
@@ -173,6 +174,7 @@ location @fidfs_other_method {
 }
 location ^~ /info/ {
   ${READ_ONLY}
+  ${wholeInformation(settings)}
   # Imported in this location only: njs runs the imported code for each request of a location.
   js_import information from njs/information.js;
   js_content information.info;

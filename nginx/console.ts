@@ -28,7 +28,11 @@ function headers(cacheControl: string, policy = POLICY): string {
 }
 
 /** Returns the locations of the page. `proxy` are the directives to the daemon; `readOnly` rejects all but GET and HEAD. */
-export function consolePage({ uploads, maxFileSize, publicUrl }: Settings, proxy: string, readOnly: string): string {
+export function consolePage(
+  { uploads, maxFileSize, publicUrl, urlHasGroup }: Settings,
+  proxy: string,
+  readOnly: string,
+): string {
   // Redirects are relative, because a proxy may serve the node below a path.
   return `location = /console {
   return 301 console/;
@@ -68,7 +72,7 @@ location ^~ /console/ {
     types { }
     default_type application/json;
     ${headers('no-cache')}
-    return 200 ${quoted(JSON.stringify({ uploads, maxFileSize, publicUrl }))};
+    return 200 ${quoted(JSON.stringify({ uploads, maxFileSize, publicUrl, urlHasGroup }))};
   }
   location ^~ /console/api {
     ${proxy}

@@ -10,6 +10,7 @@ import { compression } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
+import { addStorePath } from './short-names.js';
 import { tokenErrorPages, tokenGuard } from './tokens.js';
 
 /** Parameters of a location of downloads. */
@@ -143,7 +144,7 @@ export function downloads(
   # SVG that is stored compressed.
   ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}
   # Not a well-formed ID, or one that only another node may have.
-  ${kind === 'plain' ? place.tokenGuard : ''}
+  ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.tokenGuard}` : ''}
   return 404;
 }`;
 }

@@ -8,6 +8,7 @@ import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
+import { addStorePath } from './short-names.js';
 import { tokenErrorPages, tokenGuard } from './tokens.js';
 
 /*
@@ -39,13 +40,13 @@ export function asksOwnGroup({ peers, group }: Settings): boolean {
 }
 
 /** Returns the directives for `http`: upstreams with keepalive connections to peers, and the limit of misses. */
-export function elsewhereHttp({ peers, publicUrl }: Settings): string {
+export function elsewhereHttp({ peers, publicUrl, urlHasGroup }: Settings): string {
   if (peers.length === 0) return '';
   const upstreams = peers
     .map(upstreamOf)
     .filter((upstream) => upstream !== undefined)
     .map(({ name, address }) => `upstream ${name} {\n  server ${quoted(address)} max_fails=0;\n  keepalive 64;\n}\n`);
-  const path = '/$upstream_http_fidfs_id';
+  const path = '/$fidfs_tus_file';
   return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;
 js_set $fidfs_tus_origin fidfs.tusOrigin;
 js_set $fidfs_tus_host fidfs.tusHost;
@@ -55,7 +56,7 @@ map $fidfs_tus_host $fidfs_tus_name {
 # The address of the stored file, with the origin that the client used for the upload.
 map $upstream_http_fidfs_id $fidfs_tus_url {
   default "";
-  "~." ${publicUrl === undefined ? quoted('', `$scheme://$http_host${path}`) : quoted(publicUrl, path)};
+  "~^${urlHasGroup ? '' : '[^/]+/'}(?<fidfs_tus_file>.+)$" ${publicUrl === undefined ? quoted('', `$scheme://$http_host${path}`) : quoted(publicUrl, path)};
 }
 `;
 }
@@ -175,6 +176,7 @@ location ^~ /${group}/ {
   error_page 405 = @fidfs_other_method;
   ${errorPages(413, 500)}
   ${tokenErrorPages(settings)}
+  ${addStorePath(group)}
   ${tokenGuard(settings)}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   return 404;

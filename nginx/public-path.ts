@@ -3,7 +3,7 @@ import { publicPath } from '../daemon/http/public-address.js';
 import { errorPages } from './problem-pages.js';
 import { quoted } from './quote.js';
 
-/** First path segments of a node's own addresses, apart from its groups. */
+/** First path segments of a node's own addresses, apart from its groups and store paths. */
 const OWN = ['upload', 'tus', 'console', 'info', 'healthz', 'readyz', 'metrics', '.fidfs'];
 
 /**
@@ -13,7 +13,8 @@ const OWN = ['upload', 'tus', 'console', 'info', 'healthz', 'readyz', 'metrics',
 export function belowPublicPath({ publicUrl, group, peers }: Settings): string {
   const path = publicUrl === undefined ? '' : publicPath(publicUrl);
   const [, first = ''] = path.split('/');
-  if (path === '' || [...OWN, group, ...peers.map((peer) => peer.group)].includes(first)) return '';
+  const isOwn = [...OWN, group, ...peers.map((peer) => peer.group)].includes(first) || /^M[0-9A-F]{2}$/.test(first);
+  if (path === '' || isOwn) return '';
   // A rewritten request counts as internal, so the pattern excludes /.fidfs. It strips a repeated path in one step.
   const pattern = `(?s)^(?:${path.replaceAll('.', '[.]')})+(/(?![.]fidfs).*)`;
   return `location = ${quoted(path)} {

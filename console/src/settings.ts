@@ -8,6 +8,8 @@ export interface ServerSettings {
   maxFileSize: number;
   /** Base of public addresses; absent if not set. */
   publicUrl?: string;
+  /** Whether addresses of files contain the group. */
+  urlHasGroup: boolean;
 }
 
 const AGAIN_MILLISECONDS = 5000;
@@ -30,5 +32,6 @@ export const settingsLoaded = load();
 
 /** Returns the public address of a file. */
 export function publicAddressOf(id: string): string {
-  return `${serverSettings.value?.publicUrl ?? serverUrl}/${id}`;
+  const path = serverSettings.value?.urlHasGroup === false ? id.slice(id.indexOf('/') + 1) : id;
+  return `${serverSettings.value?.publicUrl ?? serverUrl}/${path}`;
 }

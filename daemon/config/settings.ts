@@ -157,6 +157,7 @@ const schema = z.strictObject({
     'a URL that begins with http:// or https://',
   ).optional(),
   deduplicate: flag.default(true),
+  urlHasGroup: flag.default(true),
   fastdfsTokenKey: tokenKey.optional(),
   fastdfsTokenTtl: duration().default(600_000),
   fastdfsTokenFailImage: path.optional(),
@@ -188,6 +189,11 @@ export const SETTING_NAMES: readonly string[] = Object.keys(schema.shape);
 export function daemonSocket({ data }: Pick<Settings, 'data'>): string | undefined {
   const path = resolve(data, 'daemon.sock');
   return Buffer.byteLength(path) <= 107 ? path : undefined;
+}
+
+/** The groups of the cluster, this node's own first. */
+export function clusterGroups({ peers, group }: Pick<Settings, 'peers' | 'group'>): string[] {
+  return [...new Set([group, ...peers.map((peer) => peer.group)])];
 }
 
 /** The other nodes of this node's group. */
@@ -271,10 +277,13 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
 
 /** Mistakes in combinations of settings that are valid each by itself. */
 function contradictions(
-  { data, storePaths, peers, serverId, key, peerSecret, copies }: Settings,
+  { data, storePaths, peers, group, serverId, key, peerSecret, copies, urlHasGroup }: Settings,
   nodes: number,
 ): string[] {
   const mistakes: string[] = [];
+  if (!urlHasGroup && clusterGroups({ peers, group }).length > 1) {
+    mistakes.push('urlHasGroup: with several groups an address needs its group; leave it true');
+  }
   if (storePaths.some((storePath) => storePath === data)) {
     mistakes.push('storePaths: a store path cannot be the data directory itself; write another directory');
   }

@@ -29,9 +29,9 @@ export function publicPath(base: string): string {
   return base.replace(/^[a-z]+:\/\/[^/]*/, '');
 }
 
-/** The public address of a file. */
-export function fileUrl(base: string, id: string): string {
-  return `${base}/${id}`;
+/** The public address of a file; without the group if the settings say so. */
+export function fileUrl({ urlHasGroup }: Pick<Settings, 'urlHasGroup'>, base: string, id: string): string {
+  return `${base}/${urlHasGroup ? id : id.slice(id.indexOf('/') + 1)}`;
 }
 
 /**

@@ -126,7 +126,7 @@ export class Tus {
     if (method === 'OPTIONS') reply.header('tus-checksum-algorithm', CHECKSUM_ALGORITHMS.join(','));
     if (context.file !== null) {
       reply.header('fidfs-id', context.file);
-      reply.header('fidfs-url', fileUrl(base, context.file));
+      reply.header('fidfs-url', fileUrl(this.node.settings, base, context.file));
     }
     return reply.code(answer.status).send();
   }

@@ -90,10 +90,11 @@ export async function conclude(
   reply: FastifyReply,
   files: StoredFile[],
   base: string,
-  node: Pick<Node, 'store' | 'copyPolicy'>,
+  node: Pick<Node, 'settings' | 'store' | 'copyPolicy'>,
 ): Promise<Upload> {
   await waitForCopies(files, node);
-  answer(request, reply, files, base, (file) => node.copyPolicy.copiesOf(file));
+  const urlOf = (file: StoredFile) => fileUrl(node.settings, base, file.id);
+  answer(request, reply, files, urlOf, (file) => node.copyPolicy.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
@@ -150,18 +151,19 @@ function answer(
   request: FastifyRequest,
   reply: FastifyReply,
   files: StoredFile[],
-  base: string,
+  urlOf: (file: StoredFile) => string,
   copiesOf: (file: StoredFile) => number,
 ): void {
   reply.code(201);
-  if (files.length === 1) reply.header('location', fileUrl(base, files[0]?.id ?? ''));
+  const [only, ...more] = files;
+  if (only && more.length === 0) reply.header('location', urlOf(only));
   if (prefersText(request.headers.accept)) {
     reply.type('text/plain').send(files.map((file) => `${file.id}\n`).join(''));
     return;
   }
   const described = files.map((file) => ({
     id: file.id,
-    url: fileUrl(base, file.id),
+    url: urlOf(file),
     size: file.size,
     crc32: fileId.hex32(file.crc32),
     sha256: file.sha256.toString('hex'),

@@ -47,7 +47,14 @@ t.test('GET /info', async (t) => {
   // Seen to fail without the catch in `info`.
   t.test('is 400 with the reason for what is no ID', async (t) => {
     const right = 'group1/M00/00/01/CkIAAWsCiLOAAlsdAAAD6HTj-0E952.txt';
-    const wrong = ['', 'x', right.slice(7), `${right}/x`, right.replace('M00', 'M0g'), right.replace('0E952', '0F952')];
+    const wrong = [
+      '',
+      'x',
+      right.replace('group1', 'a group'),
+      `${right}/x`,
+      right.replace('M00', 'M0g'),
+      right.replace('0E952', '0F952'),
+    ];
     for (const id of [...wrong, `${right}-m`, right.replace('CkIA', 'AAAA').replace('AWsC', 'AGsC')]) {
       assertProblem(t, await node.get(`/info/${id}`), 400, 'bad-id', id);
     }

@@ -1,6 +1,8 @@
 /** Mutations of njs/ and nginx/; see mutations.mjs. */
 const tokens = 'njs/token-check.ts';
 const guard = 'nginx/tokens.ts';
+const shortNames = 'nginx/short-names.ts';
+const shortNamesTest = ['downloads/short-names'];
 const tokensTest = ['downloads/tokens'];
 
 export const downloadMutations = [
@@ -49,8 +51,8 @@ export const downloadMutations = [
   {
     name: 'IDs that only another node may have need a token',
     file: 'nginx/downloads.ts',
-    from: "kind === 'plain' ? place.tokenGuard : ''",
-    to: "''",
+    from: 'place.tokenGuard}`',
+    to: "''}`",
     tests: tokensTest,
   },
   {
@@ -73,5 +75,33 @@ export const downloadMutations = [
     from: ' || settings.fastdfsTokenKey !== undefined',
     to: '',
     tests: tokensTest,
+  },
+  {
+    name: 'names without the store path are served',
+    file: shortNames,
+    from: '/M00/$1 last;`',
+    to: '/M01/$1 last;`',
+    tests: shortNamesTest,
+  },
+  {
+    name: 'names without the group are served where there is one group',
+    file: shortNames,
+    from: "if (others.length > 0) return '';",
+    to: "if (others.length === 0) return '';",
+    tests: shortNamesTest,
+  },
+  {
+    name: 'a token may be that of a name without the store path',
+    file: tokens,
+    from: "return isFirst && marks.same(tokenOf(name.substring(4), settings.key, ts), token) ? '' : 'wrong';",
+    to: "return 'wrong';",
+    tests: shortNamesTest,
+  },
+  {
+    name: 'urlHasGroup shapes the addresses in answers',
+    file: 'daemon/http/public-address.ts',
+    from: 'urlHasGroup ? id',
+    to: 'id ? id',
+    tests: shortNamesTest,
   },
 ];

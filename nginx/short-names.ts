@@ -1,0 +1,49 @@
+import { clusterGroups, type Settings } from '../daemon/config/settings.js';
+import { errorPages } from './problem-pages.js';
+
+/*
+ * Names that are shorter than an ID, as in the addresses of FastDFS's nginx module: without the first store path
+ * (`/group1/00/00/<name>`), and, in a cluster of one group, without the group (`/M00/00/00/<name>`, `/00/00/<name>`). A rewrite makes
+ * whole ones of them, so everything that follows sees those only.
+ */
+
+const FILE = '[0-9A-F]{2}/[0-9A-F]{2}/[A-Za-z0-9._-]+';
+const STORE_PATH = 'M[0-9A-F]{2}';
+
+/** Returns the directive, for the location of a group, that adds the store path. */
+export function addStorePath(group: string): string {
+  return `rewrite "^/${group}/(${FILE})$" /${group}/M00/$1 last;`;
+}
+
+/**
+ * Returns the locations of names without the group; empty if there are several groups. The locations of store paths have ^~,
+ * because an operator's own nginx may have regular expressions such as one for .jpg; of directories there are too many for that.
+ */
+export function withoutGroup(settings: Settings): string {
+  const [group = '', ...others] = clusterGroups(settings);
+  if (others.length > 0) return '';
+  const storePaths = settings.storePaths
+    .map((_, number) => `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`)
+    .filter((storePath) => storePath !== group);
+  const locations = storePaths.map(
+    (storePath) => `location ^~ /${storePath}/ {
+  ${errorPages(404)}
+  rewrite "^/(${storePath}/${FILE})$" /${group}/$1 last;
+  return 404;
+}
+`,
+  );
+  return `${locations.join('')}location ~ "^/${FILE}$" {
+  rewrite "^/(${FILE})$" /${group}/M00/$1 last;
+}
+`;
+}
+
+/** Returns the directives for `/info/`. */
+export function wholeInformation(settings: Settings): string {
+  const [group = '', ...others] = clusterGroups(settings);
+  const one = `rewrite "^/info/(${STORE_PATH}/${FILE})$" /info/${group}/$1 break;
+  rewrite "^/info/(${FILE})$" /info/${group}/M00/$1 break;
+  `;
+  return `${others.length > 0 ? '' : one}rewrite "^/info/((?!${STORE_PATH}/)[A-Za-z0-9_-]{1,16})/(${FILE})$" /info/$1/M00/$2 break;`;
+}
