@@ -7,6 +7,7 @@ import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
 import { downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
+import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
 import { packed } from './packed.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
@@ -87,7 +88,7 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}${tokenMaps()}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}${tokenMaps()}${wantsImage(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -194,7 +195,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${tokenLocations(settings)}${problemLocations()}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${problemLocations({ 404: orNotFoundImage(settings) })}
 `;
 }
 
@@ -257,6 +258,8 @@ ${temporary}
     listen ${quoted(formatAddress(settings.listen))} backlog=4096;
     ${earlyProblems()}
     ${errorPages(404, 500)}
+    # The problem of a 404 may itself lead on, to notFoundImage.
+    recursive_error_pages on;
     include ${quotedInclude(`${directory}/own-server.conf`)};${counts ? requestCount(settings) : ''}
     location = / {
       ${READ_ONLY}

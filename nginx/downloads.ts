@@ -1,9 +1,7 @@
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
-
 import { extensionsByType, servedType } from '../daemon/http/extension.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
-
 import { MARKER_NAME } from '../daemon/store/layout.js';
 import fileId from '../file-id/file-id.js';
 import { compression } from './compression.js';

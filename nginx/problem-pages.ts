@@ -45,10 +45,10 @@ export function problemAnswer(status: number, name: ProblemName, detail: string)
   return ${status} ${quoted(JSON.stringify(problemDocument(name, detail)), '\\n')};`;
 }
 
-/** Returns the named locations to which `errorPages` refers. */
-export function problemLocations(): string {
+/** Returns the named locations to which `errorPages` refers. `instead`: directives that may answer before, by status. */
+export function problemLocations(instead: Record<number, string> = {}): string {
   const location = ([status, name, detail]: (typeof PROBLEMS)[number]) => `location @fidfs_${status} {
-  ${EXTRAS[status] ?? ''}${problemAnswer(status, name, detail)}
+  ${EXTRAS[status] ?? ''}${instead[status] ?? ''}${problemAnswer(status, name, detail)}
 }`;
   return PROBLEMS.map(location).join('\n');
 }

@@ -28,6 +28,7 @@ export function withoutGroup(settings: Settings): string {
   const locations = storePaths.map(
     (storePath) => `location ^~ /${storePath}/ {
   ${errorPages(404)}
+  recursive_error_pages on;
   rewrite "^/(${storePath}/${FILE})$" /${group}/$1 last;
   return 404;
 }
