@@ -19,13 +19,14 @@ import { parseGroup } from './names.js';
 
 /** Where FastDFS counts directories: 256 in each of 256. */
 const SUBDIRECTORIES = 256;
-const ACTIVE = 7;
+export const ACTIVE = 7;
 const OFFLINE = 5;
 /** Flags of reading (4) and writing (2), as in access(2). */
 const READ_AND_WRITE = 6;
 const READ_ONLY = 4;
 const MEBIBYTE = 2 ** 20;
-const LONGEST_BODY = 512;
+/** The longest body of a request to the tracker. */
+export const LONGEST_BODY = 512;
 
 /** What the tracker commands need of the node. */
 export type TrackerParts = Pick<
@@ -34,7 +35,7 @@ export type TrackerParts = Pick<
 >;
 
 /** A node of a group, for the records. */
-interface Server {
+export interface Server {
   id: number;
   ip: string;
   port: number;
@@ -43,9 +44,20 @@ interface Server {
   hello: Hello | undefined;
 }
 
-/** The tracker's records of groups and storage servers, its parameters and statistics. */
+/** A node as a tracker. */
+export interface TrackerState {
+  /** `address:port`. */
+  host: string;
+  /** Whether it is the node that answers. */
+  isOwn: boolean;
+  isUp: boolean;
+  version: string;
+}
+
+/** The tracker's records of groups and storage servers, and its parameters. */
 export class Records {
-  private readonly started = Math.floor(Date.now() / 1000);
+  /** When this node started, in seconds since 1970. */
+  readonly started = Math.floor(Date.now() / 1000);
 
   constructor(
     private readonly node: TrackerParts,
@@ -60,9 +72,6 @@ export class Records {
       [TrackerCommand.listGroups, (request) => this.listGroups(request)],
       [TrackerCommand.listStorages, (request) => this.listStorages(request)],
       [TrackerCommand.leader, (request) => this.leader(request)],
-      [TrackerCommand.trackerStatistics, (request) => this.trackerStatistics(request)],
-      [TrackerCommand.storageStatistics, (request) => this.storageStatistics(request)],
-      [TrackerCommand.volumeStatistics, (request) => this.volumeStatistics(request)],
     ];
   }
 
@@ -153,53 +162,11 @@ export class Records {
   /** 95: empty → `address:port` of the leading tracker: any node is one, so it is this one. */
   private async leader({ body, localAddress }: Request): Promise<Reply> {
     new Fields(await body.rest(LONGEST_BODY)).end();
-    return reply(Buffer.from(this.trackerAddress(localAddress)));
-  }
-
-  /**
-   * 96: 3 bytes of filters → 91 bytes for this tracker. The layouts of 96, 97 and 98 are those of recorded answers, as far as the tools
-   * of FastDFS print them.
-   */
-  private async trackerStatistics({ body, localAddress }: Request): Promise<Reply> {
-    await filter(body.rest(LONGEST_BODY), 3);
-    const answer = Buffer.alloc(91);
-    answer.writeUInt8(1, 0);
-    answer.write(this.trackerAddress(localAddress), 1, 'latin1');
-    Buffer.from([1, 1, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 3]).copy(answer, 53);
-    answer.write(shortVersion(), 67, 'latin1');
-    answer.writeUInt32BE(this.started, 79);
-    return reply(answer);
-  }
-
-  /** 97: 4 bytes of filters → 112 bytes for this storage server. */
-  private async storageStatistics({ body, localAddress }: Request): Promise<Reply> {
-    await filter(body.rest(LONGEST_BODY), 4);
-    const { settings } = this.node;
-    const server = this.serversOf(settings.group, localAddress)[0] as Server;
-    const answer = Buffer.alloc(112);
-    answer.writeUInt8(1, 5);
-    answer.write(this.idOf(server), 6, 'latin1');
-    answer.write(`${server.ip}:${server.port}`, 22, 'latin1');
-    answer.writeUInt8(ACTIVE, 75);
-    answer.write(shortVersion(), 88, 'latin1');
-    answer.writeUInt32BE(this.started, 100);
-    answer.writeUInt32BE(Math.floor(Date.now() / 1000), 108);
-    return reply(answer);
-  }
-
-  /** 98: 4 bytes of filters → 64 bytes for this group. */
-  private async volumeStatistics({ body, localAddress }: Request): Promise<Reply> {
-    await filter(body.rest(LONGEST_BODY), 4);
-    const { group } = this.node.settings;
-    const { total, free } = this.spaceOf(this.serversOf(group, localAddress));
-    const head = Buffer.from([0, 0, 0, 0, 1]);
-    const name = text(group, Width.groupInRecord);
-    const last = Buffer.from([1, 0]);
-    return reply(head, name, number64(total), number64(free), number64(0), number64(free), number64(0), last);
+    return reply(Buffer.from(this.trackerAddress(this.addresses.ipOf(localAddress))));
   }
 
   /** Whether storage servers are told by their ids: only then a client can tell one node of a group from another. */
-  private get usesIds(): boolean {
+  get usesIds(): boolean {
     return this.node.settings.peers.length > 0;
   }
 
@@ -209,17 +176,40 @@ export class Records {
     return group;
   }
 
-  private idOf({ id, ip }: Server): string {
+  /** As clients name it: by its id, or by its address. */
+  idOf({ id, ip }: Server): string {
     return this.usesIds ? String(id) : ip;
   }
 
-  private trackerAddress(localAddress: string): string {
-    const { fastdfsTracker } = this.node.settings;
-    return `${this.addresses.ipOf(localAddress)}:${fastdfsTracker?.port ?? 0}`;
+  private trackerAddress(ip: string): string {
+    return `${ip}:${this.node.settings.fastdfsTracker?.port ?? 0}`;
+  }
+
+  get groups(): readonly string[] {
+    return this.node.cluster.groups;
+  }
+
+  statusOf({ isUp }: Pick<Server, 'isUp'>): number {
+    return isUp ? ACTIVE : OFFLINE;
+  }
+
+  /** The nodes with a known address as trackers, this node first: all have the same settings. */
+  trackers(localAddress: string): TrackerState[] {
+    const own = { host: this.trackerAddress(this.addresses.ipOf(localAddress)), isOwn: true, isUp: true };
+    const peers = this.groups
+      .flatMap((group) => this.node.cluster.peersOf(group))
+      .flatMap((peer) => {
+        const address = this.addresses.of(peer);
+        const { isUp, hello } = peer;
+        return address
+          ? [{ host: this.trackerAddress(address.ip), isOwn: false, isUp, version: shortVersion(hello?.version) }]
+          : [];
+      });
+    return [{ ...own, version: shortVersion() }, ...peers];
   }
 
   /** The nodes of a group with a known address, this node first. */
-  private serversOf(group: string, localAddress: string): Server[] {
+  serversOf(group: string, localAddress: string): Server[] {
     const { cluster, settings } = this.node;
     const own = group === settings.group ? this.addresses.own(localAddress) : undefined;
     const servers: Server[] = own
@@ -241,7 +231,7 @@ export class Records {
   }
 
   /** Space of a group in MiB: that of its smallest node, because all nodes hold the same files. */
-  private spaceOf(servers: readonly Server[]): { total: number; free: number } {
+  spaceOf(servers: readonly Server[]): { total: number; free: number } {
     const least = (values: number[]) => (values.length === 0 ? 0 : Math.floor(Math.min(...values) / MEBIBYTE));
     const known = servers.map(({ hello }) => hello).filter((hello) => hello !== undefined);
     return {
@@ -268,7 +258,7 @@ export class Records {
     const { record: width } = addressWidths(this.node.settings.fastdfsAddressWidth);
     const now = Math.floor(Date.now() / 1000);
     const head = [
-      Buffer.from([isUp ? ACTIVE : OFFLINE, takesUploads ? READ_AND_WRITE : READ_ONLY]),
+      Buffer.from([this.statusOf(server), takesUploads ? READ_AND_WRITE : READ_ONLY]),
       text(this.idOf(server), Width.storageId),
       text(ip, width),
       text('', Width.storageId),
@@ -293,10 +283,6 @@ export class Records {
 }
 
 /** The version as in records, which have 8 bytes for it. */
-function shortVersion(full = version): string {
+export function shortVersion(full = version): string {
   return full.slice(0, Width.version - 1);
-}
-
-async function filter(body: Promise<Buffer>, length: number): Promise<void> {
-  if ((await body).length !== length) throw invalid(`the body must have ${length} bytes`);
 }

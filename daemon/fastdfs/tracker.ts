@@ -5,10 +5,8 @@ import type { Addresses, StorageAddress } from './addresses.js';
 import { addressWidths, Fields, number64, reply, Status, TrackerCommand, text, Width, WireError } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
 import { parseGroup, parseName } from './names.js';
-import { Records, type TrackerParts } from './records.js';
-
-/** The longest body: a group and a name. */
-const LONGEST_BODY = 512;
+import { LONGEST_BODY, Records, type TrackerParts } from './records.js';
+import { Statistics } from './statistics.js';
 
 /** The commands of a tracker: which storage server takes an upload, or has a file. */
 export class Tracker {
@@ -28,6 +26,7 @@ export class Tracker {
       [TrackerCommand.queryFetchAll, (request) => this.queryFile(request, 'fetch')],
       [TrackerCommand.queryUpdate, (request) => this.queryFile(request, 'update')],
       ...records.handlers,
+      ...new Statistics(records).handlers,
     ]);
   }
 

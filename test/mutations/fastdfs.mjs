@@ -24,4 +24,11 @@ export const fastdfsMutations = [
     to: 'id',
     tests: packedTest,
   },
+  {
+    name: 'the statistics select storage servers by their status',
+    file: 'daemon/fastdfs/statistics.ts',
+    from: '(filter & StorageFilter.status) === 0 ||',
+    to: 'filter >= 0 ||',
+    tests: ['fastdfs/statistics'],
+  },
 ];
