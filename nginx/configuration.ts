@@ -53,13 +53,18 @@ map $content_length $fidfs_stream {
   default 1;
   "${GATHERED_BODY}" 0;
 }
-# Most downloads have neither a date condition nor a download name; the maps avoid the njs functions for those.
+# Most downloads have no date condition, and ask for no name and no part of a video; the maps avoid the njs functions for those.
+map $args $fidfs_asks {
+  default "";
+  "" "";
+  "~*(?:^|&)(?:(?:download|filename)(?:[=&]|$)|(?:start|end)=)" 1;
+}
 map $args $fidfs_saves {
   default "";
   "" "";
   "~*(?:^|&)(?:download|filename)(?:[=&]|$)" 1;
 }
-map "$request_method $fidfs_saves${settings.fastdfsTokenKey === undefined ? '$arg_token' : ''}$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map "$request_method $fidfs_asks${settings.fastdfsTokenKey === undefined ? '$arg_token' : ''}$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;

@@ -27,6 +27,8 @@ export interface ServerPlace {
   directory: string;
   /** Number of file descriptors that each worker may cache (`open_file_cache max`). */
   openFiles: number;
+  /** The extensions of the videos in which this nginx can seek (`?start=`): `mp4`, `flv`. */
+  seeks: readonly string[];
 }
 
 const UNREADABLE = 'The disk of this node that may have this file cannot be read now; try again in a few seconds.';
@@ -46,7 +48,7 @@ const DOWNLOADS = {
   if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
     disposition: '$fidfs_active',
   },
-  /** With a date condition, a download name or an unchecked token of FastDFS. */
+  /** With a date condition, a download name, a part of a video or an unchecked token of FastDFS. */
   more: {
     prefix: '/.fidfs/more',
     module: 'downloads',
@@ -76,7 +78,7 @@ const DOWNLOADS = {
  */
 export function downloads(
   settings: Settings,
-  { directory, openFiles }: ServerPlace,
+  { directory, openFiles, seeks }: ServerPlace,
   kind: keyof typeof DOWNLOADS,
 ): string {
   const { prefix, dates, first, disposition } = DOWNLOADS[kind];
@@ -108,6 +110,7 @@ export function downloads(
   sendfile ${sendfile};${more}
   }`;
   // nginx inherits all error_page directives of the outer level or none.
+  const missing = asks ? '= @fidfs_elsewhere' : '@fidfs_not_here';
   const errors = (missing: string) => `# 403: nginx is not permitted to open the file.
   error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
   error_page 404 ${missing};
@@ -117,13 +120,21 @@ export function downloads(
   error_page 405 = @fidfs_other_method;
   ${tokenErrorPages(settings)}`;
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
+  // `mp4` and `flv` are nginx's directives. It logs why it cannot seek: a broken file, or a part that is not in it.
+  const seeking = (extension: string) => `${location(
+    `${name}(?<=(?i:\\.${extension}))`,
+    'on',
+    `\n  ${extension};\n  error_page 500 = @fidfs_no_such_part;\n  ${errors(missing)}`,
+  )}
+  `;
+  const videos = kind === 'plain' || settings.seeking === 'off' ? '' : seeks.map(seeking).join('');
   const compressed = '(?i:\\.svgz)';
   return `location ^~ ${prefix}/${settings.group}/ {
   js_import fidfs from njs/${module}.js;
   if_modified_since ${dates};
   ${headers}
   ${compression(settings)}
-  ${errors(asks ? '= @fidfs_elsewhere' : '@fidfs_not_here')}
+  ${errors(missing)}
   # Otherwise no error_page would apply after a redirect by error_page.
   recursive_error_pages on;
   log_not_found off;
@@ -135,7 +146,7 @@ export function downloads(
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-  ${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
+  ${videos}${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
   # Packed files of FastDFS; one that has been unpacked is a plain file.
   ${location(`(?=${fileId.TRUNK_PATTERN}$)${name}(?<!${compressed})`, 'on', `\n  ${errors('= @fidfs_packed')}`)}
   ${location(`${name}(?<!${compressed})`, 'on')}
@@ -173,6 +184,9 @@ export function notHere(settings: Settings): string {
   # "." is found only with search permission on the directory.
   if (!-d $fidfs_store/data/.) { return 503; }
 ${isHere}  return 404;
+}
+location @fidfs_no_such_part {
+  ${problemAnswer(416, 'range-not-satisfiable', 'The video has no such part, or is not what its extension says.')}
 }
 location @fidfs_unreadable {
   add_header Retry-After ${RETRY_AFTER} always;

@@ -10,7 +10,12 @@ export interface NginxPrograms {
   module: string | undefined;
   /** Whether nginx has the stub_status module, which counts requests. */
   counts: boolean;
+  /** The extensions of the videos in which nginx can seek: those of its modules mp4 and flv. */
+  seeks: readonly string[];
 }
+
+/** The extensions of the videos that nginx has modules for. */
+const SEEKING_MODULES = ['mp4', 'flv'];
 
 /** Finds nginx and its njs module; undefined if either is missing. Throws if `nginx -V` fails. */
 export function findNginx(): NginxPrograms | undefined {
@@ -29,5 +34,6 @@ export function findNginx(): NginxPrograms | undefined {
   const modules = candidates.filter((one) => one !== undefined).map((one) => join(one, 'ngx_http_js_module.so'));
   const module = modules.find((file) => existsSync(file));
   if (!module && !/--add-module=\S*njs/.test(build)) return undefined;
-  return { nginx, module, counts: build.includes('--with-http_stub_status_module') };
+  const has = (name: string) => build.includes(`--with-http_${name}_module`);
+  return { nginx, module, counts: has('stub_status'), seeks: SEEKING_MODULES.filter(has) };
 }

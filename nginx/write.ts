@@ -2,8 +2,8 @@ import { closeSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, write
 import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
-import { TOKEN_FILE, typesInclude } from './downloads.js';
-import type { NginxPrograms } from './programs.js';
+import { type ServerPlace, TOKEN_FILE, typesInclude } from './downloads.js';
+import { findNginx, type NginxPrograms } from './programs.js';
 import { quotedInclude } from './quote.js';
 
 /** Path of the directory of nginx's configuration and run files. */
@@ -32,37 +32,40 @@ function ownOpenFiles(): number {
   return Math.min(OWN_OPEN_FILES, Math.floor(descriptors / 3));
 }
 
-/** Writes the include files and the media types to `nginxDirectory`. Throws the errors of the file system and of `quoted`. */
-export function writeIncludes(settings: Settings): void {
+/**
+ * Writes the include files and the media types to `nginxDirectory`. `seeks` as in `NginxPrograms`, by default of the nginx that is
+ * found. Throws the errors of the file system and of `quoted`.
+ */
+export function writeIncludes(settings: Settings, seeks = findNginx()?.seeks ?? []): void {
   const directory = nginxDirectory(settings);
   mkdirSync(directory, { recursive: true });
   writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings));
-  writeServerInclude(settings, 'fidfs-server.conf', OPEN_FILES);
+  writeServerInclude(settings, 'fidfs-server.conf', { openFiles: OPEN_FILES, seeks });
   writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude(settings));
 }
 
-function writeServerInclude(settings: Settings, name: string, openFiles: number): void {
+function writeServerInclude(settings: Settings, name: string, place: Omit<ServerPlace, 'directory'>): void {
   const directory = nginxDirectory(settings);
   // With peers or a token key the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
   const file = join(directory, name);
   const hasSecret = settings.peers.length > 0 || settings.fastdfsTokenKey !== undefined;
   const mode = hasSecret ? 0o600 : 0o666;
   rmSync(`${file}.new`, { force: true });
-  writeFileSync(`${file}.new`, serverInclude(settings, { directory, openFiles }), { mode });
+  writeFileSync(`${file}.new`, serverInclude(settings, { directory, ...place }), { mode });
   renameSync(`${file}.new`, file);
 }
 
 /** Writes the includes and a complete configuration; returns its path. `user` as in `Standalone`. */
 export function writeStandalone(
   settings: Settings,
-  { module, counts }: Pick<NginxPrograms, 'module' | 'counts'>,
+  { module, counts, seeks }: Omit<NginxPrograms, 'nginx'>,
   user: string | undefined,
 ): string {
   const directory = nginxDirectory(settings);
   mkdirSync(join(directory, 'tmp'), { recursive: true });
   mkdirSync(join(settings.data, 'log'), { recursive: true });
-  writeIncludes(settings);
-  writeServerInclude(settings, 'own-server.conf', ownOpenFiles());
+  writeIncludes(settings, seeks);
+  writeServerInclude(settings, 'own-server.conf', { openFiles: ownOpenFiles(), seeks });
   rmSync(join(directory, TOKEN_FILE), { force: true });
   const configuration = join(directory, 'nginx.conf');
   const accessLog = join(settings.data, 'log', 'access.log');

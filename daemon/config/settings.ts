@@ -157,6 +157,7 @@ const schema = z.strictObject({
     'a URL that begins with http:// or https://',
   ).optional(),
   deduplicate: flag.default(true),
+  seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
   urlHasGroup: flag.default(true),
   fastdfsTokenKey: tokenKey.optional(),

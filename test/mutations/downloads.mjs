@@ -139,4 +139,25 @@ export const downloadMutations = [
     to: 'error_page 403 = $',
     tests: ['downloads/not-found-image'],
   },
+  {
+    name: 'a part of a video can be asked for',
+    file: 'nginx/configuration.ts',
+    from: '|(?:start|end)=)',
+    to: ')',
+    tests: ['downloads/seeking'],
+  },
+  {
+    name: 'a part that is not in the video is no error of the server',
+    file: 'nginx/downloads.ts',
+    from: 'error_page 500 = @fidfs_no_such_part;',
+    to: '',
+    tests: ['downloads/seeking'],
+  },
+  {
+    name: 'the part is passed on to the node that has the video',
+    file: 'njs/elsewhere.ts',
+    from: "return kept === '' ? '' : `",
+    to: "return kept !== '' ? '' : `",
+    tests: ['downloads/seeking'],
+  },
 ];

@@ -115,7 +115,7 @@ t.test('no value of a setting changes the structure of the nginx configuration',
     const own = { directory: settings.data, accessLog: `${settings.data}/a`, ...programs, user: undefined };
     const text = [
       httpInclude(settings),
-      serverInclude(settings, { directory: settings.data, openFiles: 1 }),
+      serverInclude(settings, { directory: settings.data, openFiles: 1, seeks: ['mp4', 'flv'] }),
       standaloneConfiguration(settings, own),
     ];
     const describe = ({ depth, words: [name = '', ...rest] }: Directive) =>
