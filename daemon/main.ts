@@ -4,6 +4,7 @@ import { nginxDirectory } from '../nginx/write.js';
 import { makeDataDirectory, restrictAccess } from './access.js';
 import { Alarms } from './alarm.js';
 import { Cluster } from './cluster/cluster.js';
+import { RECORDS } from './cluster/hello.js';
 import { readOrMakeKey } from './config/key.js';
 import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
 import { createFastdfs } from './fastdfs/server.js';
@@ -193,7 +194,15 @@ function createNode(settings: Settings, paths: StorePath[], index: Index, log: L
   );
   const copyPolicy = new CopyPolicy(settings, cluster, acknowledgements);
   const mayTake = (storePath: number) => copyPolicy.canCopy(storePath);
-  const store = new Store(settings, paths, index, warn, { isReplicated: settings.copies > 1, mayTake });
+  const refusesOthers = () => {
+    const earlier = cluster.group.find(({ isUp, hello }) => isUp && (hello?.records ?? 1) < RECORDS);
+    return earlier && `node ${earlier.id} runs an earlier version, which cannot take slaves and metadata`;
+  };
+  const store = new Store(settings, paths, index, warn, {
+    isReplicated: settings.copies > 1,
+    mayTake,
+    refusesOthers,
+  });
   const info = (progress: object, message: string) => log.info(progress, message);
   const parts = { settings, store, index, cluster, acknowledgements, alarms };
   const replication: Replication = new Replication({ ...parts, info, warn });

@@ -1,7 +1,7 @@
 import fileId from '../file-id/file-id.js';
 import type { Alarms } from './alarm.js';
 import type { Cluster } from './cluster/cluster.js';
-import { type Hello, PROTOCOL } from './cluster/hello.js';
+import { type Hello, PROTOCOL, RECORDS } from './cluster/hello.js';
 import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
@@ -86,6 +86,7 @@ export function describeNode(node: DescribedParts): Hello {
     incarnation: index.replicationLog.epoch,
     end: index.replicationLog.published,
     digests: DIGEST_VERSION,
+    records: RECORDS,
     ...index.totals,
     uploads: store.accepted.files,
     uploadedBytes: store.accepted.bytes,

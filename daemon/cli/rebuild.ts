@@ -9,8 +9,9 @@ import { FileSystem } from '../store/file-system.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
-import { keyOf } from '../store/names.js';
+import { decodeName, foundVersion, isMetadata, keyOf } from '../store/names.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
+import { isDeletedFile } from '../store/recover-file.js';
 import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
@@ -117,9 +118,10 @@ class Rebuilder {
       this.readTombstones(path);
       // Copies may have been acknowledged before their rename; these are kept.
       await sweepTemporaries(path, {
-        isCopy: ({ directory, name, content }) => {
-          const isNew = !this.index.isDeleted(keyOf(name)) && path.sizeOf(directory, name) === undefined;
-          return isNew && differenceFromName(name, content) === undefined;
+        isCopy: ({ directory, name, temporary, content, sha256 }) => {
+          if (isDeletedFile(name, this.index) || !isNewer(temporary, filePath(path.root, directory, name)))
+            return false;
+          return sha256 ? content.sha256?.equals(sha256) === true : differenceFromName(name, content) === undefined;
         },
         // Their records were in the old index.
         isResumable: () => false,
@@ -160,13 +162,13 @@ class Rebuilder {
 
   private async take(path: StorePath, file: FoundFile): Promise<void> {
     if (!file.ours && !isOfFormerNode(path, file)) {
-      this.report.foreign++;
+      if (!isMetadata(file.name)) this.report.foreign++;
       return;
     }
     const { group } = this.settings;
     const key = keyOf(file.name);
     const id = fileId.join(group, path.number, file.directory, file.name);
-    if (this.index.isDeleted(key)) {
+    if (isDeletedFile(file.name, this.index)) {
       path.discard(file.directory, file.name);
       return;
     }
@@ -182,10 +184,12 @@ class Rebuilder {
     }
     const { storePath, directory, name } = file;
     const { size, crc32 } = content;
+    const version = foundVersion(name, statSync(fullPath).mtimeMs);
     const created = fileId.createdOf(name);
     const sha256 = content.sha256 as Buffer;
-    const linked = this.isLink(fullPath);
-    const stored = { id, key, storePath, directory, name, size, crc32, sha256, created, accepted: false, linked };
+    const linked = !version && this.isLink(fullPath);
+    const place = { id, key, storePath, directory, name };
+    const stored = { ...place, size, crc32, sha256, version, created, accepted: false, linked };
     this.batch.set(key.toString('hex'), stored);
     if (!this.newest || Buffer.compare(key, this.newest.key) > 0) this.newest = stored;
     this.report.files++;
@@ -211,7 +215,14 @@ class Rebuilder {
 
 /** Whether a file was created by a node that has left the group; such files have the fixed file time. */
 function isOfFormerNode(path: StorePath, { directory, name }: FoundFile): boolean {
-  const { kind, source } = fileId.decodeName(name);
-  if (kind !== 'normal' || !('serverId' in source)) return false;
+  const { kind, source } = decodeName(name);
+  // A slave may have a foreign master.
+  if (kind !== 'slave' && (kind !== 'normal' || !('serverId' in source))) return false;
   return statSync(filePath(path.root, directory, name)).mtimeMs === FILE_TIME * 1000;
+}
+
+/** Whether a temporary file may replace what has its final name: nothing, or an earlier version. */
+function isNewer(temporary: string, final: string): boolean {
+  const existing = statSync(final, { throwIfNoEntry: false });
+  return existing === undefined || statSync(temporary).mtimeMs > existing.mtimeMs;
 }

@@ -5,10 +5,10 @@ import fileId from '../../file-id/file-id.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
-import { ContentReader, differenceFromName } from '../store/inspect.js';
+import { ContentReader, differenceFrom, differenceFromName } from '../store/inspect.js';
 import { filePath, storePathLabel } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
-import { keyOf } from '../store/names.js';
+import { isMetadata, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
@@ -91,16 +91,20 @@ async function problemOf(
   report: VerifyReport | undefined,
   reader: ContentReader,
 ): Promise<string | undefined> {
+  if (isMetadata(file.name) && !file.ours && !index?.find(keyOf(file.name))) return undefined; // FastDFS's
   try {
     const content = await reader.read(filePath(path.root, file.directory, file.name));
+    const record = index?.find(keyOf(file.name));
     if (report) {
       report.files++;
       report.bytes += content.size;
       // Files of a node that has left the group have records.
-      if (!file.ours && !index?.find(keyOf(file.name))) report.foreign++;
-      if (!tellsContent(file)) report.unchecked++;
+      if (!file.ours && !record) report.foreign++;
+      if (!tellsContent(file) && !record) report.unchecked++;
     }
-    const difference = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
+    const difference = tellsContent(file)
+      ? differenceFromName(file.name, content)
+      : record && differenceFrom(record, content);
     if (difference !== undefined) return difference;
     if (index && file.ours && !index.find(keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;

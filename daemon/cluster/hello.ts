@@ -4,6 +4,12 @@ import type { PeerSettings, Settings } from '../config/settings.js';
 /** Version of the protocol between nodes. Nodes with different versions do not work together. */
 export const PROTOCOL = 1;
 
+/**
+ * Version of the records that a node understands: 1, only those of normal files; 2, also those of slaves, metadata and other files
+ * whose size is not in their name. A node sends another one only what that understands.
+ */
+export const RECORDS = 2;
+
 const count = z.number().int().nonnegative();
 
 /** Replication backlog of a node: entries of a peer's log that it does not hold, and the age of the oldest in seconds. */
@@ -28,6 +34,8 @@ const helloSchema = z.object({
   end: count,
   /** The newest version of the digests that it computes; absent in earlier versions. */
   digests: count.min(1).default(1),
+  /** The version of the records that it understands (`RECORDS`); absent in earlier versions. */
+  records: count.min(1).default(1),
   files: count,
   bytes: count,
   /** Bytes of files that are hard links to another one, included in `bytes`; absent in earlier versions. */

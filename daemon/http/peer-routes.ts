@@ -38,7 +38,11 @@ const tombstonesSchema = z.object({
     .transform((key) => Buffer.from(key, 'hex'))
     .optional(),
 });
-const placesSchema = z.object({ places: z.array(z.number().int().min(0).max(0xffffff)).max(1024) });
+const placesSchema = z.object({
+  places: z.array(z.number().int().min(0).max(0xffffff)).max(1024),
+  /** The version of the records that the peer understands; absent in earlier versions. */
+  records: z.number().int().min(1).default(1),
+});
 
 const senders = new WeakMap<IncomingMessage, number>();
 
@@ -101,8 +105,8 @@ export function addPeerRoutes(
   });
 
   server.post(`${PEER_PREFIX}/names`, hooks, async (request) => {
-    const { places } = parse(placesSchema, await readJson(request));
-    return namesIn(places, { group: settings.group, index, paths: store.paths });
+    const asked = parse(placesSchema, await readJson(request));
+    return namesIn(asked, { group: settings.group, index, paths: store.paths });
   });
 
   server.get(`${PEER_PREFIX}/holds`, hooks, async (request) => {

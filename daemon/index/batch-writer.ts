@@ -1,5 +1,5 @@
 import type Database from 'better-sqlite3';
-import { type Batch, type Checkpoint, type StoredFile, supersedes } from '../store/records.js';
+import { type Batch, type Checkpoint, type StoredFile, supersedes, type WithdrawnFile } from '../store/records.js';
 import type { Contents } from './contents.js';
 import { type FileRow, type FileValues, sizeOf, toRecord, toValues } from './file-row.js';
 import type { Missing } from './missing.js';
@@ -40,7 +40,7 @@ export class BatchWriter {
   private readonly updateState;
   private readonly selectFile;
   private readonly recordInTransaction: (batch: Batch) => void;
-  private readonly withdrawInTransaction: (files: readonly { key: Buffer }[]) => void;
+  private readonly withdrawInTransaction: (files: readonly WithdrawnFile[]) => void;
 
   /** @param state the row of `state` as it is in the database */
   constructor(database: Database.Database, { replicationLog, contents, missing }: Tables, state: State) {
@@ -59,7 +59,7 @@ export class BatchWriter {
     );
     this.selectFile = database.prepare<[Buffer], FileRow>('SELECT * FROM file WHERE key = ?');
     this.recordInTransaction = database.transaction((batch: Batch) => this.write(batch));
-    this.withdrawInTransaction = database.transaction((files: readonly { key: Buffer }[]) => this.erase(files));
+    this.withdrawInTransaction = database.transaction((files: readonly WithdrawnFile[]) => this.erase(files));
   }
 
   /** Totals of the committed transactions. */
@@ -90,7 +90,7 @@ export class BatchWriter {
   }
 
   /** Removes the records of files in one transaction. If it fails, throws the error of SQLite; totals are unchanged. */
-  withdraw(files: readonly { key: Buffer }[]): void {
+  withdraw(files: readonly WithdrawnFile[]): void {
     const counts = this.counts;
     try {
       this.withdrawInTransaction(files);
@@ -136,8 +136,16 @@ export class BatchWriter {
     this.updateState.run(files, bytes, saved, JSON.stringify(checkpoint));
   }
 
-  private erase(files: readonly { key: Buffer }[]): void {
-    this.count({ files: 0, bytes: 0, saved: 0 }, this.eraseRows(files), this.current);
+  private erase(files: readonly WithdrawnFile[]): void {
+    const deleted = this.eraseRows(files);
+    const restored = { files: 0, bytes: 0, saved: 0 };
+    for (const { replaced } of files) {
+      if (!replaced || this.insertCopy.run(...toValues(replaced)).changes === 0) continue;
+      this.contents.add(replaced);
+      restored.files++;
+      restored.bytes += replaced.size;
+    }
+    this.count(restored, deleted, this.current);
   }
 
   /** Deletes the records that exist, and returns their totals. */

@@ -43,7 +43,7 @@ export class Contents {
     );
   }
 
-  add({ sha256, key, version, linked = false }: StoredFile): void {
+  add({ sha256, key, version, linked = false }: Pick<StoredFile, 'sha256' | 'key' | 'version' | 'linked'>): void {
     if (version) return;
     this.insert.run(prefixOf(sha256), key, linked ? 1 : 0);
   }

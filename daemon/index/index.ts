@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type Database from 'better-sqlite3';
 import { isFull } from '../store/errors.js';
-import type { Batch, Checkpoint, FileRecord, Records } from '../store/records.js';
+import type { Batch, Checkpoint, FileRecord, Records, WithdrawnFile } from '../store/records.js';
 import { BatchWriter, type State, type Totals } from './batch-writer.js';
 import { Checkpointer } from './checkpointer.js';
 import { Contents } from './contents.js';
@@ -135,7 +135,7 @@ export class Index implements Records {
     }
   }
 
-  withdraw(files: readonly { key: Buffer }[]): void {
+  withdraw(files: readonly WithdrawnFile[]): void {
     this.writer.withdraw(files);
   }
 

@@ -20,6 +20,8 @@ export const questionSchema = z.object({
   fetching: z.array(z.tuple([number, number])).max(100),
   /** How long the response may wait for new entries, in milliseconds. */
   wait: number.max(60_000),
+  /** The version of the records that it understands (`RECORDS`); absent in earlier versions. */
+  records: number.default(1),
 });
 
 export type Question = z.output<typeof questionSchema>;
@@ -84,7 +86,7 @@ export class Acknowledgements {
    * Records the acknowledgements of a follower's request. They count only if its cursor is valid, because sequence numbers of
    * another history mean other entries.
    */
-  heard(id: number, { incarnation: epoch, from, after, without, fetching }: Question): Heard {
+  heard(id: number, { incarnation: epoch, from, after, without, fetching }: Omit<Question, 'records'>): Heard {
     const before = this.followers.get(id);
     const cursor = this.log.stateOf({ epoch, sequence: after });
     const valid = cursor === 'known';

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
+import { RECORDS } from '../cluster/hello.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import { type DigestScope, differingParts } from '../index/digests.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
@@ -10,7 +11,7 @@ import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
 import { type NamedFile, namedSchema, PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
-import { isSmall, named, toRecord } from './peer-file.js';
+import { isSmall, isUnderstood, isWanted, named, toRecord } from './peer-file.js';
 import { Refill, type RefillParts, type RoundResult } from './refill.js';
 
 /** Number of directories whose file names one request asks for. */
@@ -137,7 +138,7 @@ export class AntiEntropy {
       if (index.isDeleted(key)) continue;
       // Without a record only the key matters: the batch looks up the location if a record exists by then.
       const name = `${key.toString('base64url')}0000000`;
-      const location = index.find(key) ?? { storePath: anyPath, directory: 0, name };
+      const location = index.find(key) ?? index.missing.find(key) ?? { storePath: anyPath, directory: 0, name };
       if (copies.isUnavailable(location.storePath)) {
         const id = fileId.join(group, location.storePath, location.directory, location.name);
         deferred.push({ id, foreign: false, storePath: location.storePath, peer: 0, sequence: 0 });
@@ -175,14 +176,14 @@ export class AntiEntropy {
 
   private async askNames(peer: Peer, places: number[], signal: AbortSignal): Promise<FileRecord[]> {
     if (places.length === 0) return [];
-    const body = Buffer.from(JSON.stringify({ places }));
+    const body = Buffer.from(JSON.stringify({ places, records: RECORDS }));
     const told = await peer.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
     return namesSchema.parse(told).files.map((file) => toRecord(file, this.parts.group));
   }
 
   private async takeFiles(files: FileRecord[], refill: Refill, found: RoundResult): Promise<void> {
     const { index, copies, fetcher } = this.parts;
-    const missing = files.filter(({ key }) => !index.find(key) && !index.isDeleted(key));
+    const missing = files.filter((file) => isWanted(file, index));
     const large = missing.filter((file) => !isSmall(file));
     if (large.length > 0) {
       await copies.take({ copies: [], alongside: () => large.forEach((file) => void index.missing.add(file)) });
@@ -194,9 +195,12 @@ export class AntiEntropy {
   }
 }
 
-/** Files of this node in some directories (store path << 16 | directory), as the response of `/names`. SHA-256 in hex. */
+/**
+ * Files of this node in some directories (store path << 16 | directory), as the response of `/names`.
+ * @param records the version of the records that the peer understands
+ */
 export function namesIn(
-  places: number[],
+  { places, records }: { places: number[]; records: number },
   parts: Pick<AntiEntropyParts, 'group' | 'index' | 'paths'>,
 ): { files: NamedFile[] } {
   const files: NamedFile[] = [];
@@ -205,7 +209,8 @@ export function namesIn(
     if (!path?.isOpen) continue;
     for (const file of filesIn(path, place & 0xffff, new Set())) {
       const record = parts.index.find(keyOf(file.name));
-      if (record?.name === file.name) files.push(named({ ...record, ...toLocation(file) }, parts.group));
+      if (record?.name === file.name && isUnderstood(file.name, records))
+        files.push(named({ ...record, ...toLocation(file) }, parts.group));
     }
   }
   return { files };

@@ -10,9 +10,14 @@ import type { MissingFile } from '../index/missing.js';
 import type { Copies } from '../store/copies.js';
 import { isNotFound } from '../store/errors.js';
 import { differenceFrom, readContent } from '../store/inspect.js';
-import { FILE_TIME, temporaryFile } from '../store/layout.js';
-import { decodeName } from '../store/names.js';
+import { temporaryFile } from '../store/layout.js';
+import { decodeName, isMetadata } from '../store/names.js';
+import { timeOf } from '../store/public-names.js';
+import { supersedes } from '../store/records.js';
+import { isDeletedFile } from '../store/recover-file.js';
 import type { StorePath } from '../store/store-path.js';
+import { decodeFiles } from './page.js';
+import { differenceOf, toRecord } from './peer-file.js';
 import type { RateLimit } from './rate-limit.js';
 
 /** Number of bytes after which a growing file is flushed. */
@@ -147,22 +152,29 @@ export class Fetcher {
     }
   }
 
-  private isHere({ key, storePath, directory, name }: MissingFile): boolean {
+  private isHere(file: MissingFile): boolean {
+    const { key, storePath, directory, name } = file;
     const { index, paths } = this.parts;
-    if (index.isDeleted(key)) return true; // nothing to fetch
+    if (isDeletedFile(name, index)) return true; // nothing to fetch
     const path = paths[storePath];
-    return index.find(key) !== undefined && path?.isOpen === true && path.sizeOf(directory, name) !== undefined;
+    const record = index.find(key);
+    const isRecorded = record !== undefined && !supersedes(file, record);
+    return isRecorded && path?.isOpen === true && path.sizeOf(directory, name) !== undefined;
   }
 
   /** Stores the file, from a node that has it or as a hard link to a local one. Rejects with the reasons of all nodes. */
   private async obtain(underWay: UnderWay): Promise<void> {
     const { file } = underWay;
     const { copies, paths } = this.parts;
+    if (isMetadata(file.name)) {
+      await this.askEach(file, (peer) => this.takeMetadata(peer, file));
+      return;
+    }
     const path = paths[file.storePath];
     if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
     const linked = await copies.linkTemporary(file);
     const temporary = linked ?? temporaryFile(path.root, `fetch-${file.name}`);
-    if (!linked) await this.download(underWay, temporary);
+    if (!linked) await this.askEach(file, (peer) => this.downloadFrom(peer, underWay, temporary));
     let failure: string | undefined;
     await copies.take({
       copies: [{ ...file, content: { temporary, linked: linked !== undefined } }],
@@ -173,12 +185,13 @@ export class Fetcher {
     if (failure !== undefined) throw new Error(failure);
   }
 
-  private async download(underWay: UnderWay, temporary: string): Promise<void> {
+  /** Asks the peers in turn until one has given the file. Rejects with the reasons of all. */
+  private async askEach(file: MissingFile, ask: (peer: Peer) => Promise<void>): Promise<void> {
     const reasons: string[] = [];
     let hasAnswer = false;
-    for (const peer of this.candidates(underWay.file)) {
+    for (const peer of this.candidates(file)) {
       try {
-        await this.downloadFrom(peer, underWay, temporary);
+        await ask(peer);
         return;
       } catch (error) {
         if (this.ending.signal.aborted) throw error;
@@ -188,6 +201,28 @@ export class Fetcher {
     }
     const reason = reasons.join('; ') || 'there is no other node to have it';
     throw hasAnswer ? new NotToBeHad(reason) : new Error(reason);
+  }
+
+  /** Takes the newest metadata that a peer has: its nginx sends none. */
+  private async takeMetadata(peer: Peer, file: MissingFile): Promise<void> {
+    const body = Buffer.from(JSON.stringify({ keys: [file.key.toString('hex')] }));
+    const options = { method: 'POST', body, timeout: SILENCE_MILLISECONDS, signal: this.ending.signal } as const;
+    const { files, contents } = decodeFiles(await peer.client.ask('/files', options));
+    const [told] = files;
+    const content = told && contents.get(told);
+    if (!content) throw new NotToBeHad('does not have it');
+    const copy = { ...toRecord(told, this.parts.settings.group), content };
+    const difference = differenceOf(copy, content);
+    if (difference !== undefined) throw new NotToBeHad(`sent ${difference}`);
+    if (supersedes(file, copy)) throw new NotToBeHad('has an earlier version');
+    let failure: string | undefined;
+    await this.parts.copies.take({
+      copies: [copy],
+      alongside: ([failed]) => {
+        failure = failed?.reason;
+      },
+    });
+    if (failure !== undefined) throw new Error(failure);
   }
 
   /** Peers in the order to ask: reachable ones first; among them the one whose log contains the file, then its source. */
@@ -222,7 +257,7 @@ export class Fetcher {
     const content = await readContent(temporary, { sha256: true });
     const difference = differenceFrom(file, content);
     if (difference === undefined) {
-      utimesSync(temporary, FILE_TIME, FILE_TIME);
+      utimesSync(temporary, timeOf(file), timeOf(file));
       return;
     }
     // A download that is too short can be resumed.

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Peer } from '../cluster/cluster.js';
+import { RECORDS } from '../cluster/hello.js';
 import type { DeferredDeletion } from '../index/deferred.js';
 import type { Index } from '../index/index.js';
 import type { Cursor } from '../index/replication-log.js';
@@ -10,7 +11,7 @@ import type { FileRecord } from '../store/records.js';
 import type { AntiEntropy } from './anti-entropy.js';
 import type { Fetcher } from './fetcher.js';
 import { decodeLog, type LogPage, PAGE_LIMIT } from './page.js';
-import { differenceOf, isSmall, toRecord } from './peer-file.js';
+import { differenceOf, isSmall, isWanted, toRecord } from './peer-file.js';
 import type { Removal } from './removal.js';
 
 /** How long a request waits at the peer for new entries; shorter while files are fetched, to report the progress. */
@@ -149,7 +150,9 @@ export class Follower {
     const without = [...index.missing.sequencesOf(this.id), ...index.deferred.sequencesOf(this.id)];
     const isTooLong = without.length > WITHOUT_LIMIT;
     const held = isTooLong ? { from: after, without: [] } : { from, without };
-    const body = Buffer.from(JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0 }));
+    const body = Buffer.from(
+      JSON.stringify({ incarnation, after, ...held, fetching, wait: this.caughtUp ? wait : 0, records: RECORDS }),
+    );
     return this.peer.client.ask('/log', {
       ...{ method: 'POST', body, timeout: WAIT_MILLISECONDS + 10_000, limit: PAGE_LIMIT },
       signal: this.question.signal,
@@ -205,7 +208,7 @@ export class Follower {
       sequences.set(copy, entry.number);
       // `Copies` checks before the rename whether the file exists or is deleted, which is rare.
       if (reason === undefined) wanted.push(copy);
-      else if (!index.isDeleted(record.key) && !index.find(record.key)) missing.push({ copy, reason });
+      else if (isWanted(record, index)) missing.push({ copy, reason });
     }
     const deferred = await removal.remove(removed);
     const cursor = { epoch: log.incarnation, sequence: log.upTo, from: this.cursor?.from ?? 0 };

@@ -2,8 +2,9 @@ import { hash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import { differenceFrom } from '../store/inspect.js';
-import { decodeRecorded, isSizeInKey, keyOf } from '../store/names.js';
-import type { FileRecord } from '../store/records.js';
+import { decodeName, decodeRecorded, isSizeInKey, keyOf } from '../store/names.js';
+import { type FileRecord, type Records, supersedes } from '../store/records.js';
+import { isDeletedFile } from '../store/recover-file.js';
 import { ENCLOSED_FILE, type NamedFile } from './page.js';
 
 /** Converts a file in a page to a record. Throws if its ID is not of this group, or its size is not known. */
@@ -24,6 +25,18 @@ export function named(record: FileRecord, group: string): NamedFile {
     ...(isSizeInKey(name, key) ? {} : { size }),
     ...(version === undefined ? {} : { version }),
   };
+}
+
+/** Whether this node should fetch a file that a peer has: it was not deleted, and what is recorded here is not as new. */
+export function isWanted(file: FileRecord, records: Pick<Records, 'find' | 'isDeleted'>): boolean {
+  if (isDeletedFile(file.name, records)) return false;
+  const record = records.find(file.key);
+  return !record || supersedes(file, record);
+}
+
+/** Whether a node understands the record of a file, by the version of the records that it says it does. */
+export function isUnderstood(name: string, records: number): boolean {
+  return records >= 2 || decodeName(name).kind === 'normal';
 }
 
 /** Whether a file is small enough to be enclosed in a page. */

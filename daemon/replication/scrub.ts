@@ -5,8 +5,9 @@ import type { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
-import { keyOf } from '../store/names.js';
+import { foundVersion, isMetadata, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
+import { isDeletedFile } from '../store/recover-file.js';
 import type { Store } from '../store/store.js';
 import type { StorePath } from '../store/store-path.js';
 import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
@@ -183,9 +184,11 @@ export class Scrub {
     if ((await problemOf(fullPath, record, reader)) === undefined) return;
     // A copy is renamed to its final name after its record is committed: waits for the current batch and checks again.
     await store.writer.commit({});
-    const problem = await problemOf(fullPath, record, new ContentReader());
-    if (problem === undefined || !index.find(record.key)) return;
-    for (const name of this.namesOf(record, path)) {
+    const current = index.find(record.key);
+    if (!current) return;
+    const problem = await problemOf(fullPath, current, new ContentReader());
+    if (problem === undefined) return;
+    for (const name of this.namesOf(current, path)) {
       progress.bad++;
       const kept = await store.quarantine(name);
       const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
@@ -227,15 +230,15 @@ export class Scrub {
     const { store, index, alarms } = this.parts;
     const path = store.paths[file.storePath];
     const key = keyOf(file.name);
-    if (!path) return;
+    if (!path || (isMetadata(file.name) && !file.ours)) return;
     const fullPath = filePath(path.root, file.directory, file.name);
     try {
-      const ours = file.ours && statSync(fullPath).mtimeMs === FILE_TIME * 1000;
-      if (ours && index.isDeleted(key)) {
+      const { size, mtimeMs } = statSync(fullPath);
+      const ours = file.ours && (isMetadata(file.name) || mtimeMs === FILE_TIME * 1000);
+      if (ours && isDeletedFile(file.name, index)) {
         path.discard(file.directory, file.name);
         return;
       }
-      const { size } = statSync(fullPath);
       await limit?.take(size + FILE_COST, this.ending.signal);
       const content = await readContent(fullPath, { sha256: true });
       const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
@@ -244,7 +247,8 @@ export class Scrub {
         this.badUnknown.add(file.name);
         progress.bad++;
       } else if (ours && !index.find(key)) {
-        await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer });
+        const version = foundVersion(file.name, mtimeMs);
+        await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer, version });
         progress.found++;
       }
     } catch (error) {

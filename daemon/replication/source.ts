@@ -8,7 +8,7 @@ import type { FileLocation, FileRecord } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
 import { encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
-import { isSmall, named } from './peer-file.js';
+import { isSmall, isUnderstood, named } from './peer-file.js';
 
 /** Serves pages of this node's replication log, and small files, to its followers. */
 export class Source {
@@ -42,7 +42,9 @@ export class Source {
       const { epoch } = replicationLog;
       if (cursor === 'known' && replicationLog.published === after) await this.news(wait, gone);
       const gap = cursor !== 'known' || replicationLog.epoch !== epoch;
-      return gap ? this.page(after, [], true) : this.page(after, replicationLog.read(after, PAGE_ENTRIES), false);
+      const { records } = question;
+      const logged = gap ? [] : replicationLog.read(after, PAGE_ENTRIES).map((entry) => understoodBy(records, entry));
+      return this.page(after, logged, gap);
     } finally {
       answered();
     }
@@ -98,6 +100,13 @@ export class Source {
   private idOf({ storePath, directory, name }: FileLocation): string {
     return fileId.join(this.group, storePath, directory, name);
   }
+}
+
+/** An entry without what a node that understands only this version of the records cannot take. */
+function understoodBy(records: number, entry: LogEntry): LogEntry {
+  const { name } = entry.added ?? entry.removed ?? { name: undefined };
+  if (name === undefined || isUnderstood(name, records)) return entry;
+  return { ...entry, added: undefined, removed: undefined };
 }
 
 /** Collects the contents of small files for a page. */

@@ -2,6 +2,7 @@ import { BatchLog, type LogParts } from './batch-log.js';
 import type { BatchSync, SyncFailures } from './batch-sync.js';
 import { type PendingChange, toLocation } from './change.js';
 import { StoreError, storeError } from './errors.js';
+import { isMetadata, keyOf, metadataName } from './names.js';
 import type { FileLocation, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -17,8 +18,8 @@ export interface BatchParts extends LogParts {
  *
  *   write    create new files, under names that are not public yet; unlink foreign files; locate the files to delete
  *   log      append tombstones; record files, replication log and checkpoint in one transaction
- *   sync     one sync of everything that was touched; then the new log entries are published to peers
- *   finish   rename copies to their public names; unlink deleted files
+ *   sync     one sync of everything that was touched
+ *   finish   rename copies to their public names; publish the new log entries to peers; unlink deleted files
  *   answer   resolve or reject the commit of each change
  *
  * A change that fails is undone, rejected immediately and removed from the batch; the others continue. An error thrown by a
@@ -43,8 +44,10 @@ export class BatchCommit {
       if (this.changes.length === 0) return;
       totals.batches++;
       totals.changes += this.changes.length;
-      await this.sync();
-      this.finish();
+      const failures = await this.sync();
+      this.rename();
+      if (!failures.has(this.parts.recordsFileSystem)) this.publish();
+      this.unlink();
       this.answer();
     } catch (error) {
       // An unexpected error: reject all changes that are not settled; the next batch is not affected.
@@ -65,8 +68,11 @@ export class BatchCommit {
     } catch (error) {
       for (const change of this.changes) this.fail(change, storeError('look up in', records.directory, error));
     }
-    this.attemptEach((change) => this.unlinkForeign(change));
     this.locate();
+    this.attemptEach((change) => {
+      change.removed = change.removed.flatMap((file) => [file, ...this.metadataOf(file, change)]);
+    });
+    this.attemptEach((change) => this.unlinkForeign(change));
   }
 
   /** Runs `act` for each change. A change for which it throws fails with that error. */
@@ -114,6 +120,21 @@ export class BatchCommit {
     });
   }
 
+  /** The metadata of a file to delete, which is deleted with it; empty if it has none. */
+  private metadataOf(
+    { storePath, directory, name, foreign, accepted }: RemovedFile,
+    change: PendingChange,
+  ): RemovedFile[] {
+    if (isMetadata(name)) return [];
+    const location = { storePath, directory, name: metadataName(name) };
+    const key = keyOf(location.name);
+    if (change.removed.some((other) => other.key.equals(key))) return [];
+    const isComing = () => this.changes.some(({ added }) => added.some((file) => file.key.equals(key)));
+    if (this.parts.records.find(key) || isComing()) return [{ ...location, key, foreign: false, accepted }];
+    const isThere = foreign && this.pathOf(location).sizeOf(directory, location.name) !== undefined;
+    return isThere ? [{ ...location, key, foreign, accepted }] : [];
+  }
+
   private log(): void {
     const { checkpoints } = this.parts;
     const tombstones = checkpoints.tombstoneCounts();
@@ -138,8 +159,8 @@ export class BatchCommit {
     }
   }
 
-  private async sync(): Promise<void> {
-    const { records, recordsFileSystem, batchSync, checkpoints, totals } = this.parts;
+  private async sync(): Promise<SyncFailures> {
+    const { batchSync, checkpoints, totals } = this.parts;
     const started = performance.now();
     const failures = await batchSync.batch({
       added: this.changes.flatMap(({ added }) => added),
@@ -155,10 +176,14 @@ export class BatchCommit {
       const failure = this.failureOf(change, failures);
       if (failure !== undefined) this.takeBack(change, failure);
     }
-    if (failures.has(recordsFileSystem)) return;
+    return failures;
+  }
+
+  /** After the renames: a page of the log has the content of a file from its final name. */
+  private publish(): void {
     try {
       // Before the commits resolve: an upload then waits for acknowledgements of peers.
-      records.publish();
+      this.parts.records.publish();
     } catch (error) {
       this.parts.warn('peers could not be told of new log entries; they are with the next batch', error);
     }
@@ -172,9 +197,12 @@ export class BatchCommit {
       .find((failure) => failure !== undefined);
   }
 
-  private finish(): void {
-    // Renames before deletions: a deletion may be of a file that is renamed.
+  private rename(): void {
     for (const change of this.changes) this.attemptLate(change, () => change.finish?.());
+  }
+
+  /** After the renames: a deletion may be of a file that was renamed. */
+  private unlink(): void {
     for (const change of this.changes) {
       for (const file of change.removed) if (!file.foreign) this.attemptLate(change, () => this.remove(file));
     }

@@ -46,7 +46,8 @@ export class Checkpoints {
   /** The frontier before a batch. IDs and directories are assigned in order, so it is that of the batch's first new file. */
   beginningOf(changes: readonly PendingChange[]): Frontier {
     for (const { added } of changes) {
-      const first = added.find((file) => file.accepted);
+      // A slave has its master's second and directory.
+      const first = added.find((file) => file.accepted && file.temporary === undefined);
       if (first) return { second: first.created, directory: first.directory };
     }
     return this.frontier();
@@ -59,7 +60,7 @@ export class Checkpoints {
   with(changes: readonly PendingChange[], { second, directory }: Frontier): Checkpoint {
     const deletions = [...this.leftovers.values(), ...this.unsynced, ...deletionsOf(changes)];
     const isCopy = (file: StoredFile) => file.temporary !== undefined;
-    const copies = changes.flatMap(({ added }) => added.filter(isCopy).map(toLocation));
+    const copies = changes.flatMap(({ added }) => added.filter(isCopy).map(toCopy));
     const batches = this.batchCounts();
     return this.complete({ second, directory, tombstones: this.tombstones, deletions, copies, batches });
   }
@@ -129,6 +130,10 @@ export class Checkpoints {
     }
     return this.leftovers.size < before;
   }
+}
+
+function toCopy(file: StoredFile): Checkpoint['copies'][number] {
+  return file.accepted ? { ...toLocation(file), accepted: true } : toLocation(file);
 }
 
 function keyOf({ storePath, directory, name }: FileLocation): string {

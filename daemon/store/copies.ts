@@ -3,9 +3,10 @@ import fileId from '../../file-id/file-id.js';
 import type { Duplicates } from './duplicates.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
-import { copyTemporary, temporaryFile } from './layout.js';
 import { decodeName } from './names.js';
-import type { FileRecord, Records, RemovedFile, StoredFile } from './records.js';
+import type { PublicNames, UnnamedFile } from './public-names.js';
+import { type FileRecord, type Records, type RemovedFile, type StoredFile, supersedes } from './records.js';
+import { isDeletedFile } from './recover-file.js';
 import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
 
@@ -35,7 +36,7 @@ export interface FailedCopy {
 
 /** State of the copies of one `take`. */
 interface Making {
-  files: Map<Copy, StoredFile & { temporary: string }>;
+  files: Map<Copy, UnnamedFile>;
   /** Copies that another change of the same batch makes, too. */
   duplicates: Copy[];
   /** Copies that could not be written. */
@@ -44,29 +45,21 @@ interface Making {
   unnamed?: FailedCopy[];
 }
 
-/**
- * Stores files of peers under the same IDs. Readers may already request those IDs, so only a complete, durable file may appear
- * under the final name: bytes are written to a temporary file, which is renamed after the sync of its batch. The name of the
- * temporary file contains the final name, so that recovery can repeat a rename that a crash prevented.
- */
+/** Stores files of peers under the same IDs, which are public already (see `PublicNames`). */
 export class Copies {
-  /** Paths of the temporary files of the current batch. */
-  private readonly unnamed = new Set<string>();
-  /** Those of them that are not hard links, by content. */
-  private readonly fresh = new Map<string, string>();
   private readonly group: string;
-  private readonly deduplicate: boolean;
+  private readonly names: PublicNames;
   private readonly paths: readonly StorePath[];
   private readonly writer: DurableWriter;
   private readonly duplicates: Duplicates;
 
   constructor(
-    { group, deduplicate }: Pick<StoreSettings, 'group' | 'deduplicate'>,
-    { paths, writer, duplicates }: Pick<Store, 'paths' | 'writer' | 'duplicates'>,
+    { group }: Pick<StoreSettings, 'group'>,
+    { paths, writer, duplicates, names }: Pick<Store, 'paths' | 'writer' | 'duplicates' | 'names'>,
     private readonly records: Records,
   ) {
     this.group = group;
-    this.deduplicate = deduplicate;
+    this.names = names;
     this.paths = paths;
     this.writer = writer;
     this.duplicates = duplicates;
@@ -82,7 +75,7 @@ export class Copies {
     try {
       await this.writer.commit({
         write: () => this.write(copies, making),
-        undo: () => this.removeTemporaries(making),
+        undo: () => this.names.remove([...making.files.values()]),
         removed: removed.filter((file) => this.isRemovable(file)),
         alongside: () => alongside?.(making.failed),
         finish: () => this.publish(making),
@@ -113,18 +106,23 @@ export class Copies {
 
   private write(copies: readonly Copy[], { files, duplicates, failed }: Making): StoredFile[] {
     const { wanted, recorded } = this.records.reading(() => {
-      const left = copies.filter(({ key }) => !this.records.isDeleted(key));
-      return { wanted: left, recorded: new Set(left.filter(({ key }) => this.records.find(key))) };
+      const left = copies.filter(({ name }) => !isDeletedFile(name, this.records));
+      return { wanted: left, recorded: new Map(left.map((copy) => [copy, this.records.find(copy.key)])) };
     });
     for (const copy of wanted) {
       const { storePath, directory, name } = copy;
       try {
         const path = this.paths[storePath];
         if (!path?.isOpen) throw new StoreError('unavailable', `store path ${storePath} is not in use`);
+        const record = recorded.get(copy);
         // Skips a copy that another change of this batch writes, or that has been stored in the meantime.
-        if (this.unnamed.has(temporaryPath(path, copy))) duplicates.push(copy);
-        else if (!recorded.has(copy) || path.sizeOf(directory, name) === undefined)
-          files.set(copy, this.writeTemporary(path, copy));
+        if (this.names.isUnderWay(copy)) {
+          // That change may write another content.
+          if (copy.version !== undefined) throw new StoreError('unavailable', 'not fetched yet');
+          duplicates.push(copy);
+        } else if (!record || supersedes(copy, record)) files.set(copy, this.writeTemporary(copy, record));
+        else if (record.sha256.equals(copy.sha256) && path.sizeOf(directory, name) === undefined)
+          files.set(copy, this.writeTemporary(copy));
       } catch (error) {
         failed.push({ copy, reason: (error as Error).message });
       }
@@ -132,75 +130,22 @@ export class Copies {
     return [...files.values()];
   }
 
-  private writeTemporary(path: StorePath, copy: Copy): StoredFile & { temporary: string } {
+  private writeTemporary(copy: Copy, replaced?: FileRecord): UnnamedFile {
     const { key, storePath, directory, name, size, sha256, version, content } = copy;
     const { crc32, created } = decodeName(name);
     const id = fileId.join(this.group, storePath, directory, name);
-    const file = { id, key, storePath, directory, name, size, crc32: crc32 ?? 0, sha256, version, created };
-    const temporaryName = copyTemporary(copy);
-    let temporary: string | undefined;
-    let linked = false;
-    if (content && 'temporary' in content) {
-      temporary = path.renameTemporary(content.temporary, temporaryName);
-      linked = content.linked;
-    } else {
-      temporary = this.linkDuplicate(path, file, temporaryName, content);
-      linked = temporary !== undefined;
-      if (!temporary && !content) throw new StoreError('unavailable', 'not fetched yet');
-      temporary ??= path.createTemporary(temporaryName, content as Uint8Array);
-    }
-    this.unnamed.add(temporary);
-    if (!linked) this.fresh.set(contentKey(file), temporary);
-    return { ...file, accepted: false, temporary, linked };
-  }
-
-  /**
-   * Makes a temporary hard link to a file of this node, or of this batch, with the same content. Undefined if there is none.
-   */
-  private linkDuplicate(
-    path: StorePath,
-    file: Pick<StoredFile, 'storePath' | 'sha256' | 'size'>,
-    temporaryName: string,
-    content: Uint8Array | undefined,
-  ): string | undefined {
-    if (content && !this.deduplicate) return undefined;
-    const fresh = this.fresh.get(contentKey(file));
-    if (fresh) return path.linkTemporaries(fresh, temporaryName);
-    for (const duplicate of this.duplicates.small({ ...file, content: content && [content] })) {
-      const linked = path.linkTemporary(temporaryName, duplicate);
-      if (linked) return linked;
-    }
-    return undefined;
-  }
-
-  private removeTemporaries({ files }: Making): void {
-    for (const file of files.values()) {
-      this.unnamed.delete(file.temporary);
-      this.fresh.delete(contentKey(file));
-    }
-    for (const file of files.values()) this.removeTemporary(file);
-  }
-
-  /** Does not throw: a temporary file that remains is removed by the next startup's recovery and does no harm until then. */
-  private removeTemporary({ storePath, temporary }: StoredFile & { temporary: string }): void {
-    try {
-      this.paths[storePath]?.calls.removeSync(temporary);
-    } catch (error) {
-      this.writer.warn('a temporary file of a copy could not be removed; the next start does it', error);
-    }
+    const fields = { size, crc32: crc32 ?? 0, sha256, version, created, accepted: false, replaced };
+    const file = { id, key, storePath, directory, name, ...fields };
+    const written = this.names.write(file, content instanceof Uint8Array ? [content] : content);
+    if (!written) throw new StoreError('unavailable', 'not fetched yet');
+    return written;
   }
 
   private publish(making: Making): void {
     const unnamed: FailedCopy[] = [];
     for (const [copy, file] of making.files) {
-      const { storePath, directory, name, temporary } = file;
-      this.unnamed.delete(temporary);
-      this.fresh.delete(contentKey(file));
       try {
-        (this.paths[storePath] as StorePath).replace(temporary, directory, name);
-        // rename() does nothing if both names are links to the same file.
-        if (file.linked) this.removeTemporary(file);
-        else this.duplicates.wrote(file.sha256, file);
+        this.names.publish(file);
       } catch (error) {
         unnamed.push({ copy, reason: (error as Error).message });
       }
@@ -217,7 +162,7 @@ export class Copies {
   private withdraw(unnamed: readonly FailedCopy[], { files }: Making, alongside: Takeover['alongside']): void {
     const recorded = unnamed.map(({ copy }) => files.get(copy)).filter((file) => file !== undefined);
     this.records.withdraw(recorded);
-    for (const file of recorded) this.removeTemporary(file);
+    for (const file of recorded) this.names.removeTemporary(file);
     alongside?.(unnamed);
   }
 
@@ -229,12 +174,4 @@ export class Copies {
     if (!path?.isOpen) return false;
     return !this.records.isDeleted(key) || path.sizeOf(directory, name) !== undefined;
   }
-}
-
-function contentKey({ storePath, sha256 }: Pick<FileRecord, 'storePath' | 'sha256'>): string {
-  return `${storePath} ${sha256.toString('latin1')}`;
-}
-
-function temporaryPath(path: StorePath, copy: Copy): string {
-  return temporaryFile(path.root, copyTemporary(copy));
 }

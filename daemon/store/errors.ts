@@ -1,10 +1,10 @@
-/** Cause of a failure; the same codes as in the public error catalogue. */
-export type StoreErrorCode = 'full' | 'unavailable' | 'damaged' | 'failed';
+/** Cause of a failure. */
+export type StoreErrorCode = 'full' | 'unavailable' | 'damaged' | 'failed' | 'invalid' | 'exists' | 'not-found';
 
 /**
  * A failed operation of the store. `message` contains the operation, the path and the cause, and is meant for the log. `code`
- * is the answer to the client: no space left, no store path takes writes, the index is damaged (only then may the client see
- * the message, too), or any other failure.
+ * is the answer to the client: no space left, no store path takes writes, the index is damaged, a name is not possible, is taken,
+ * or its file is not here (of these the client may see the message, too), or any other failure.
  */
 export class StoreError extends Error {
   override name = 'StoreError';

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
+import { decodeName } from './names.js';
 import type { FileLocation } from './records.js';
 
 /*
@@ -46,15 +47,33 @@ export function temporaryFile(root: string, name: string): string {
   return `${root}/tmp/${name}`;
 }
 
-/** The name of the temporary file of a copy. It contains the final location, so that recovery can repeat the rename. */
-export function copyTemporary({ directory, name }: Omit<FileLocation, 'storePath'>): string {
-  return `copy-${fileId.directories(directory).replace('/', '')}-${name}`;
+/**
+ * The name of the temporary file of a copy, or of another file whose name is public before it is stored. It contains the final
+ * location, so that recovery can repeat the rename, and the SHA-256 if the name tells nothing of the content.
+ */
+export function copyTemporary({ directory, name, sha256 }: TemporaryOf): string {
+  const place = fileId.directories(directory).replace('/', '');
+  if (decodeName(name).crc32 !== null) return `copy-${place}-${name}`;
+  return `content-${place}-${sha256.toString('hex')}-${name}`;
 }
 
-/** The final location of a copy, from the name of its temporary file. Undefined if that is not the temporary file of a copy. */
-export function locationOfCopy(temporary: string): Omit<FileLocation, 'storePath'> | undefined {
-  const [, directory, name] = /^copy-([0-9A-F]{4})-(.+)$/.exec(temporary) ?? [];
-  return directory && name ? { directory: Number.parseInt(directory, 16), name } : undefined;
+/** What the name of the temporary file of a copy contains. */
+interface TemporaryOf extends Omit<FileLocation, 'storePath'> {
+  sha256: Buffer;
+}
+
+/**
+ * The final location of a copy, from the name of its temporary file, and the SHA-256 if it has it. Undefined if that is not the
+ * temporary file of a copy.
+ */
+export function locationOfCopy(
+  temporary: string,
+): (Omit<FileLocation, 'storePath'> & { sha256: Buffer | undefined }) | undefined {
+  const pattern = /^(?:copy-([0-9A-F]{4})|content-([0-9A-F]{4})-([0-9a-f]{64}))-(.+)$/;
+  const [, copy, other, sha256, name] = pattern.exec(temporary) ?? [];
+  const directory = copy ?? other;
+  if (directory === undefined || !name) return undefined;
+  return { directory: Number.parseInt(directory, 16), name, sha256: sha256 ? Buffer.from(sha256, 'hex') : undefined };
 }
 
 /** The name of the temporary file of a resumable upload. */

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import fileId, { type FileKind, type FileSource } from '../../file-id/file-id.js';
+import { StoreError } from './errors.js';
 
 /*
  * The names of files in the records. Most are normal names, whose 20 bytes are the key of their record. Other names share the
@@ -17,6 +18,10 @@ const TRUNK_FLAGS = 0x88;
 /** Bits 63 and 58: an appender. */
 const APPENDER_FLAGS = 0x84;
 const TWO_32 = 2 ** 32;
+const PREFIX = /^[A-Za-z0-9._-]{1,16}$/;
+const EXTENSION = /^[A-Za-z0-9._-]{0,6}$/;
+/** Characters of an extension with its dot at most. */
+const SUFFIX_LENGTH = 7;
 
 /** The kind of a recorded file; `metadata` is not in IDs. */
 export type RecordKind = FileKind | 'metadata';
@@ -96,6 +101,40 @@ export function sizeInKey(key: Buffer): number {
   const high = key.readUInt32BE(8);
   const low = key.readUInt32BE(12);
   return high >= 0x80000000 ? low : high * TWO_32 + low;
+}
+
+/**
+ * The version of a file that is found on the disk (see `Version`): of metadata, its modification time, in milliseconds since 1970.
+ */
+export function foundVersion(name: string, mtimeMs: number): number | undefined {
+  const { kind } = decodeName(name);
+  if (kind === 'metadata') return Math.round(mtimeMs);
+  return kind === 'slave' ? 0 : undefined;
+}
+
+/** A name without its extension, which has up to 6 characters. */
+export function withoutExtension(name: string): string {
+  const dot = name.indexOf('.', Math.max(KEY_CHARACTERS, name.length - SUFFIX_LENGTH));
+  return dot < 0 ? name : name.slice(0, dot);
+}
+
+/**
+ * The name of a slave, as FastDFS makes it: that of its master without the extension, the prefix, the extension. Throws a
+ * StoreError (invalid) if the prefix or the extension is not possible, or if the result would be read as the name of another kind.
+ */
+export function slaveName(master: string, prefix: string, extension: string): string {
+  if (!PREFIX.test(prefix))
+    throw new StoreError('invalid', 'the prefix is not 1 to 16 letters, digits, ".", "_" or "-"');
+  if (!EXTENSION.test(extension))
+    throw new StoreError('invalid', 'the extension is not up to 6 letters, digits, ".", "_" or "-"');
+  const name = withoutExtension(master) + prefix + (extension === '' ? '' : `.${extension}`);
+  try {
+    if (decodeName(name).kind === 'slave') return name;
+  } catch (error) {
+    if (!fileId.isFileIdError(error)) throw error;
+    throw new StoreError('invalid', `${name} is no name of a slave: ${error.message}`);
+  }
+  throw new StoreError('invalid', `${name} would be read as the name of another kind of file; take another prefix`);
 }
 
 /** Decodes the name of a file that may have a record. Throws a FileIdError. */

@@ -1,6 +1,8 @@
-import { keyOf } from './names.js';
+import { statSync } from 'node:fs';
+import { filePath } from './layout.js';
+import { foundVersion, keyOf } from './names.js';
 import type { FileRecord, Records } from './records.js';
-import { type RecoveryReport, recoverFile } from './recover-file.js';
+import { isDeletedFile, type RecoveryReport, recoverFile } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import type { Tombstones } from './tombstones.js';
 import { directoriesOf, filesIn } from './walk.js';
@@ -38,8 +40,9 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   restoreTombstones(path, records);
   for (const directory of directoriesOf(path)) {
     for (const file of filesIn(path, directory, to.ids)) {
-      const key = keyOf(file.name);
-      if (!file.ours || (records.find(key) && !records.isDeleted(key))) continue;
+      const record = records.find(keyOf(file.name));
+      if (record && !isDeletedFile(file.name, records)) replaceOther(path, record, records, to.report);
+      if (!file.ours || (records.find(keyOf(file.name)) && !isDeletedFile(file.name, records))) continue;
       await recoverFile(path, file, records, { ...to, checked: new Set() });
     }
   }
@@ -56,6 +59,21 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   }
   // A count beyond both histories: neither older copy matches the index from now on.
   path.batches.advance(Math.max(path.batches.count, records.checkpoint.batches[path.number] ?? 0) + CRASH + 1);
+}
+
+/**
+ * Withdraws a record of another version than that of the file on the disk, which is recorded instead then. If the disk is the older
+ * one, the recorded version is fetched from a peer.
+ */
+function replaceOther(path: StorePath, record: FileRecord, records: Records, report: RecoveryReport): void {
+  if (!record.version) return;
+  const { mtimeMs } = statSync(filePath(path.root, record.directory, record.name));
+  const version = foundVersion(record.name, mtimeMs) ?? 0;
+  if (version === record.version) return;
+  records.withdraw([record]);
+  if (version > record.version) return;
+  records.markMissing(record);
+  report.missing++;
 }
 
 /**

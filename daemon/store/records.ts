@@ -42,6 +42,8 @@ export interface StoredFile extends FileLocation, Accepted {
   created: number;
   /** Path of its temporary file, if it is renamed to its final name only after the sync. */
   temporary?: string;
+  /** The record that this one replaces. */
+  replaced?: FileRecord | undefined;
   /** Whether it is a hard link to a file that existed before. */
   linked?: boolean;
 }
@@ -66,8 +68,8 @@ export interface Checkpoint {
   tombstones: number[];
   /** Deletions whose tombstone or unlink may not be durable. */
   deletions: FileLocation[];
-  /** Copies whose bytes may not be durable. */
-  copies: FileLocation[];
+  /** Files with a temporary name whose bytes may not be durable: copies, and what this node accepted under a public name. */
+  copies: (FileLocation & { accepted?: boolean })[];
   /** By store path: the durable number of batches that have changed it. */
   batches: number[];
 }
@@ -103,6 +105,9 @@ export function supersedes(
   return one.sha256.compare(recorded.sha256) > 0;
 }
 
+/** See `Records.withdraw`. */
+export type WithdrawnFile = Pick<StoredFile, 'key' | 'replaced'>;
+
 export interface Records {
   /** The data directory. A sync of its file system makes records durable. */
   readonly directory: string;
@@ -110,8 +115,11 @@ export interface Records {
   readonly walDescriptor: number;
   /** Writes a batch in one transaction. Durable after the next sync. Throws if the transaction failed. */
   record(batch: Batch): void;
-  /** Removes the records of files that are not on the disk: their sync failed, or they were lost or damaged. */
-  withdraw(files: readonly { key: Buffer }[]): void;
+  /**
+   * Removes the records of files that are not on the disk: their sync failed, or they were lost or damaged. Restores those that they
+   * replaced.
+   */
+  withdraw(files: readonly WithdrawnFile[]): void;
   /** Makes all entries recorded so far visible to peers that follow the replication log. To be called when they are durable. */
   publish(): void;
   /** Records that this node should hold a file but does not. It is fetched from a peer. */

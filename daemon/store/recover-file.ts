@@ -1,8 +1,9 @@
 import { statSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { differenceFromName, readContent } from './inspect.js';
-import { FILE_TIME, filePath } from './layout.js';
-import { decodeName, keyOf } from './names.js';
+import { filePath } from './layout.js';
+import { decodeName, foundVersion, isMetadata, keyOf, ownerOfMetadata } from './names.js';
+import { timeOf } from './public-names.js';
 import type { FileLocation, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -46,7 +47,7 @@ export async function recoverFile(
   const { group, serverId, report, checked } = search;
   const key = keyOf(file.name);
   const id = fileId.join(group, path.number, file.directory, file.name);
-  if (records.isDeleted(key)) {
+  if (isDeletedFile(file.name, records)) {
     path.discard(file.directory, file.name);
     report.deleted++;
     return;
@@ -62,13 +63,19 @@ export async function recoverFile(
     return;
   }
   checked.add(file.name);
-  path.calls.utimesSync(fullPath, FILE_TIME, FILE_TIME);
+  const version = foundVersion(file.name, statSync(fullPath).mtimeMs);
+  path.calls.utimesSync(fullPath, timeOf({ version }), timeOf({ version }));
   if (record) return;
   const stored: StoredFile = {
     ...{ id, key, storePath: path.number, directory: file.directory, name: file.name },
-    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, created, accepted },
+    ...{ size: content.size, crc32: crc32 ?? 0, sha256: content.sha256 as Buffer, version, created, accepted },
   };
-  stored.linked = statSync(fullPath).nlink > 1 && records.findByContent(stored.sha256).length > 0;
+  stored.linked = !version && statSync(fullPath).nlink > 1 && records.findByContent(stored.sha256).length > 0;
   records.record({ added: [stored], removed: [], checkpoint: records.checkpoint });
   report.indexed++;
+}
+
+/** Whether a file was deleted; metadata is deleted with the file that it belongs to. */
+export function isDeletedFile(name: string, records: Pick<Records, 'isDeleted'>): boolean {
+  return records.isDeleted(keyOf(name)) || (isMetadata(name) && records.isDeleted(keyOf(ownerOfMetadata(name))));
 }

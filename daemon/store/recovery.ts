@@ -6,6 +6,7 @@ import { locationOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } 
 import { keyOf } from './names.js';
 import { isOfTheSameMoment, reconcile } from './reconcile.js';
 import type { FileLocation, Records } from './records.js';
+import { recoverCopies } from './recover-copies.js';
 import { type RecoveryReport, recoverFile, type Search } from './recover-file.js';
 import type { StorePath } from './store-path.js';
 import { filesIn } from './walk.js';
@@ -42,7 +43,7 @@ export async function recover(
   const open = paths.filter((path) => path.isOpen);
   for (const path of open) report.deleted += repeatDeletions(path, records);
   for (const path of open) report.temporaries += await sweepTemporaries(path, policyOf(records));
-  report.missing = markMissingCopies(open, records);
+  await recoverCopies(open, records, group, report);
   const checked = new Set<string>();
   await recoverFiles(open, records, { group, serverId, report, checked });
   const differing = open.filter((path) => !isOfTheSameMoment(path, records));
@@ -52,10 +53,19 @@ export async function recover(
   return report;
 }
 
+/** A temporary file of a copy. */
+interface TemporaryCopy extends FileLocation {
+  /** Its path. */
+  temporary: string;
+  content: Content;
+  /** The SHA-256 in its name; undefined if the final name contains size and CRC32. */
+  sha256: Buffer | undefined;
+}
+
 /** Decides which temporary files are kept. */
 interface TemporaryPolicy {
   /** Whether the content of a temporary file, which may be torn, is that of the recorded copy. */
-  isCopy(file: FileLocation & { content: Content }): boolean;
+  isCopy(file: TemporaryCopy): boolean;
   /** Whether a resumable upload may continue. */
   isResumable(id: string): boolean;
 }
@@ -77,7 +87,7 @@ export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }:
     const location = locationOfCopy(temporary);
     if (location) {
       const content = await readContent(fullPath, { sha256: true });
-      if (isCopy({ ...location, storePath: path.number, content }))
+      if (isCopy({ ...location, storePath: path.number, temporary: fullPath, content }))
         path.replace(fullPath, location.directory, location.name);
     }
     path.calls.removeSync(fullPath);
@@ -86,7 +96,7 @@ export async function sweepTemporaries(path: StorePath, { isCopy, isResumable }:
   return swept;
 }
 
-function isRecorded({ storePath, directory, name, content }: FileLocation & { content: Content }, records: Records) {
+function isRecorded({ storePath, directory, name, content }: TemporaryCopy, records: Records) {
   const record = records.find(keyOf(name));
   return (
     record?.name === name &&
@@ -113,21 +123,6 @@ function repeatDeletions(path: StorePath, records: Records): number {
   const left = locations.filter((location) => path.sizeOf(location.directory, location.name) !== undefined);
   for (const { directory, name } of left) path.discard(directory, name);
   return left.length;
-}
-
-/** The record of a copy, and the cursor in the peer's log with it, may have reached the disk before the bytes of the copy. */
-function markMissingCopies(open: readonly StorePath[], records: Records): number {
-  const missing = records.checkpoint.copies.flatMap(({ storePath, directory, name }) => {
-    const path = open.find((one) => one.number === storePath);
-    const record = records.find(keyOf(name));
-    return path && record && path.sizeOf(directory, name) === undefined ? [record] : [];
-  });
-  if (missing.length > 0) records.invalidateCursors();
-  for (const record of missing) {
-    records.withdraw([record]);
-    records.markMissing(record);
-  }
-  return missing.length;
 }
 
 /**

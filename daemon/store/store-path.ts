@@ -32,11 +32,17 @@ export class StorePath extends Disk {
   }
 
   /** Writes the content of an open file and closes it. If it throws, the file is removed, or `onRemains` is called. */
-  private fill(file: number, path: string, content: readonly Uint8Array[], onRemains: () => void): void {
+  private fill(
+    file: number,
+    path: string,
+    content: readonly Uint8Array[],
+    onRemains: () => void,
+    time: number = FILE_TIME,
+  ): void {
     try {
       try {
         for (const chunk of content) writeAllSync(this.calls, file, chunk);
-        this.calls.futimesSync(file, FILE_TIME, FILE_TIME);
+        this.calls.futimesSync(file, time, time);
       } finally {
         this.calls.closeSync(file);
       }
@@ -70,11 +76,14 @@ export class StorePath extends Disk {
     }
   }
 
-  /** Writes a complete temporary file and returns its path. If it throws a StoreError, no file is left. */
-  createTemporary(name: string, content: Uint8Array): string {
+  /**
+   * Writes a complete temporary file and returns its path. If it throws a StoreError, no file is left.
+   * @param time its modification time, in seconds since 1970
+   */
+  createTemporary(name: string, content: readonly Uint8Array[], time: number = FILE_TIME): string {
     const path = temporaryFile(this.root, name);
     const { descriptor } = this.overLeftover(path, () => this.openTemporary(name));
-    this.fill(descriptor, path, [content], () => {}); // one that remains is removed when the name is used again
+    this.fill(descriptor, path, content, () => {}, time); // one that remains is removed when the name is used again
     return path;
   }
 

@@ -5,14 +5,18 @@ import { type Calls, realCalls } from './calls.js';
 import { Deletions } from './deletion.js';
 import { Duplicates } from './duplicates.js';
 import { DurableWriter } from './durable-write.js';
+import { StoreError } from './errors.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { storePathLabel } from './layout.js';
 import { Lookup } from './lookup.js';
+import { type MetadataChange, MetadataFiles } from './metadata-files.js';
 import { Minter, type NewContent } from './minter.js';
 import { decodeName, keyOf } from './names.js';
+import { PublicNames } from './public-names.js';
 import type { FileLocation, FileRecord, Records, RemovedFile, StoredFile } from './records.js';
 import { Reservation } from './reservation.js';
 import { fitsSpread, type MayTake, roomiest } from './room.js';
+import { Slaves } from './slaves.js';
 import type { StorePath } from './store-path.js';
 import { PackedFiles } from './trunk.js';
 
@@ -27,20 +31,29 @@ export interface StorePolicy {
   isReplicated: boolean;
   /** Whether uploads may go to a store path now; called for each upload. */
   mayTake: MayTake;
+  /**
+   * Human-readable reason why no slaves and no metadata can be taken now: a node of the group does not understand their records.
+   * Undefined if there is none.
+   */
+  refusesOthers?(): string | undefined;
 }
 
 /** The files of this node: receives them, assigns IDs, makes them durable, deletes them. */
 export class Store {
   readonly writer: DurableWriter;
   readonly duplicates: Duplicates;
+  readonly names: PublicNames;
   /** Packed files of FastDFS. */
   readonly packed: PackedFiles;
   /** Uploads stored since the process started, for metrics. */
   readonly accepted = { files: 0, bytes: 0 };
   private readonly additions: Additions;
+  private readonly slaves: Slaves;
+  private readonly metadataFiles: MetadataFiles;
   private readonly lookup: Lookup;
   private readonly deletions: Deletions;
   private readonly mayTake: MayTake;
+  private readonly refusesOthers: () => string | undefined;
   private readonly refreshTimer: NodeJS.Timeout;
 
   constructor(
@@ -48,10 +61,14 @@ export class Store {
     readonly paths: readonly StorePath[],
     private readonly records: Records,
     warn: Warn,
-    { isReplicated, mayTake }: StorePolicy = { isReplicated: false, mayTake: () => true },
+    { isReplicated, mayTake, refusesOthers = () => undefined }: StorePolicy = {
+      isReplicated: false,
+      mayTake: () => true,
+    },
     calls: Calls = realCalls,
   ) {
     this.mayTake = mayTake;
+    this.refusesOthers = refusesOthers;
     this.duplicates = new Duplicates(paths, records);
     const minter = new Minter(settings, paths, records);
     this.writer = new DurableWriter(paths, records, settings.sync, () => minter.frontier, warn, isReplicated, calls);
@@ -61,6 +78,10 @@ export class Store {
     const isDeleted = (name: string) => records.isDeleted(keyOf(name));
     this.packed = new PackedFiles(settings.group, paths, isDeleted);
     this.lookup = new Lookup(settings.group, paths, records, this.packed);
+    this.names = new PublicNames({ deduplicate, paths, duplicates, warn });
+    const { lookup, names } = this;
+    this.slaves = new Slaves({ group: settings.group, deduplicate, paths, records, lookup, names, duplicates, writer });
+    this.metadataFiles = new MetadataFiles({ group: settings.group, paths, records, lookup, names, writer });
     this.deletions = new Deletions(paths, records, this.lookup, this.writer);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
@@ -100,12 +121,15 @@ export class Store {
    * Begins to receive a file. Throws a StoreError (full or unavailable) if there is no space for the announced size.
    * @param announced size in bytes, if known
    * @param whole the reservation of the request that the file is a part of
+   * @param storePath the number of the store path that the file must go to, for a slave; otherwise one is chosen
    */
-  receive(announced: number | undefined, whole?: Reservation): IncomingFile {
-    const reserve = (bytes: number) =>
-      whole && whole.storePath.unavailable === undefined
+  receive(announced: number | undefined, whole?: Reservation, storePath?: number): IncomingFile {
+    const reserve = (bytes: number) => {
+      if (storePath !== undefined) return this.reserveOn(storePath, bytes);
+      return whole && whole.storePath.unavailable === undefined
         ? new Reservation(whole.storePath, bytes, whole)
         : this.reserve(bytes);
+    };
     return new IncomingFile(reserve, announced, this.settings.sync !== 'off');
   }
 
@@ -114,6 +138,11 @@ export class Store {
    */
   reserve(bytes: number): Reservation {
     return new Reservation(this.choosePath(bytes), bytes);
+  }
+
+  private reserveOn(storePath: number, bytes: number): Reservation {
+    const path = this.paths[storePath];
+    return new Reservation(roomiest(path ? [path] : [], bytes, this.mayTake), bytes);
   }
 
   /**
@@ -139,6 +168,35 @@ export class Store {
     const stored = await this.additions.addName(content, duplicate);
     if (stored) this.count([stored]);
     return stored;
+  }
+
+  /** Stores a received file as a slave of another file; see `Slaves.add`. Receive it on the master's store path. */
+  async addSlave(master: FileId, prefix: string, extension: string, received: ReceivedFile): Promise<StoredFile> {
+    this.assertOthersAreTaken();
+    const stored = await this.slaves.add(master, prefix, extension, received);
+    this.count([stored]);
+    return stored;
+  }
+
+  /** The metadata of a file, in FastDFS's form (see metadata.ts); undefined if it has none. */
+  metadata(id: FileId): Buffer | undefined {
+    return this.metadataFiles.read(id);
+  }
+
+  /** Changes the metadata of a file durably; see `MetadataFiles.change`. */
+  async updateMetadata(id: FileId, change: MetadataChange): Promise<StoredFile> {
+    this.assertOthersAreTaken();
+    return this.metadataFiles.change(id, change);
+  }
+
+  /** Replaces the metadata of a file durably; empty metadata removes it. */
+  setMetadata(id: FileId, bytes: Buffer): Promise<StoredFile> {
+    return this.updateMetadata(id, () => bytes);
+  }
+
+  private assertOthersAreTaken(): void {
+    const reason = this.refusesOthers();
+    if (reason !== undefined) throw new StoreError('unavailable', reason);
   }
 
   /** Deletes a file durably; see `Deletions.remove`. */
@@ -184,7 +242,7 @@ export class Store {
   }
 
   /** Records a complete file that is on the disk without a record. Rejects with a StoreError. */
-  async record(file: FileLocation & { key: Buffer; size: number; crc32: number; sha256: Buffer }): Promise<void> {
+  async record(file: FileRecord & { crc32: number }): Promise<void> {
     const { storePath, directory, name } = file;
     const { source, created } = decodeName(name);
     // A file that this node accepted goes into its replication log.

@@ -2,18 +2,21 @@ import { type Dirent, readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
-import { decodeName } from './names.js';
+import { decodeName, type RecordKind } from './names.js';
 import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** A regular file whose name is that of a valid ID. */
+/** A regular file whose name is that of a valid ID, or a metadata file. */
 export interface FoundFile extends FileLocation {
   /**
-   * Whether one of the given nodes made its ID. If not, the file is foreign: only a request of a client deletes it, and
-   * nothing moves it.
+   * Whether one of the given nodes made its ID, or that of the file that it is a slave or the metadata of. If not, the file is
+   * foreign: only a request of a client deletes it, and nothing moves it.
    */
   ours: boolean;
 }
+
+/** The kinds of files that this program makes. */
+const MADE_HERE: ReadonlySet<RecordKind> = new Set(['normal', 'slave', 'metadata']);
 
 function entriesOf(directory: string): Dirent[] {
   try {
@@ -25,8 +28,8 @@ function entriesOf(directory: string): Dirent[] {
 }
 
 /**
- * The files of one directory, empty if it does not exist. Skips everything but regular files with the name of an ID: FastDFS
- * keeps other files there.
+ * The files of one directory, empty if it does not exist. Skips everything but regular files with the name of an ID or of
+ * metadata: FastDFS keeps other files there.
  * @param serverIds the nodes whose files are not foreign
  */
 export function filesIn(path: StorePath, directory: number, serverIds: ReadonlySet<number>): FoundFile[] {
@@ -34,8 +37,8 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
   for (const entry of entriesOf(fileDirectory(path.root, directory))) {
     if (!entry.isFile()) continue;
     try {
-      const { kind, source } = fileId.decodeName(entry.name);
-      const ours = kind === 'normal' && 'serverId' in source && serverIds.has(source.serverId);
+      const { kind, source } = decodeName(entry.name);
+      const ours = MADE_HERE.has(kind) && 'serverId' in source && serverIds.has(source.serverId);
       found.push({ storePath: path.number, directory, name: entry.name, ours });
     } catch (error) {
       if (!fileId.isFileIdError(error)) throw error;

@@ -9,6 +9,7 @@ import { Duplicates } from '../../daemon/store/duplicates.js';
 import { DurableWriter } from '../../daemon/store/durable-write.js';
 import type { SyncMode } from '../../daemon/store/file-system.js';
 import { copyTemporary, filePath, temporaryFile } from '../../daemon/store/layout.js';
+import { PublicNames } from '../../daemon/store/public-names.js';
 import { recover } from '../../daemon/store/recovery.js';
 import { StorePath } from '../../daemon/store/store-path.js';
 import fileId from '../../file-id/file-id.js';
@@ -27,11 +28,13 @@ function openStore(t: Test, mode: SyncMode = 'batch') {
   const frontier = () => ({ second: 0, directory: 0 });
   const fail = (message: string) => t.fail(message);
   const writer = new DurableWriter([path], index, mode, frontier, fail);
+  const duplicates = new Duplicates(paths, index);
+  const names = new PublicNames({ deduplicate: true, paths, duplicates, warn: fail });
   return {
     index,
     path,
     writer,
-    copies: new Copies(settings, { paths, writer, duplicates: new Duplicates(paths, index) }, index),
+    copies: new Copies(settings, { paths, writer, duplicates, names }, index),
   };
 }
 

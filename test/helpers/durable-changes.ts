@@ -6,7 +6,7 @@ import { realCalls } from '../../daemon/store/calls.js';
 import type { Copy } from '../../daemon/store/copies.js';
 import { filePath } from '../../daemon/store/layout.js';
 import fileId from '../../file-id/file-id.js';
-import { type Modules, open, upload } from './faulty-store.js';
+import { addSlave, type Modules, open, upload } from './faulty-store.js';
 import { randomFrom } from './random.js';
 
 /** The server id of the peer whose files are copied. */
@@ -23,6 +23,10 @@ export const content = {
   pieces: random.bytes(LARGE),
   copy: random.bytes(900),
   fetched: random.bytes(LARGE + 1),
+  slave: random.bytes(800),
+  largeSlave: random.bytes(LARGE + 2),
+  metadata: Buffer.from('height\x02100\x01width\x02200'),
+  laterMetadata: Buffer.from('height\x0250'),
   after: random.bytes(500),
 };
 let counter = 0;
@@ -64,6 +68,8 @@ export interface Outcome {
   cursor: number;
   /** A resumable upload, with the last acknowledged offset. */
   upload: { id: string; offset: number; file: string | null } | undefined;
+  /** The last metadata of a file that was acknowledged. */
+  metadata: { of: string; bytes: Buffer | undefined };
   refused: unknown[];
 }
 
@@ -75,9 +81,9 @@ export async function work(modules: Modules, ids: readonly string[]): Promise<Ou
   const [old, duplicate, kept] = ids as [string, string, string];
   const outcome: Outcome = {
     ...{ kept: new Map([[kept, content.small]]), deleted: new Set(), unsure: new Set(), copies: [], cursor: 0 },
-    ...{ upload: undefined, refused: [] },
+    ...{ upload: undefined, metadata: { of: kept, bytes: undefined }, refused: [] },
   };
-  const attempt = async (act: () => Promise<void>) => {
+  const attempt = async (act: () => Promise<unknown>) => {
     try {
       await act();
     } catch (error) {
@@ -140,6 +146,15 @@ export async function work(modules: Modules, ids: readonly string[]): Promise<Ou
       outcome.upload = { id, offset, file };
     }
   });
+  const slave = (prefix: string, bytes: Buffer) =>
+    attempt(async () => outcome.kept.set(await addSlave(modules, kept, prefix, bytes), bytes));
+  const metadata = (bytes: Buffer) =>
+    attempt(async () => {
+      await store.setMetadata(fileId.decode(kept), bytes);
+      outcome.metadata.bytes = bytes;
+    });
+  await Promise.all([slave('_small', content.slave), slave('_same', content.small), metadata(content.metadata)]);
+  await Promise.all([slave('_large', content.largeSlave), metadata(content.laterMetadata)]);
   await uploads(content.large);
   return outcome;
 }

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Copy } from '../../daemon/store/copies.js';
 import { filePath } from '../../daemon/store/layout.js';
+import { keyOf, metadataName } from '../../daemon/store/names.js';
 import { NoSuchUpload } from '../../daemon/store/resumable.js';
 import fileId from '../../file-id/file-id.js';
 import { content, foreign, type Outcome, PEER } from './durable-changes.js';
@@ -23,14 +24,19 @@ export async function* check(modules: Modules, outcome: Outcome, isStrict: boole
   const { index, paths, resumable, store } = modules;
   for (const [id, bytes] of outcome.kept) {
     const file = fileId.decode(id);
-    if (!index.find(fileId.keyOf(file.name))) yield `the record of ${id} is lost`;
+    if (!index.find(keyOf(file.name))) yield `the record of ${id} is lost`;
     if (!bytesOf(modules, file)?.equals(bytes)) yield `the file of ${id} is lost`;
   }
   for (const id of outcome.deleted) {
-    if (index.find(fileId.keyOf(fileId.decode(id).name))) yield `${id} has a record again`;
+    if (index.find(keyOf(fileId.decode(id).name))) yield `${id} has a record again`;
     if (bytesOf(modules, fileId.decode(id))) yield `${id} is back`;
   }
   if (index.replicationLog.cursor(PEER)) yield* checkCopies(modules, outcome.copies);
+  const { of, bytes } = outcome.metadata;
+  const found = store.metadata(fileId.decode(of));
+  // A refused change may have been durable before it failed.
+  if (isStrict && bytes && !found?.equals(bytes)) yield `the metadata is ${found}, not ${bytes}`;
+  if (bytes && !found) yield 'the metadata is lost';
   // Consistency: every record has its file, every file its record, and nothing else exists.
   const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file]);
   for (const record of index.all()) {
@@ -41,7 +47,8 @@ export async function* check(modules: Modules, outcome: Outcome, isStrict: boole
     const isCopy = record.key.readUInt32LE(0) === PEER;
     // A resumable upload may have been stored without an acknowledgement; its client asks again.
     const isPieces = bytes?.equals(content.pieces) === true;
-    const isKnown = isCopy || isPieces || known.has(fileId.join('group1', storePath, directory, name));
+    const isMetadata = name === metadataName(fileId.decode(outcome.metadata.of).name);
+    const isKnown = isCopy || isPieces || isMetadata || known.has(fileId.join('group1', storePath, directory, name));
     if (isStrict && !isKnown) yield `${name} is here, and was refused`;
   }
   for (const path of paths) {
@@ -49,7 +56,7 @@ export async function* check(modules: Modules, outcome: Outcome, isStrict: boole
       const within = filePath(path.root, directory, '');
       for (const name of existsSync(within) ? readdirSync(within) : []) {
         const isForeign = name === foreign.name;
-        if (!isForeign && !index.find(fileId.keyOf(name))) yield `${name} is on the disk and has no record`;
+        if (!isForeign && !index.find(keyOf(name))) yield `${name} is on the disk and has no record`;
       }
     }
     const temporaries = readdirSync(join(path.root, 'tmp')).filter((name) => !name.startsWith('upload-'));

@@ -11,6 +11,7 @@ import { recover } from '../../daemon/store/recovery.js';
 import { ResumableUploads } from '../../daemon/store/resumable.js';
 import { Store } from '../../daemon/store/store.js';
 import { StorePath } from '../../daemon/store/store-path.js';
+import fileId from '../../file-id/file-id.js';
 import type { FaultyDisk } from './faults.js';
 
 const SERVER_ID = 1;
@@ -88,6 +89,28 @@ export async function upload({ store }: Modules, ...contents: Buffer[]): Promise
       } catch {
         // The next startup's recovery removes it.
       }
+    }
+  }
+}
+
+/** Stores content as a slave of a file; resolves with its ID. */
+export async function addSlave({ store }: Modules, master: string, prefix: string, bytes: Buffer): Promise<string> {
+  const file = store.receive(bytes.length, undefined, fileId.decode(master).storePath);
+  let received: ReceivedFile;
+  try {
+    await file.write(bytes);
+    received = await file.finish('');
+  } catch (error) {
+    await file.discard().catch(() => {});
+    throw error;
+  }
+  try {
+    return (await store.addSlave(fileId.decode(master), prefix, 'bin', received)).id;
+  } finally {
+    try {
+      received.release();
+    } catch {
+      // The next startup's recovery removes it.
     }
   }
 }

@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import t, { type Test } from 'tap';
+import { filePath } from '../../daemon/store/layout.js';
+import { formatMetadata, mergeMetadata, parseMetadata } from '../../daemon/store/metadata.js';
+import { keyOf, metadataName } from '../../daemon/store/names.js';
+import fileId from '../../file-id/file-id.js';
+import { addSlave, bytesOf, kill, type Modules, open, upload } from '../helpers/faulty-store.js';
+
+const PICTURE = Buffer.from('a picture');
+const THUMBNAIL = Buffer.from('a thumbnail');
+/** A file that FastDFS stored, of another source. */
+const FOREIGN = { storePath: 0, directory: 3, name: 'wKgAZ2XQAAAAAAAAAAAD6HTj-0E417.txt' };
+const FOREIGN_ID = fileId.join('group1', FOREIGN.storePath, FOREIGN.directory, FOREIGN.name);
+
+async function openStore(t: Test): Promise<Modules> {
+  const modules = await open(t.testdir({}), 'batch');
+  t.teardown(() => kill(modules));
+  return modules;
+}
+
+function writeForeign({ paths }: Modules, name: string, bytes: Buffer): string {
+  const place = filePath(paths[0]?.root as string, FOREIGN.directory, name);
+  mkdirSync(dirname(place), { recursive: true });
+  writeFileSync(place, bytes);
+  return place;
+}
+
+t.test('a slave', async (t) => {
+  const modules = await openStore(t);
+  const { store, index } = modules;
+  const [master = ''] = await upload(modules, PICTURE);
+
+  await t.test('has the name of its master without the extension, the prefix and its own extension', async (t) => {
+    const id = await addSlave(modules, master, '_150x150', THUMBNAIL);
+    t.equal(id, `${master.replace(/\.bin$/, '')}_150x150.bin`);
+    t.ok(bytesOf(modules, fileId.decode(id))?.equals(THUMBNAIL));
+    t.match(index.find(keyOf(fileId.decode(id).name)), { size: THUMBNAIL.length, version: 0 });
+    t.equal(store.accepted.files, 2, 'and is counted as an upload');
+    const ofSlave = await addSlave(modules, id, '_gray', PICTURE);
+    t.equal(ofSlave, id.replace('.bin', '_gray.bin'), 'and may have slaves itself');
+    t.equal(
+      statSync(filePath(modules.paths[fileId.decode(id).storePath]?.root as string, ...locationOf(ofSlave))).nlink,
+      2,
+    );
+  });
+
+  // Seen to fail without each line of isTaken in slaves.ts.
+  await t.test('never takes a name that is taken, is being taken, or was deleted', async (t) => {
+    const twice = await Promise.allSettled([1, 2].map(() => addSlave(modules, master, '_twice', THUMBNAIL)));
+    t.strictSame(twice.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+    await t.rejects(addSlave(modules, master, '_twice', PICTURE), { code: 'exists' });
+    const deleted = await addSlave(modules, master, '_deleted', THUMBNAIL);
+    await store.remove(fileId.decode(deleted));
+    await t.rejects(addSlave(modules, master, '_deleted', THUMBNAIL), { code: 'exists' });
+    writeForeign(modules, FOREIGN.name, PICTURE);
+    const taken = writeForeign(modules, FOREIGN.name.replace('.txt', '_taken.bin'), PICTURE);
+    await t.rejects(addSlave(modules, FOREIGN_ID, '_taken', THUMBNAIL), { code: 'exists' });
+    t.equal(statSync(taken).size, PICTURE.length);
+  });
+
+  await t.test('may have a foreign master, but none that is not here', async (t) => {
+    writeForeign(modules, FOREIGN.name, PICTURE);
+    const id = await addSlave(modules, FOREIGN_ID, '_small', THUMBNAIL);
+    t.ok(bytesOf(modules, fileId.decode(id))?.equals(THUMBNAIL));
+    await t.rejects(addSlave(modules, FOREIGN_ID.replace('417.txt', '418.txt'), '_small', THUMBNAIL), {
+      code: 'not-found',
+    });
+  });
+
+  await t.test('has no name that would be read as that of another kind', async (t) => {
+    const digits = master.slice(-7, -4);
+    t.equal(digits.length, 3);
+    for (const prefix of ['', 'a/b', '..\0', '_'.repeat(17), 'ä'])
+      await t.rejects(addSlave(modules, master, prefix, THUMBNAIL), { code: 'invalid' }, prefix);
+    const decoded = fileId.decode(master);
+    const received = store.receive(0);
+    const empty = await received.finish('');
+    t.teardown(() => empty.release());
+    await t.rejects(store.addSlave(decoded, '-m', '', empty), { code: 'invalid' }, 'metadata');
+    await t.rejects(store.addSlave(decoded, '_abc', '', empty), { code: 'invalid' }, 'a normal file');
+    t.equal((await store.addSlave(decoded, '_abcd', '', empty)).name.length, 35);
+  });
+});
+
+function locationOf(id: string): [directory: number, name: string] {
+  const { directory, name } = fileId.decode(id);
+  return [directory, name];
+}
+
+t.test('metadata', async (t) => {
+  const modules = await openStore(t);
+  const { store, index, paths } = modules;
+  const [id = ''] = await upload(modules, PICTURE);
+  const file = fileId.decode(id);
+  const place = filePath(paths[file.storePath]?.root as string, file.directory, metadataName(file.name));
+
+  await t.test('lies beside its file, with its version as modification time', async (t) => {
+    t.equal(store.metadata(file), undefined);
+    await store.setMetadata(file, Buffer.from('a\x021'));
+    t.equal(store.metadata(file)?.toString(), 'a\x021');
+    const first = index.find(keyOf(metadataName(file.name)))?.version;
+    t.equal(Math.round(statSync(place).mtimeMs), first);
+    await store.setMetadata(file, Buffer.from('b\x022'));
+    t.equal(store.metadata(file)?.toString(), 'b\x022');
+    t.ok((index.find(keyOf(metadataName(file.name)))?.version ?? 0) > (first ?? 0), 'which grows');
+    await store.setMetadata(file, Buffer.alloc(0));
+    t.equal(store.metadata(file), undefined, 'empty metadata is none');
+    await store.setMetadata(file, Buffer.from('b\x022'));
+    t.equal(store.metadata(file)?.toString(), 'b\x022', 'and can be set again');
+  });
+
+  // Seen to fail without `running` in metadata-files.ts (with the current metadata read before the commit).
+  await t.test('that is merged by many requests at once has the names of all', async (t) => {
+    const add = (name: string) =>
+      store.updateMetadata(file, (current) => {
+        const records = parseMetadata(current ?? Buffer.alloc(0));
+        return formatMetadata(mergeMetadata(records, [[Buffer.from(name), Buffer.from('1')]]));
+      });
+    await Promise.all(Array.from({ length: 20 }, (_, number) => add(`name${number}`)));
+    t.equal(parseMetadata(store.metadata(file) as Buffer).length, 21);
+  });
+
+  // Seen to fail without metadataOf() in batch-commit.ts.
+  await t.test('goes with its file, a foreign one too', async (t) => {
+    t.ok(existsSync(place));
+    await store.remove(file);
+    t.notOk(existsSync(place));
+    t.ok(index.isDeleted(keyOf(metadataName(file.name))));
+    await t.rejects(store.setMetadata(file, Buffer.from('a\x021')), { code: 'not-found' });
+    const foreign = fileId.decode(FOREIGN_ID);
+    writeForeign(modules, FOREIGN.name, PICTURE);
+    const written = writeForeign(modules, metadataName(FOREIGN.name), Buffer.from('c\x023'));
+    t.equal(store.metadata(foreign)?.toString(), 'c\x023', "FastDFS's own is read");
+    await store.remove(foreign);
+    t.notOk(existsSync(written));
+  });
+
+  await t.test('is sorted, keeps duplicates, and a merge replaces the values of its names', async (t) => {
+    const text = (bytes: Buffer) => bytes.toString('latin1').replaceAll('\x01', '|').replaceAll('\x02', '=');
+    const of = (short: string) => parseMetadata(Buffer.from(short.replaceAll('|', '\x01').replaceAll('=', '\x02')));
+    t.equal(text(formatMetadata(of('b=1|a=2|b=0|c'))), 'a=2|b=1|b=0|c=');
+    t.equal(text(formatMetadata(mergeMetadata(of('a=1|b=2|b=3'), of('b=4|c=5')))), 'a=1|b=4|c=5');
+    t.equal(text(formatMetadata(of(`${'n'.repeat(70)}=${'v'.repeat(300)}`))), `${'n'.repeat(64)}=${'v'.repeat(300)}`);
+    t.strictSame(parseMetadata(Buffer.alloc(0)), []);
+    t.equal(formatMetadata([]).length, 0);
+  });
+});
