@@ -19,8 +19,8 @@ interface MetadataFilesParts extends PublicWriteParts {
   lookup: Lookup;
 }
 
-/** The batch also holds a copy of a peer's metadata of the same file. */
-class CopyUnderWay extends Error {}
+/** The batch holds another change of the metadata of the same file, or a copy of a peer's. */
+class UnderWay extends Error {}
 
 /** Makes the new metadata of a file from what it has; undefined if it has none. */
 export type MetadataChange = (current: Buffer | undefined) => Buffer;
@@ -31,9 +31,6 @@ export type MetadataChange = (current: Buffer | undefined) => Buffer;
  * deleted could not be used again.
  */
 export class MetadataFiles {
-  /** The last change of each file that is being changed, by location: changes of one file run one after another. */
-  private readonly running = new Map<string, Promise<unknown>>();
-
   constructor(private readonly parts: MetadataFilesParts) {}
 
   /** The metadata of a file; undefined if it has none. Throws a StoreError if it cannot be read. */
@@ -44,27 +41,15 @@ export class MetadataFiles {
 
   /**
    * Changes the metadata of a file of this node durably; empty metadata removes it. Rejects with a StoreError: `not-found` if the
-   * file is not here, `invalid` if the metadata is too long; with others as an upload.
+   * file is not here, `invalid` if the metadata is too long; with others as an upload. Changes of one file are made one after another.
    */
-  change(id: FileId, change: MetadataChange): Promise<StoredFile> {
-    const place = `${id.storePath}/${id.directory}/${id.name}`;
-    const before = this.running.get(place) ?? Promise.resolve();
-    const changed = before.catch(() => {}).then(() => this.changeOnce(id, change));
-    this.running.set(place, changed);
-    const forget = () => {
-      if (this.running.get(place) === changed) this.running.delete(place);
-    };
-    changed.then(forget, forget);
-    return changed;
-  }
-
-  private async changeOnce(id: FileId, change: MetadataChange): Promise<StoredFile> {
+  async change(id: FileId, change: MetadataChange): Promise<StoredFile> {
     for (;;) {
       try {
         return await commitPublic(this.parts, () => this.write(id, change));
       } catch (error) {
-        // The next batch begins when the one that holds the copy has ended.
-        if (!(error instanceof CopyUnderWay)) throw error;
+        // The next batch begins when the one that holds the other change has ended.
+        if (!(error instanceof UnderWay)) throw error;
       }
     }
   }
@@ -73,7 +58,7 @@ export class MetadataFiles {
     const { group, records, lookup, names } = this.parts;
     if (lookup.holds(id) === undefined) throw new StoreError('not-found', `${id.name} is not on this node`);
     const location = locationOf(id);
-    if (names.isUnderWay(location)) throw new CopyUnderWay();
+    if (names.isUnderWay(location)) throw new UnderWay();
     const bytes = change(this.read(id));
     if (bytes.length > METADATA_LIMIT)
       throw new StoreError('invalid', `metadata may have up to ${METADATA_LIMIT} bytes, and this has ${bytes.length}`);

@@ -16,6 +16,7 @@ const checkpoints = 'daemon/store/checkpoints.ts';
 const batches = 'durable-write/batches';
 const faults = 'durable-write/faults';
 const takeover = 'durable-write/takeover';
+const slaves = 'durable-write/slaves';
 const incoming = 'durable-write/incoming';
 
 export const mutations = [
@@ -143,9 +144,72 @@ export const mutations = [
     tests: [batches],
   },
   {
+    name: 'metadata is deleted with its file',
+    file: 'daemon/store/batch-commit.ts',
+    from: 'if (this.parts.records.find(key) || isComing())',
+    to: 'if (false)',
+    tests: [slaves],
+  },
+  {
+    name: 'a slave does not take a name that is being taken',
+    file: 'daemon/store/slaves.ts',
+    from: 'names.isUnderWay({ storePath, directory, name }) ||',
+    to: '',
+    tests: [slaves],
+  },
+  {
+    name: 'a slave does not take the name of a deleted one',
+    file: 'daemon/store/slaves.ts',
+    from: 'records.isDeleted(key) ||',
+    to: '',
+    tests: [slaves],
+  },
+  {
+    name: 'a slave does not replace a foreign file',
+    file: 'daemon/store/slaves.ts',
+    from: 'this.pathOf(master).sizeOf(directory, name) !== undefined',
+    to: 'false',
+    tests: [slaves],
+  },
+  {
+    name: 'changes of the metadata of one file are made one after another',
+    file: 'daemon/store/metadata-files.ts',
+    from: 'if (names.isUnderWay(location)) throw new UnderWay();',
+    to: '',
+    tests: [slaves],
+  },
+  {
+    name: 'a slave does not put the checkpoint back',
+    file: 'daemon/store/checkpoints.ts',
+    from: 'file.accepted && file.temporary === undefined',
+    to: 'file.accepted',
+    tests: [slaves],
+  },
+  {
+    name: 'a record whose bytes were not durable is replaced by what is on the disk',
+    file: 'daemon/store/recover-copies.ts',
+    from: 'if (isThere && (await isStored(path, record))) continue;',
+    to: 'if (isThere) continue;',
+    tests: [slaves],
+  },
+  {
+    name: 'a failed change restores the record that it replaced',
+    file: 'daemon/index/batch-writer.ts',
+    from: 'if (!replaced || this',
+    to: 'if (true || this',
+    tests: [faults],
+  },
+  {
+    name: 'a file that cannot get its public name has no record',
+    file: 'daemon/store/public-write.ts',
+    from: 'if (isUnnamed && unnamed) {',
+    to: 'if (false) {',
+    tests: [faults],
+  },
+  {
     name: 'a copy of a deleted file is not taken',
     file: 'daemon/store/copies.ts',
-    from: 'copies.filter(({ key }) => !this.records.isDeleted(key))',
+    from: 'copies.filter(({ name }) => !isDeletedFile(name, this.records))',
     to: 'copies.filter(() => true)',
     tests: [takeover],
   },

@@ -320,14 +320,14 @@ export const replicationMutations = [
   {
     name: 'the scrub removes deleted files',
     file: scrub,
-    from: 'if (ours && index.isDeleted(key)) {',
+    from: 'if (ours && isDeletedFile(file.name, index)) {',
     to: 'if (ours && !path) {',
     tests: repair,
   },
   {
     name: 'the scrub records valid files without a record',
     file: scrub,
-    from: 'await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer });',
+    from: 'await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer, version });',
     to: '',
     tests: repair,
   },
