@@ -1,6 +1,9 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
+/** Above all delays that a test waits for. */
+const PATIENCE_MILLISECONDS = 90_000;
+
 /** A reply of FastDFS's protocol. */
 export interface WireReply {
   status: number;
@@ -128,9 +131,14 @@ export class WireClient {
     return bytes;
   }
 
+  /** Resolves when bytes arrive or the connection ends; rejects if neither happens for a long time. */
   private change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.wake = resolve;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error('no reply')), PATIENCE_MILLISECONDS);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
     });
   }
 }

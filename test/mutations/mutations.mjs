@@ -7,6 +7,7 @@ import { downloadMutations } from './downloads.mjs';
 
 import { fastdfsMutations } from './fastdfs.mjs';
 
+import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';
 
@@ -22,6 +23,7 @@ const incoming = 'durable-write/incoming';
 export const mutations = [
   ...downloadMutations,
   ...fastdfsMutations,
+  ...fastdfsProtocolMutations,
   ...indexMutations,
   ...replicationMutations,
   {
