@@ -7,6 +7,7 @@ import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
 import { downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
+import { legacyHttp, legacyServer } from './legacy.js';
 import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
 import { packed } from './packed.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
@@ -93,7 +94,7 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}${tokenMaps()}${wantsImage(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}${legacyHttp(settings)}${tokenMaps()}${wantsImage(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -200,7 +201,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${problemLocations({ 404: orNotFoundImage(settings) })}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${legacyServer(settings)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${problemLocations({ 404: orNotFoundImage(settings) })}
 `;
 }
 

@@ -10,10 +10,11 @@ const OWN = ['upload', 'tus', 'console', 'info', 'healthz', 'readyz', 'metrics',
  * Returns the locations that also serve the node below the path of `publicUrl`. Its addresses then work with a proxy that
  * strips the path, with one that does not, and without a proxy. Empty if there is no path, or it would hide other addresses.
  */
-export function belowPublicPath({ publicUrl, group, peers }: Settings): string {
+export function belowPublicPath({ publicUrl, group, peers, legacy }: Settings): string {
   const path = publicUrl === undefined ? '' : publicPath(publicUrl);
   const [, first = ''] = path.split('/');
-  const isOwn = [...OWN, group, ...peers.map((peer) => peer.group)].includes(first) || /^M[0-9A-F]{2}$/.test(first);
+  const groups = [group, ...[...peers, ...legacy].map((other) => other.group)];
+  const isOwn = [...OWN, ...groups].includes(first) || /^M[0-9A-F]{2}$/.test(first);
   if (path === '' || isOwn) return '';
   // A rewritten request counts as internal, so the pattern excludes /.fidfs. It strips a repeated path in one step.
   const pattern = `(?s)^(?:${path.replaceAll('.', '[.]')})+(/(?![.]fidfs).*)`;

@@ -24,7 +24,7 @@ export function withoutGroup(settings: Settings): string {
   if (others.length > 0) return '';
   const storePaths = settings.storePaths
     .map((_, number) => `M${(number + 0x100).toString(16).toUpperCase().slice(1)}`)
-    .filter((storePath) => storePath !== group);
+    .filter((storePath) => storePath !== group && settings.legacy.every((legacy) => legacy.group !== storePath));
   const locations = storePaths.map(
     (storePath) => `location ^~ /${storePath}/ {
   ${errorPages(404)}

@@ -29,6 +29,12 @@ function downloadName(r: NginxHTTPRequest): string {
   return download.contentDisposition(r.variables.arg_download || r.variables.arg_filename || '');
 }
 
+/** `$fidfs_legacy_args`: the query for FastDFS's web server, which gets its token and the part of a video, and no download name. */
+function legacyArgs(r: NginxHTTPRequest): string {
+  const args = (r.variables.args || '').split('&').filter((arg) => /^(?:token|ts|start|end)=/i.test(arg));
+  return args.length === 0 ? '' : `?${args.join('&')}`;
+}
+
 /** Header filter: removes `Cache-Control` from an error response that still has the headers of the file. */
 function forgetCaching(r: NginxHTTPRequest): void {
   delete r.headersOut['Cache-Control'];
@@ -38,6 +44,7 @@ export default {
   lastModified: hot.lastModified,
   dateCondition: dateCondition,
   downloadName: downloadName,
+  legacyArgs: legacyArgs,
   forgetCaching: forgetCaching,
   tokenSeen: warning.seen,
   tokenState: check.state,

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import { QUOTABLE_WORDS } from '../../nginx/quote.js';
 import { characterIn } from '../words.js';
+import { legacy, type PeerSettings, peers } from './other-machines.js';
 import {
   DURATION_WORDS,
   flag,
@@ -13,12 +14,9 @@ import {
   isNetwork,
   list,
   oneOf,
-  PEER_WORDS,
-  type PeerSettings,
   parseAddress,
   parseDuration,
   parseGroup,
-  parsePeer,
   parseRate,
   parseSize,
   path,
@@ -29,7 +27,8 @@ import {
   value,
 } from './values.js';
 
-export { type Address, formatAddress, type PeerSettings, type Reserve } from './values.js';
+export type { LegacyGroup, PeerSettings } from './other-machines.js';
+export { type Address, formatAddress, type Reserve } from './values.js';
 
 /** A wrong setting or an unreadable file. The message is for the user who starts fidfs, one line per mistake. */
 export class SettingsError extends Error {
@@ -69,22 +68,6 @@ function address(example: string) {
 /** A list of IP addresses and networks. */
 function networks() {
   return list((text) => (isNetwork(text) ? text : undefined), 'an address or a network, such as 10.0.0.0/8');
-}
-
-/** Peers as strings, or as objects of the settings file, which are converted to strings first, so that one form is checked. */
-function peers() {
-  const form = z.strictObject({ id: z.number(), group: z.string(), url: z.string() });
-  const text = z.union([z.string(), form.transform(({ id, group, url }) => `${id}@${group}=${url}`)], {
-    error: `write ${PEER_WORDS}`,
-  });
-  const peer = text
-    .transform((one): string | number => one)
-    .pipe(value((one) => parsePeer(one, fileId.MAX_SERVER_ID), PEER_WORDS));
-  const commas = z.string().transform((all): unknown[] => all.split(',').filter((one) => one.trim() !== ''));
-  const either = z.union([commas, z.array(z.unknown())], { error: `write a list of ${PEER_WORDS}` });
-  return either
-    .pipe(z.array(peer))
-    .refine((all) => new Set(all.map(({ id }) => id)).size === all.length, 'an id stands there twice; each is its own');
 }
 
 const schema = z.strictObject({
@@ -157,6 +140,7 @@ const schema = z.strictObject({
     'a URL that begins with http:// or https://',
   ).optional(),
   deduplicate: flag.default(true),
+  legacy: legacy().default([]),
   seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
   urlHasGroup: flag.default(true),
@@ -279,12 +263,15 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
 
 /** Mistakes in combinations of settings that are valid each by itself. */
 function contradictions(
-  { data, storePaths, peers, group, serverId, key, peerSecret, copies, urlHasGroup }: Settings,
+  { data, storePaths, peers, group, serverId, key, peerSecret, copies, urlHasGroup, legacy }: Settings,
   nodes: number,
 ): string[] {
   const mistakes: string[] = [];
   if (!urlHasGroup && clusterGroups({ peers, group }).length > 1) {
     mistakes.push('urlHasGroup: with several groups an address needs its group; leave it true');
+  }
+  for (const { group: elsewhere } of legacy.filter((one) => clusterGroups({ peers, group }).includes(one.group))) {
+    mistakes.push(`legacy: ${elsewhere} is a group of this cluster, which serves its files itself; leave it out`);
   }
   if (storePaths.some((storePath) => storePath === data)) {
     mistakes.push('storePaths: a store path cannot be the data directory itself; write another directory');

@@ -16,15 +16,6 @@ export interface Address {
 /** How much of each store path stays free: a share of its size (0 to 1), or bytes. */
 export type Reserve = { share: number } | { bytes: number };
 
-/** Another node, as in the settings. */
-export interface PeerSettings {
-  /** Its server id. */
-  id: number;
-  group: string;
-  /** Its base URL: `http://10.0.0.2:8080`. */
-  url: string;
-}
-
 const UNITS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 export const SIZE_WORDS = 'a number of bytes, or a number with KiB, MiB, GiB or TiB, such as 10GiB';
 
@@ -148,18 +139,6 @@ export function parseGroup(text: string): string | undefined {
 export function parseOrigin(text: string): string | undefined {
   const match = /^(https?:\/\/(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?)\/?$/.exec(text);
   return match && URL.canParse(match[1] as string) ? match[1] : undefined;
-}
-
-export const PEER_WORDS =
-  '{"id":2,"group":"group1","url":"http://10.0.0.2:8080"}, or in the environment 2@group1=http://10.0.0.2:8080';
-
-/** Parses a peer such as `2@group1=http://10.0.0.2:8080`. */
-export function parsePeer(text: string, maxServerId: number): PeerSettings | undefined {
-  const match = /^(\d+)@([^=]+)=(.+)$/.exec(text);
-  const id = integer(1, maxServerId)(match?.[1] ?? '');
-  const group = parseGroup(match?.[2] ?? '');
-  const url = parseOrigin(match?.[3] ?? '');
-  return id !== undefined && group !== undefined && url !== undefined ? { id, group, url } : undefined;
 }
 
 /** A schema for FastDFS's token key (`http.anti_steal.secret_key`), as it stands there. Messages never contain the value. */

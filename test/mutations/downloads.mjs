@@ -3,6 +3,8 @@ const tokens = 'njs/token-check.ts';
 const guard = 'nginx/tokens.ts';
 const shortNames = 'nginx/short-names.ts';
 const shortNamesTest = ['downloads/short-names'];
+const legacy = 'nginx/legacy.ts';
+const legacyTest = ['downloads/legacy'];
 const tokensTest = ['downloads/tokens'];
 
 export const downloadMutations = [
@@ -159,5 +161,68 @@ export const downloadMutations = [
     from: "return kept === '' ? '' : `",
     to: "return kept !== '' ? '' : `",
     tests: ['downloads/seeking'],
+  },
+  {
+    name: 'FastDFS gets no headers of clients',
+    file: legacy,
+    from: '  proxy_pass_request_headers off;\n',
+    to: '',
+    tests: legacyTest,
+  },
+  {
+    name: 'FastDFS gets no download name, whose line breaks it would write into a header',
+    file: 'njs/downloads.ts',
+    from: '/^(?:token|ts|start|end)=/i',
+    to: '/./',
+    tests: legacyTest,
+  },
+  {
+    name: 'redirects of FastDFS are not passed on',
+    file: legacy,
+    from: '![304, 400,',
+    to: '![302, 304, 400,',
+    tests: legacyTest,
+  },
+  {
+    name: 'FastDFS is asked for files only',
+    file: legacy,
+    from: 'if ($uri !~ "',
+    to: 'if ($uri = "',
+    tests: legacyTest,
+  },
+  {
+    name: 'metadata of FastDFS is not served',
+    file: legacy,
+    from: '(?<!-m)$`',
+    to: '$`',
+    tests: legacyTest,
+  },
+  {
+    name: 'cookies of FastDFS are not set for this address',
+    file: legacy,
+    from: '  proxy_hide_header Set-Cookie;\n',
+    to: '',
+    tests: legacyTest,
+  },
+  {
+    name: 'files that FastDFS serves need a token',
+    file: legacy,
+    from: 'tokenGuard(settings)}',
+    to: "''}",
+    tests: legacyTest,
+  },
+  {
+    name: 'nodes that take each other for FastDFS do not ask in circles',
+    file: legacy,
+    from: 'if ($http_x_fidfs_legacy) { return 503; }',
+    to: '',
+    tests: legacyTest,
+  },
+  {
+    name: "locations of names without the group precede the operator's own",
+    file: shortNames,
+    from: 'location ^~ /$',
+    to: 'location /$',
+    tests: ['nginx/own-nginx-fastdfs'],
   },
 ];

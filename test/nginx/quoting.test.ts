@@ -108,6 +108,7 @@ t.test('no value of a setting changes the structure of the nginx configuration',
     ...{ FIDFS_DATA: join(directory, 'base'), FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) },
     ...{ FIDFS_PEERS: '2@group1=http://127.0.0.1:2,3@group2=https://h.example', FIDFS_METRICS_FROM: '10.0.0.0/8' },
     ...{ FIDFS_NOT_FOUND_IMAGE: `${directory}/a.jpg`, FIDFS_FASTDFS_TOKEN_FAIL_IMAGE: `${directory}/a.jpg` },
+    FIDFS_LEGACY: 'group9=http://10.0.0.9:8888',
     FIDFS_FASTDFS_TOKEN_KEY: 'FastDFS1234567890',
     ...{ FIDFS_PUBLIC_URL: 'https://h.example/files', FIDFS_STORE_PATHS: `${directory}/m0,${directory}/m1` },
   };
