@@ -12,6 +12,7 @@ import { version } from '../daemon/version.js';
 import { measureCluster } from './cluster.js';
 import { measureDeduplication } from './deduplication.js';
 import { benchDownloads } from './downloads.js';
+import { measureFastdfs } from './fastdfs.js';
 import { measureIndex } from './index-size.js';
 import { benchLarge } from './large.js';
 import { measureMultipart } from './multipart.js';
@@ -96,6 +97,7 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   resumable: measureResumable,
   multipart: measureMultipart,
   sync: measureSync,
+  fastdfs: measureFastdfs,
 };
 
 function installPrograms(parts: readonly string[]): void {
