@@ -89,8 +89,8 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
 
 async function recoverStore(settings: Settings, paths: StorePath[], index: Index, log: Logger): Promise<void> {
   const report = await recover(paths, index, settings.group, settings.serverId, groupIds(settings));
-  const { temporaries, indexed, quarantined, forgotten, deleted, missing, reconciled } = report;
-  const found = temporaries + indexed + quarantined.length + forgotten.length + deleted + missing;
+  const { temporaries, indexed, quarantined, forgotten, deleted, missing, appended, reconciled } = report;
+  const found = temporaries + indexed + quarantined.length + forgotten.length + deleted + missing + appended;
   if (reconciled.length > 0) {
     const roots = reconciled.map((number) => paths[number]?.root).join(', ');
     log.error(

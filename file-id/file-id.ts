@@ -60,6 +60,8 @@ export interface NewFileKey {
   crc32: number;
   /** 23 bits that distinguish IDs of the same second. Not encoded for files of 4 GiB and more, whose size needs these bits. */
   counter: number;
+  /** An appender, whose ID does not contain its size, because that changes. */
+  isAppender?: boolean;
 }
 
 const KEY_LENGTH = 27;
@@ -115,7 +117,7 @@ function join(group: string, storePath: number, directory: number, name: string)
   return `${group}/M${hex}/${directories(directory)}/${name}`;
 }
 
-/** Encodes the 20 bytes of a new normal ID. Throws a FileIdError if a number is out of range. */
+/** Encodes the 20 bytes of a new normal ID, or of an appender. Throws a FileIdError if a number is out of range. */
 function encodeKey(key: NewFileKey): Buffer {
   if (!(key.serverId >= 1 && key.serverId <= MAX_SERVER_ID)) fail('server id out of range');
   if (!(key.created >= 0 && key.created < TWO_32)) fail('time out of range');
@@ -124,8 +126,10 @@ function encodeKey(key: NewFileKey): Buffer {
   const bytes = Buffer.alloc(20);
   bytes.writeUInt32LE(key.serverId, 0);
   bytes.writeUInt32BE(key.created, 4);
-  bytes.writeUInt32BE(key.size < TWO_32 ? MASKED + key.counter : Math.floor(key.size / TWO_32), 8);
-  bytes.writeUInt32BE(key.size % TWO_32, 12);
+  const isPlain = key.size >= TWO_32 && !key.isAppender;
+  const flags = MASKED + (key.isAppender ? APPENDER : 0) + key.counter;
+  bytes.writeUInt32BE(isPlain ? Math.floor(key.size / TWO_32) : flags, 8);
+  bytes.writeUInt32BE(key.isAppender ? 0 : key.size % TWO_32, 12);
   bytes.writeUInt32BE(key.crc32, 16);
   return bytes;
 }

@@ -12,7 +12,6 @@ const REPLY = 100;
 
 /** Status bytes of replies: numbers of Linux's errno. */
 export const Status = { ok: 0, notFound: 2, failed: 5, busy: 16, exists: 17, invalid: 22, full: 28 } as const;
-export type StatusCode = (typeof Status)[keyof typeof Status];
 
 /** Commands of the tracker. */
 export const TrackerCommand = {
@@ -89,7 +88,8 @@ export class WireError extends Error {
   override name = 'WireError';
 
   constructor(
-    readonly status: StatusCode,
+    /** A number of errno, such as those of `Status`. */
+    readonly status: number,
     message: string,
     options?: ErrorOptions,
   ) {
@@ -109,10 +109,19 @@ export function parseHeader(bytes: Buffer): Header {
 
 /** Encodes the header of a reply. `length`: bytes of its body. */
 export function replyHeader(length: number, status: number): Buffer {
+  return headerOf(length, REPLY, status);
+}
+
+/** Encodes the header of a request. `length`: bytes of its body. */
+export function requestHeader(length: number, command: number): Buffer {
+  return headerOf(length, command, 0);
+}
+
+function headerOf(length: number, command: number, status: number): Buffer {
   const header = Buffer.allocUnsafe(HEADER_LENGTH);
   header.writeUInt32BE(Math.floor(length / 2 ** 32), 0);
   header.writeUInt32BE(length % 2 ** 32, 4);
-  header.writeUInt8(REPLY, 8);
+  header.writeUInt8(command, 8);
   header.writeUInt8(status, 9);
   return header;
 }

@@ -7,6 +7,7 @@ import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
 import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
+import { changerOf } from './changer.js';
 
 /** Bytes read from the disk and written to the socket at a time. */
 const CHUNK = 256 * 1024;
@@ -33,6 +34,10 @@ export async function openFile(id: FileId & { text: string }, node: ReadParts): 
   const { store, cluster } = node;
   if (id.group === cluster.ownGroup) {
     if (store.isDeleted(id)) return undefined;
+    const changer = id.kind === 'appender' ? cluster.peer(changerOf(id.source, node.settings)) : undefined;
+    // Only the node that changes an appender is sure to have its last version.
+    const newest = changer?.isUp ? await openAt(changer, id, node) : undefined;
+    if (newest) return newest;
     const here = await openHere(id, node);
     if (here) return here;
   }
@@ -41,18 +46,31 @@ export async function openFile(id: FileId & { text: string }, node: ReadParts): 
 
 async function openHere(id: FileId, { store }: ReadParts): Promise<OpenFile | undefined> {
   const path = store.paths[id.storePath];
-  if (!path?.isOpen || id.kind === 'trunk') return undefined;
+  if (!path?.isOpen) return undefined;
+  const plain = await openPart(filePath(path.root, id.directory, id.name), 0);
+  if (plain || id.kind !== 'trunk') return plain;
+  // A file that FastDFS has packed, and that was not adopted yet.
+  const packed = store.packed.find(id);
+  return packed && openPart(packed.path, packed.offset, packed.size);
+}
+
+/**
+ * Opens a part of a file on this node's disk; undefined if there is no such file.
+ * @param start offset of the part
+ * @param length its length; without it to the end
+ */
+async function openPart(path: string, start: number, length?: number): Promise<OpenFile | undefined> {
   let handle: FileHandle;
   try {
-    handle = await open(filePath(path.root, id.directory, id.name), 'r');
+    handle = await open(path, 'r');
   } catch (error) {
     if (isNotFound(error)) return undefined;
     throw error;
   }
   const close = () => handle.close();
   try {
-    const { size } = await handle.stat();
-    return { size, close, read: (offset, count) => readHere(handle, offset, count) };
+    const size = length ?? (await handle.stat()).size;
+    return { size, close, read: (offset, count) => readHere(handle, start + offset, count) };
   } catch (error) {
     await close();
     throw error;
@@ -81,19 +99,21 @@ async function openElsewhere(id: FileId & { text: string }, node: ReadParts): Pr
   const peers = node.cluster.peersOf(id.group).toSorted((one, other) => rank(one) - rank(other));
   let unanswered = 0;
   for (const peer of peers) {
-    const answer = await ask(peer, id.text, node, 'HEAD').catch(() => undefined);
-    if (answer?.statusCode === 200) {
-      const size = Number(answer.headers['content-length']);
-      return {
-        size,
-        close: async () => {},
-        read: (offset, count) => readElsewhere(peer, id.text, node, offset, count),
-      };
-    }
-    if (answer?.statusCode !== 404) unanswered++;
+    const file = await openAt(peer, id, node);
+    if (file) return file;
+    if (file === undefined) unanswered++;
   }
   if (unanswered > 0) throw new Problem('unavailable', 'A node that may have this file cannot be reached; try again.');
   return undefined;
+}
+
+/** Asks one node for a file. Null if it has none, undefined if it does not say. */
+async function openAt(peer: Peer, { text }: { text: string }, node: ReadParts): Promise<OpenFile | null | undefined> {
+  const answer = await ask(peer, text, node, 'HEAD').catch(() => undefined);
+  if (answer?.statusCode === 404) return null;
+  if (answer?.statusCode !== 200) return undefined;
+  const size = Number(answer.headers['content-length']);
+  return { size, close: async () => {}, read: (offset, count) => readElsewhere(peer, text, node, offset, count) };
 }
 
 /** Requests a file from the nginx of a peer, marked as a request of a node, so that it asks no others. */

@@ -2,12 +2,9 @@ import { crc32 } from 'node:zlib';
 import type { FileId } from '../../file-id/file-id.js';
 import { deleteAnywhere } from '../operations/deletions.js';
 import type { Observer } from '../operations/observer.js';
-import { Problem } from '../operations/problems.js';
-import { assertUploadsAreTaken, waitForCopies } from '../operations/uploads.js';
-import type { Node } from '../status.js';
-import type { ReceivedFile } from '../store/incoming-file.js';
-import { counted } from '../words.js';
+import { assertUploadsAreTaken, waitForChange, waitForCopies } from '../operations/uploads.js';
 import type { Addresses } from './addresses.js';
+import { AppenderCommands } from './appenders.js';
 import {
   addressWidths,
   Fields,
@@ -22,40 +19,40 @@ import {
   Width,
   WireError,
 } from './codec.js';
-import type { Body, Handler, Reply, Request } from './connection.js';
-import { nameOf, parseExtension, parseName } from './names.js';
-import { type OpenFile, openFile } from './open-file.js';
+import type { Handler, Reply, Request } from './connection.js';
+import { MetadataCommands } from './metadata.js';
+import { nameOf, parseExtension } from './names.js';
+import type { OpenFile } from './open-file.js';
+import { LONGEST_NAME_BODY, Receiving, type StorageParts } from './receiving.js';
 
-/** The longest body of a command without data: fixed fields, a group and a name. */
-const LONGEST_NAME_BODY = 512;
 /** The store path index by which a client leaves the choice to the server. */
 const ANY_STORE_PATH = 255;
-
-/** What the storage commands need of the node. */
-export type StorageParts = Pick<
-  Node,
-  'settings' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'underWay'
->;
 
 /** The commands of a storage server, on the same store as HTTP. */
 export class Storage {
   readonly handlers: ReadonlyMap<number, Handler>;
+  private readonly receiving: Receiving;
 
   constructor(
     private readonly node: StorageParts,
     private readonly addresses: Addresses,
     private readonly observer: Observer,
   ) {
+    this.receiving = new Receiving(node);
     this.handlers = new Map<number, Handler>([
-      [StorageCommand.upload, (request) => this.upload(request)],
+      [StorageCommand.upload, (request) => this.upload(request, false)],
+      [StorageCommand.uploadAppender, (request) => this.upload(request, true)],
+      [StorageCommand.uploadSlave, (request) => this.uploadSlave(request)],
       [StorageCommand.download, (request) => this.download(request)],
       [StorageCommand.delete, (request) => this.delete(request)],
       [StorageCommand.fileInfo, (request) => this.info(request)],
+      ...new MetadataCommands(node, this.receiving).handlers,
+      ...new AppenderCommands(node, addresses, this.receiving).handlers,
     ]);
   }
 
-  /** 11: store path 1, size 8, extension 6, data → group 16, name. */
-  private async upload({ body }: Request): Promise<Reply> {
+  /** 11, 23: store path 1, size 8, extension 6, data → group 16, name. */
+  private async upload({ body }: Request, isAppender: boolean): Promise<Reply> {
     const fields = new Fields(await body.read(15));
     const storePath = fields.byte();
     const size = fields.number('the size');
@@ -65,26 +62,32 @@ export class Storage {
       throw invalid(`there is no store path ${storePath}`);
     return this.observer.upload({ protocol: 'fastdfs' }, async () => {
       assertUploadsAreTaken(this.node);
-      const received = await this.receive(body, size, extension);
+      const received = await this.receiving.receive(body, size, extension);
+      if (isAppender) received.isAppender = true;
       const files = await this.node.store.add([received]).finally(() => received.release());
       await waitForCopies(files, this.node);
       return { files, answer: this.named(files[0]?.id ?? '') };
     });
   }
 
-  /** Receives the data of an upload, which is the rest of the body. Rejects with a WireError, a StoreError or ClientGone. */
-  private async receive(body: Body, size: number, extension: string): Promise<ReceivedFile> {
-    const { maxFileSize } = this.node.settings;
-    if (size !== body.left) throw invalid(`the size is ${size} and ${counted(body.left, 'byte')} follow`);
-    if (size > maxFileSize) throw invalid(`a file may have up to ${counted(maxFileSize, 'byte')}`);
-    const file = this.node.store.receive(size);
-    try {
-      await body.stream(file);
-      return await file.finish(extension);
-    } catch (error) {
-      await file.discard();
-      throw error;
-    }
+  /** 21: length of the master's name 8, size 8, prefix 16, extension 6, name of the master, data → group 16, name. */
+  private async uploadSlave({ body }: Request): Promise<Reply> {
+    const fields = new Fields(await body.read(38));
+    const nameLength = fields.number('the length of the name');
+    const size = fields.number('the size');
+    const prefix = fields.padded(Width.prefix);
+    const extension = fields.padded(Width.extension);
+    const master = await this.receiving.nameOfLength(body, nameLength);
+    return this.observer.upload({ protocol: 'fastdfs' }, async () => {
+      assertUploadsAreTaken(this.node);
+      await this.receiving.assertHere(master);
+      const received = await this.receiving.receive(body, size, extension, master.storePath);
+      const slave = await this.node.store
+        .addSlave(master, prefix, extension, received)
+        .finally(() => received.release());
+      await waitForChange(slave, this.node);
+      return { files: [slave], answer: this.named(slave.id) };
+    });
   }
 
   /** 14: offset 8, count 8 (0: to the end), group 16, name → the bytes. */
@@ -92,7 +95,7 @@ export class Storage {
     const fields = new Fields(await body.rest(LONGEST_NAME_BODY));
     const offset = fields.number('the offset');
     const count = fields.number('the count');
-    const file = await this.open(this.nameAfterGroup(fields));
+    const file = await this.receiving.open(this.receiving.nameAfterGroup(fields));
     const left = file.size - offset;
     if (left <= 0) {
       await file.close();
@@ -104,7 +107,7 @@ export class Storage {
 
   /** 12: group 16, name. */
   private async delete({ body }: Request): Promise<Reply> {
-    const id = this.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
+    const id = this.receiving.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
     const deleted = await this.observer.deletion({ protocol: 'fastdfs' }, id.text, () =>
       deleteAnywhere(id, id.text, this.node, {}),
     );
@@ -118,8 +121,8 @@ export class Storage {
 
   /** 22: group 16, name → size 8, creation time 8, CRC32 8 (sign-extended), address of the source 16. */
   private async info({ body, flags, localAddress }: Request): Promise<Reply> {
-    const id = this.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
-    const file = await this.open(id);
+    const id = this.receiving.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
+    const file = await this.receiving.open(id);
     try {
       const crc = await crcOf(id, file, (flags & InfoFlag.withoutCrc32) === 0);
       const { record } = addressWidths(this.node.settings.fastdfsAddressWidth);
@@ -128,20 +131,6 @@ export class Storage {
     } finally {
       await file.close();
     }
-  }
-
-  /** Reads a group and the name to the end of the body. Throws a WireError (22), also if no node is of this group. */
-  private nameAfterGroup(fields: Fields): FileId & { text: string } {
-    const group = fields.padded(Width.group);
-    const id = parseName(group, fields.rest().toString('latin1'));
-    if (!this.node.cluster.groups.includes(group)) throw invalid(`there is no group ${group} here`);
-    return id;
-  }
-
-  private async open(id: FileId & { text: string }): Promise<OpenFile> {
-    const file = await openFile(id, this.node);
-    if (!file) throw new Problem('not-found', `There is no file ${id.text}.`);
-    return file;
   }
 
   /** A reply with the group and the name of a file. */

@@ -189,6 +189,12 @@ export class Index implements Records {
     return this.selectSince.all(firstKey(serverId, second), lastKey(serverId)).map(toRecord);
   }
 
+  appenders(): FileRecord[] {
+    // The condition of the index file_appender: only appenders have a version and a tail of 7 characters.
+    const select = 'SELECT * FROM file WHERE version > 0 AND length(tail) = 7';
+    return this.database.prepare<[], FileRow>(select).all().map(toRecord);
+  }
+
   after(key: Buffer, limit: number): FileRecord[] {
     return this.selectAfter.all(key, limit).map(toRecord);
   }

@@ -55,6 +55,7 @@ const STEPS = [
   `ALTER TABLE file ADD COLUMN size INTEGER;
   ALTER TABLE file ADD COLUMN version INTEGER;
   CREATE INDEX file_sized ON file (key) WHERE size IS NOT NULL;
+  CREATE INDEX file_appender ON file (key) WHERE version > 0 AND length(tail) = 7;
   ALTER TABLE missing ADD COLUMN size INTEGER;
   ALTER TABLE missing ADD COLUMN version INTEGER;`,
 ];

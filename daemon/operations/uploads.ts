@@ -36,6 +36,15 @@ export async function waitForCopies(
 }
 
 /**
+ * Resolves when a change of a file that is durable on this node has its copies. Rejects with a Problem (`unavailable`) if they are not
+ * made in time; the change is not undone, because its name cannot be used again.
+ */
+export async function waitForChange(changed: StoredFile, { copyPolicy }: Pick<Node, 'copyPolicy'>): Promise<void> {
+  if (await copyPolicy.waitForAcknowledgements([changed])) return;
+  throw new Problem('unavailable', 'The promised copies were not made in time; fewer nodes have it so far.');
+}
+
+/**
  * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
  * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
  * @param isSuitable which nodes of other groups may be chosen

@@ -5,7 +5,7 @@ import type { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
-import { foundVersion, isMetadata, keyOf } from '../store/names.js';
+import { foundVersion, isMetadata, isMutable, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import type { Store } from '../store/store.js';
@@ -171,7 +171,7 @@ export class Scrub {
     limit: RateLimit | undefined,
     reader: ContentReader,
   ): Promise<void> {
-    const { store, index, fetcher, alarms, isAlone } = this.parts;
+    const { store } = this.parts;
     const path = store.paths[record.storePath];
     progress.files++;
     // Files of an unavailable store path are not missing.
@@ -184,8 +184,16 @@ export class Scrub {
     if ((await problemOf(fullPath, record, reader)) === undefined) return;
     // A copy is renamed to its final name after its record is committed: waits for the current batch and checks again.
     await store.writer.commit({});
-    const current = index.find(record.key);
+    // An append has written its bytes before they are recorded.
+    await store.appenders.exclusive(record, () => this.checkAgain(record, path, progress));
+  }
+
+  /** Checks a file that did not match its record, and quarantines it if it still does not. */
+  private async checkAgain({ key, name }: FileRecord, path: StorePath, progress: ScrubProgress): Promise<void> {
+    const { store, index, fetcher, alarms, isAlone } = this.parts;
+    const current = index.find(key);
     if (!current) return;
+    const fullPath = filePath(path.root, current.directory, name);
     const problem = await problemOf(fullPath, current, new ContentReader());
     if (problem === undefined) return;
     for (const name of this.namesOf(current, path)) {
@@ -234,7 +242,7 @@ export class Scrub {
     const fullPath = filePath(path.root, file.directory, file.name);
     try {
       const { size, mtimeMs } = statSync(fullPath);
-      const ours = file.ours && (isMetadata(file.name) || mtimeMs === FILE_TIME * 1000);
+      const ours = file.ours && (isMutable(file.name) || mtimeMs === FILE_TIME * 1000);
       if (ours && isDeletedFile(file.name, index)) {
         path.discard(file.directory, file.name);
         return;

@@ -77,7 +77,8 @@ export class Additions {
 
   /** Stores a file as a hard link to a duplicate. Undefined if there is none. */
   private link(file: ReceivedFile, large: LargeDuplicate | undefined): StoredFile | undefined {
-    if (!this.parts.deduplicate) return undefined;
+    // An appender must have its bytes for itself, because they change.
+    if (!this.parts.deduplicate || file.isAppender) return undefined;
     const { content, sha256, size } = file;
     for (const duplicate of 'storePath' in content
       ? this.largeDuplicates(sha256, large)
@@ -123,7 +124,7 @@ export class Additions {
         continue;
       }
       file.reservation?.release();
-      if (this.parts.deduplicate) this.parts.duplicates.wrote(file.sha256, stored);
+      if (this.parts.deduplicate && !file.isAppender) this.parts.duplicates.wrote(file.sha256, stored);
       return stored;
     }
     throw failure;

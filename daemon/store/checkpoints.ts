@@ -46,8 +46,8 @@ export class Checkpoints {
   /** The frontier before a batch. IDs and directories are assigned in order, so it is that of the batch's first new file. */
   beginningOf(changes: readonly PendingChange[]): Frontier {
     for (const { added } of changes) {
-      // A slave has its master's second and directory.
-      const first = added.find((file) => file.accepted && file.temporary === undefined);
+      // A slave has its master's second and directory, an appender that of its creation.
+      const first = added.find((file) => file.accepted && file.temporary === undefined && !file.inPlace);
       if (first) return { second: first.created, directory: first.directory };
     }
     return this.frontier();

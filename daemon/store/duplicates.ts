@@ -79,7 +79,8 @@ export class Duplicates {
 
   private candidates({ sha256, storePath: wanted }: Pick<Sought, 'sha256' | 'storePath'>): FileLocation[] {
     const last = this.last(sha256);
-    const recorded = this.records.findByContent(sha256);
+    // A file that changes must not share its bytes.
+    const recorded = this.records.findByContent(sha256).filter(({ version }) => !version);
     return [...(last ? [last] : []), ...recorded].filter(({ storePath }) => {
       const path = this.paths[storePath];
       return path?.isOpen === true && path.unavailable === undefined && (wanted ?? storePath) === storePath;

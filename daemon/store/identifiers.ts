@@ -39,7 +39,7 @@ export class Identifiers {
     return this.second;
   }
 
-  next(size: number, crc32: number, extension: string): Identifier {
+  next(size: number, crc32: number, extension: string, isAppender = false): Identifier {
     const now = Math.floor(this.clock() / 1000);
     if (now > this.second) this.startSecond(now);
     else if (this.left === 0) this.startSecond(this.second + 1);
@@ -47,7 +47,8 @@ export class Identifiers {
     this.counter = (this.counter + 1) % COUNTERS;
     this.digits = (this.digits * 48271) % 0x7fffffff;
     const created = this.second;
-    const bytes = fileId.encodeKey({ serverId: this.serverId, created, size, crc32, counter: this.counter });
+    const { serverId, counter } = this;
+    const bytes = fileId.encodeKey({ serverId, created, size, crc32, counter, isAppender });
     // From 4 GiB up the ID has no counter: two equal files of the same second would get the same ID.
     if (size >= FOUR_GIB) this.left = 0;
     return { bytes, name: bytes.toString('base64url') + fileId.makeTail(extension, this.digits), created };

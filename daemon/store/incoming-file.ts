@@ -34,6 +34,8 @@ export interface ReceivedFile {
   reservation?: Reservation;
   /** For the tail of the ID, without the dot; may be empty. */
   extension: string;
+  /** Whether it becomes an appender. */
+  isAppender?: boolean;
   /** Releases memory and reservation; removes the temporary file if it still exists. Must always be called. */
   release(): void;
 }

@@ -5,7 +5,7 @@ import type { Frontier } from './checkpoints.js';
 import { isNotFound } from './errors.js';
 import { Identifiers } from './identifiers.js';
 import type { ReceivedFile } from './incoming-file.js';
-import { fileDirectory } from './layout.js';
+import { FILE_TIME, fileDirectory } from './layout.js';
 import type { Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -17,7 +17,7 @@ const FILES_PER_DIRECTORY = 100;
 const DIRECTORIES = 65536;
 
 /** The properties of a new file from which its ID and its record are made. */
-export type NewContent = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension'>;
+export type NewContent = Pick<ReceivedFile, 'size' | 'crc32' | 'sha256' | 'extension' | 'isAppender'>;
 
 /** Assigns an ID, and with it a directory, to each new file. */
 export class Minter {
@@ -44,10 +44,13 @@ export class Minter {
   /** Assigns an ID on a store path, and returns the record to be made. Writes nothing. */
   mint(file: NewContent, path: StorePath): StoredFile {
     const directory = this.nextDirectory();
-    const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension);
+    const { isAppender = false } = file;
+    const { bytes, name, created } = this.identifiers.next(file.size, file.crc32, file.extension, isAppender);
     const id = fileId.join(this.settings.group, path.number, directory, name);
     const { size, crc32, sha256 } = file;
-    return { id, key: bytes, storePath: path.number, directory, name, size, crc32, sha256, created, accepted: true };
+    const version = isAppender ? FILE_TIME * 1000 : undefined;
+    const place = { id, key: bytes, storePath: path.number, directory, name };
+    return { ...place, size, crc32, sha256, version, created, accepted: true };
   }
 
   private nextDirectory(): number {

@@ -103,13 +103,19 @@ export function sizeInKey(key: Buffer): number {
   return high >= 0x80000000 ? low : high * TWO_32 + low;
 }
 
+/** Whether the content of a file changes: of metadata and of an appender. */
+export function isMutable(name: string): boolean {
+  const { kind } = decodeName(name);
+  return kind === 'metadata' || kind === 'appender';
+}
+
 /**
- * The version of a file that is found on the disk (see `Version`): of metadata, its modification time, in milliseconds since 1970.
+ * The version of a file that is found on the disk (see `Version`): of one that changes, its modification time, in milliseconds since
+ * 1970.
  */
 export function foundVersion(name: string, mtimeMs: number): number | undefined {
-  const { kind } = decodeName(name);
-  if (kind === 'metadata') return Math.round(mtimeMs);
-  return kind === 'slave' ? 0 : undefined;
+  if (isMutable(name)) return Math.round(mtimeMs);
+  return decodeName(name).kind === 'slave' ? 0 : undefined;
 }
 
 /** A name without its extension, which has up to 6 characters. */

@@ -42,6 +42,8 @@ export interface StoredFile extends FileLocation, Accepted {
   created: number;
   /** Path of its temporary file, if it is renamed to its final name only after the sync. */
   temporary?: string;
+  /** Whether an existing file was changed, so that it lies in an old directory. */
+  inPlace?: boolean;
   /** The record that this one replaces. */
   replaced?: FileRecord | undefined;
   /** Whether it is a hard link to a file that existed before. */
@@ -135,6 +137,8 @@ export interface Records {
   isDeleted(key: Buffer): boolean;
   /** The missing file with this key (see `markMissing`). */
   findMissing(key: Buffer): FileRecord | undefined;
+  /** Records of all appenders. */
+  appenders(): FileRecord[];
   /** Records with greater keys, ordered by key. */
   after(key: Buffer, limit: number): FileRecord[];
   /** Greater deleted keys, in order. */

@@ -21,6 +21,8 @@ export interface RecoveryReport {
   deleted: number;
   /** Recorded files that do not exist; they are fetched from peers. */
   missing: number;
+  /** Appenders of which bytes were cut off that were not acknowledged. */
+  appended: number;
   /** Numbers of store paths that were reconciled, because they or the index had been restored from an older copy. */
   reconciled: number[];
 }

@@ -6,6 +6,7 @@ import { locationOfCopy, temporaryDirectory, temporaryFile, uploadOfTemporary } 
 import { keyOf } from './names.js';
 import { isOfTheSameMoment, reconcile } from './reconcile.js';
 import type { FileLocation, Records } from './records.js';
+import { recoverAppenders } from './recover-appenders.js';
 import { recoverCopies } from './recover-copies.js';
 import { type RecoveryReport, recoverFile, type Search } from './recover-file.js';
 import type { StorePath } from './store-path.js';
@@ -38,6 +39,7 @@ export async function recover(
     forgotten: [],
     deleted: 0,
     missing: 0,
+    appended: 0,
     reconciled: [],
   };
   const open = paths.filter((path) => path.isOpen);
@@ -48,6 +50,10 @@ export async function recover(
   await recoverFiles(open, records, { group, serverId, report, checked });
   const differing = open.filter((path) => !isOfTheSameMoment(path, records));
   for (const path of differing) await reconcile(path, records, { group, serverId, ids, report });
+  report.appended = recoverAppenders(
+    open.filter((path) => !differing.includes(path)),
+    records,
+  );
   report.reconciled = differing.map(({ number }) => number);
   withdrawMissingFiles(open, records, { serverId, report, checked });
   return report;

@@ -1,6 +1,7 @@
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Settings } from '../config/settings.js';
 import { Additions } from './addition.js';
+import { Appenders } from './appenders.js';
 import { type Calls, realCalls } from './calls.js';
 import { Deletions } from './deletion.js';
 import { Duplicates } from './duplicates.js';
@@ -8,7 +9,7 @@ import { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { IncomingFile, type ReceivedFile } from './incoming-file.js';
 import { storePathLabel } from './layout.js';
-import { Lookup } from './lookup.js';
+import { isOf, Lookup } from './lookup.js';
 import { type MetadataChange, MetadataFiles } from './metadata-files.js';
 import { Minter, type NewContent } from './minter.js';
 import { decodeName, keyOf } from './names.js';
@@ -43,6 +44,8 @@ export class Store {
   readonly writer: DurableWriter;
   readonly duplicates: Duplicates;
   readonly names: PublicNames;
+  /** Changes of appenders. */
+  readonly appenders: Appenders;
   /** Packed files of FastDFS. */
   readonly packed: PackedFiles;
   /** Uploads stored since the process started, for metrics. */
@@ -82,6 +85,10 @@ export class Store {
     const { lookup, names } = this;
     this.slaves = new Slaves({ group: settings.group, deduplicate, paths, records, lookup, names, duplicates, writer });
     this.metadataFiles = new MetadataFiles({ group: settings.group, paths, records, lookup, names, writer });
+    this.appenders = new Appenders({
+      ...{ group: settings.group, syncs: settings.sync !== 'off', paths, records, names, minter, writer },
+      receive: (announced, storePath) => this.receive(announced, undefined, storePath),
+    });
     this.deletions = new Deletions(paths, records, this.lookup, this.writer);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
@@ -202,6 +209,12 @@ export class Store {
   /** Deletes a file durably; see `Deletions.remove`. */
   remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
     return this.deletions.remove(id, held);
+  }
+
+  /** The record of the file with this ID; undefined if this node has none. */
+  recordOf(id: FileId): FileRecord | undefined {
+    const record = this.records.find(keyOf(id.name));
+    return isOf(record, id) ? record : undefined;
   }
 
   /** Whether this node has the file; see `Lookup.holds`. */

@@ -16,7 +16,7 @@ export interface FoundFile extends FileLocation {
 }
 
 /** The kinds of files that this program makes. */
-const MADE_HERE: ReadonlySet<RecordKind> = new Set(['normal', 'slave', 'metadata']);
+const MADE_HERE: ReadonlySet<RecordKind> = new Set(['normal', 'appender', 'slave', 'metadata']);
 
 function entriesOf(directory: string): Dirent[] {
   try {

@@ -30,6 +30,11 @@ export function named(id: string): Buffer {
   return Buffer.concat([padded(group, 16), Buffer.from(name.join('/'), 'latin1')]);
 }
 
+/** The name of an ID on the wire: without its group. */
+function nameOf(id: string): Buffer {
+  return Buffer.from(id.slice(id.indexOf('/') + 1), 'latin1');
+}
+
 /** One connection to a tracker or a storage server, written from the facts about the protocol alone. */
 export class WireClient {
   private received: Buffer = Buffer.alloc(0);
@@ -95,9 +100,9 @@ export class WireClient {
   }
 
   async uploadSlave(master: string, prefix: string, extension: string, content: Buffer): Promise<WireReply> {
-    const name = master.slice(master.indexOf('/') + 1);
+    const name = nameOf(master);
     const fields = [number(name.length), number(content.length), padded(prefix, 16), padded(extension, 6)];
-    return this.ask(21, Buffer.concat([...fields, Buffer.from(name), content]));
+    return this.ask(21, Buffer.concat([...fields, name, content]));
   }
 
   download(id: string, offset: number | bigint = 0, count: number | bigint = 0): Promise<WireReply> {
@@ -110,6 +115,35 @@ export class WireClient {
 
   info(id: string, flags = 0): Promise<WireReply> {
     return this.ask(22, named(id), { flags });
+  }
+
+  append(id: string, piece: Buffer): Promise<WireReply> {
+    return this.ask(24, Buffer.concat([number(nameOf(id).length), number(piece.length), nameOf(id), piece]));
+  }
+
+  modify(id: string, offset: number, piece: Buffer): Promise<WireReply> {
+    const fields = [number(nameOf(id).length), number(offset), number(piece.length)];
+    return this.ask(34, Buffer.concat([...fields, nameOf(id), piece]));
+  }
+
+  truncate(id: string, size: number): Promise<WireReply> {
+    return this.ask(36, Buffer.concat([number(nameOf(id).length), number(size), nameOf(id)]));
+  }
+
+  /** Makes a normal file of an appender; the reply names it. */
+  regenerate(id: string): Promise<WireReply> {
+    return this.ask(38, nameOf(id));
+  }
+
+  setMetadata(id: string, values: Record<string, string>, flag = 'O'): Promise<WireReply> {
+    const records = Object.entries(values).map(([name, value]) => `${name}\x02${value}`);
+    const metadata = Buffer.from(records.join('\x01'));
+    const lengths = [number(nameOf(id).length), number(metadata.length)];
+    return this.ask(13, Buffer.concat([...lengths, Buffer.from(flag), named(id), metadata]));
+  }
+
+  getMetadata(id: string): Promise<WireReply> {
+    return this.ask(15, named(id));
   }
 
   /** Resolves when the other side has closed the connection. */

@@ -1,0 +1,152 @@
+import type { FileId } from '../../file-id/file-id.js';
+import { Problem } from '../operations/problems.js';
+import { assertUploadsAreTaken, waitForChange } from '../operations/uploads.js';
+import type { ReceivedFile } from '../store/incoming-file.js';
+import type { StoredFile } from '../store/records.js';
+import type { Addresses } from './addresses.js';
+import { changerOf } from './changer.js';
+import { Fields, invalid, reply, replyHeader, Status, StorageCommand, text, Width } from './codec.js';
+import type { Handler, Reply, Request } from './connection.js';
+import { forward } from './forward.js';
+import { nameOf, parseName } from './names.js';
+import { LONGEST_NAME_BODY, type Receiving, type StorageParts } from './receiving.js';
+
+/** A file that a command changes. */
+type Named = FileId & { text: string };
+
+/**
+ * The commands that change appenders. One node of the group changes an appender, so that there is one order: its source, or the node
+ * with the least server id if no node of the group is the source. Other nodes forward the command.
+ */
+export class AppenderCommands {
+  readonly handlers: readonly [number, Handler][];
+
+  constructor(
+    private readonly node: StorageParts,
+    private readonly addresses: Addresses,
+    private readonly receiving: Receiving,
+  ) {
+    this.handlers = [
+      [StorageCommand.append, (request) => this.append(request)],
+      [StorageCommand.modify, (request) => this.modify(request)],
+      [StorageCommand.truncate, (request) => this.truncate(request)],
+      [StorageCommand.renameAppender, (request) => this.rename(request)],
+    ];
+  }
+
+  /** 24: length of the name 8, size 8, name, data. */
+  private async append(request: Request): Promise<Reply> {
+    const fixed = await request.body.read(16);
+    const fields = new Fields(fixed);
+    const nameLength = fields.number('the length of the name');
+    const size = fields.number('the size');
+    return this.change(request, fixed, nameLength, size, async (id, piece) => {
+      const before = this.node.store.recordOf(id)?.size ?? 0;
+      const stored = await this.node.store.appenders.append(id, piece);
+      // A client repeats a failed append: so it must not have appended anything.
+      return { stored, undo: () => this.node.store.appenders.truncate(id, before) };
+    });
+  }
+
+  /** 34: length of the name 8, offset 8, size 8, name, data. */
+  private async modify(request: Request): Promise<Reply> {
+    const fixed = await request.body.read(24);
+    const fields = new Fields(fixed);
+    const nameLength = fields.number('the length of the name');
+    const offset = fields.number('the offset');
+    const size = fields.number('the size');
+    return this.change(request, fixed, nameLength, size, async (id, piece) => {
+      this.assertSize(offset + size);
+      return { stored: await this.node.store.appenders.modify(id, offset, piece) };
+    });
+  }
+
+  /** 36: length of the name 8, new size 8, name. */
+  private async truncate(request: Request): Promise<Reply> {
+    const fixed = await request.body.read(16);
+    const fields = new Fields(fixed);
+    const nameLength = fields.number('the length of the name');
+    const size = fields.number('the new size');
+    this.assertSize(size);
+    const name = await this.nameOf(request, nameLength);
+    if (request.body.left > 0) throw invalid('the body is longer than its fields');
+    const elsewhere = this.changer(name.id);
+    if (elsewhere) return forward(elsewhere, request.command, Buffer.concat([fixed, name.bytes]), request.body);
+    await this.assertAppender(name.id);
+    await this.settle(await this.node.store.appenders.truncate(name.id, size));
+    return replyHeader(0, Status.ok);
+  }
+
+  /** 38: name → group 16, new name. */
+  private async rename(request: Request): Promise<Reply> {
+    const { id, bytes } = await this.nameOf(request, request.body.left);
+    const elsewhere = this.changer(id);
+    if (elsewhere) return forward(elsewhere, request.command, bytes, request.body);
+    await this.assertAppender(id);
+    const stored = await this.node.store.appenders.toNormal(id);
+    await this.settle(stored);
+    return reply(text(this.node.settings.group, Width.group), Buffer.from(nameOf(stored.id), 'latin1'));
+  }
+
+  private async change(
+    request: Request,
+    fixed: Buffer,
+    nameLength: number,
+    size: number,
+    act: (id: Named, piece: ReceivedFile) => Promise<{ stored: StoredFile; undo?: () => Promise<unknown> }>,
+  ): Promise<Reply> {
+    const { body, command } = request;
+    const { id, bytes } = await this.nameOf(request, nameLength);
+    const elsewhere = this.changer(id);
+    if (elsewhere) return forward(elsewhere, command, Buffer.concat([fixed, bytes]), body);
+    await this.assertAppender(id);
+    this.assertSize((this.node.store.recordOf(id)?.size ?? 0) + size);
+    const piece = await this.receiving.receive(body, size, '', id.storePath);
+    try {
+      const { stored, undo } = await act(id, piece);
+      await this.settle(stored).catch(async (error: unknown) => {
+        await undo?.();
+        throw error;
+      });
+    } finally {
+      piece.release();
+    }
+    return replyHeader(0, Status.ok);
+  }
+
+  private async nameOf({ body }: Request, length: number): Promise<{ id: Named; bytes: Buffer }> {
+    if (length > LONGEST_NAME_BODY) throw invalid('the name is too long');
+    const bytes = await body.read(length);
+    return { id: parseName(this.node.settings.group, bytes.toString('latin1')), bytes };
+  }
+
+  /** The node that changes an appender, if it is not this one. Throws a Problem (`unavailable`) if it cannot be asked. */
+  private changer({ source, kind }: FileId): ReturnType<Addresses['of']> {
+    const { settings, cluster } = this.node;
+    // Other kinds are refused here.
+    if (kind !== 'appender') return undefined;
+    const changer = changerOf(source, settings);
+    if (changer === settings.serverId) return undefined;
+    const peer = cluster.peer(changer);
+    const address = peer?.isUp ? this.addresses.of(peer) : undefined;
+    if (address) return address;
+    throw new Problem('unavailable', `Node ${changer}, which changes this file, cannot be reached; try again.`);
+  }
+
+  private async assertAppender(id: Named): Promise<void> {
+    assertUploadsAreTaken(this.node);
+    if (id.kind === 'appender' && this.node.store.recordOf(id)) return;
+    await this.receiving.assertHere(id);
+    if (id.kind !== 'appender') throw invalid('the file is no appender');
+    throw new Problem('unavailable', `${id.text} is a file of FastDFS that was not adopted yet: run fidfs adopt.`);
+  }
+
+  private assertSize(size: number): void {
+    const { maxFileSize } = this.node.settings;
+    if (!(size <= maxFileSize)) throw invalid(`a file may have up to ${maxFileSize} bytes`);
+  }
+
+  private settle(stored: StoredFile): Promise<void> {
+    return waitForChange(stored, this.node);
+  }
+}
