@@ -27,7 +27,7 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
     ['state', 'saved'],
   ])
     database.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`);
-  database.exec(`DROP INDEX file_sized; ALTER TABLE file DROP COLUMN size; ALTER TABLE file DROP COLUMN version;
+  database.exec(`DROP INDEX file_sized; DROP INDEX file_appender; ALTER TABLE file DROP COLUMN size; ALTER TABLE file DROP COLUMN version;
     ALTER TABLE missing DROP COLUMN size; ALTER TABLE missing DROP COLUMN version;
     DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred;
     ALTER TABLE log ADD COLUMN incarnation TEXT NOT NULL DEFAULT 'earlier';
