@@ -16,6 +16,7 @@ import { CommandFailed, UsedWrongly } from './errors.js';
 import { contentOf, openPipe, openRegular, unreadable } from './input.js';
 import { standardOutput } from './output.js';
 import { reachable } from './processes.js';
+import { tokenQuery } from './token.js';
 
 /** Timeouts in milliseconds without any progress; the duration of a transfer is not limited. */
 const agent = new Agent({ headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 });
@@ -158,7 +159,7 @@ export class Client {
    */
   async get(id: string, target: string): Promise<void> {
     const { size, crc32: expected } = fileId.decode(id);
-    const answer = await this.send(`${this.origin}/${id}`, { method: 'GET' });
+    const answer = await this.send(`${this.origin}/${id}${tokenQuery(this.settings, id)}`, { method: 'GET' });
     let crc = 0;
     let length = 0;
     const check = new Transform({

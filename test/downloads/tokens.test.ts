@@ -122,6 +122,14 @@ t.test('with fastdfsTokenKey a file is sent to those who have a token', async (t
     t.equal(await status(`token=${tokenOf(name, ts, 'another key')}&ts=${ts}`), 400, 'another key');
   });
 
+  // Seen to fail without tokenQuery.
+  t.test('fidfs get makes a token by itself', async (t) => {
+    const file = join(node.directory, 'got.txt');
+    const { status, stderr } = await node.command('get', id, '-o', file);
+    t.equal(status, 0, stderr);
+    t.strictSame(readFileSync(file), content);
+  });
+
   t.test('uploads and deletions need the upload key only', async (t) => {
     const { id } = await node.upload(Buffer.from('short-lived'));
     t.equal((await node.delete(id)).status, 204);
