@@ -91,6 +91,9 @@ const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
  */
 const SMALL_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]A[A-Za-z0-9_-]{4}AA[AB]';
 
+/** Source of a regular expression for the name of an appender: a size field with that flag. */
+const APPENDER_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]E[A-Za-z0-9_-]{14}[AEIMQUYcgkosw048][A-Za-z0-9._-]{7}';
+
 /** Source of a regular expression for a trunk name: a size field with that flag, and a part of 16 more characters. */
 const TRUNK_PATTERN = '[A-Za-z0-9_-]{11}I[A-Za-z0-9_-]{31}[A-Za-z0-9._-]{7}';
 
@@ -282,6 +285,7 @@ function describe(id: string): FileInfo {
 export default {
   NAME_PATTERN: NAME_PATTERN,
   SMALL_PATTERN: SMALL_PATTERN,
+  APPENDER_PATTERN: APPENDER_PATTERN,
   TRUNK_PATTERN: TRUNK_PATTERN,
   MAX_SERVER_ID: MAX_SERVER_ID,
   isFileIdError: isFileIdError,

@@ -5,7 +5,7 @@ import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
-import { downloads, notHere, type ServerPlace } from './downloads.js';
+import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
 import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
@@ -171,7 +171,7 @@ location @fidfs_upload_stream {
 ${downloads(settings, place, 'plain')}
 ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
-${packed(settings)}
+${appenders(settings, place)}${packed(settings)}
 ${notHere(settings)}
 ${withoutGroup(settings)}# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {

@@ -4,6 +4,7 @@ import { extensionsByType, servedType } from '../daemon/http/extension.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { MARKER_NAME } from '../daemon/store/layout.js';
 import fileId from '../file-id/file-id.js';
+import { type AppenderPlace, appenderLocations, appenderNames } from './appenders.js';
 import { compression } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
@@ -90,14 +91,8 @@ export function downloads(
     tokenGuard: tokenGuard(settings),
     tokenWarning: isGuarded ? '' : tokenWarning(settings, directory),
   };
-  const { asks } = place;
-  const numbers = settings.storePaths
-    .map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1))
-    .join('|');
-  // With one store path no map lookup is needed.
-  const [only = '', ...others] = settings.storePaths;
-  const file =
-    others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
+  const numbers = numbersOf(settings);
+  const file = fileOf(settings);
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const headers = `add_header Last-Modified $fidfs_last_modified;
   add_header Cache-Control "${isGuarded ? 'private' : 'public'}, max-age=31536000, immutable";
@@ -109,16 +104,8 @@ export function downloads(
   alias ${file};
   sendfile ${sendfile};${more}
   }`;
-  // nginx inherits all error_page directives of the outer level or none.
-  const missing = asks ? '= @fidfs_elsewhere' : '@fidfs_not_here';
-  const errors = (missing: string) => `# 403: nginx is not permitted to open the file.
-  error_page 403 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
-  error_page 404 ${missing};
-  ${errorPages(400, 412, 413, 416, 500)}
-  # nginx answers 301 to the name of a directory.
-  error_page 301 =404 @fidfs_404;
-  error_page 405 = @fidfs_other_method;
-  ${tokenErrorPages(settings)}`;
+  const missing = missingIn(settings);
+  const errors = (missing: string) => errorsOf(settings, missing);
   const name = `${created}${fileId.NAME_PATTERN}(?<!-m)`;
   // `mp4` and `flv` are nginx's directives. It logs why it cannot seek: a broken file, or a part that is not in it.
   const seeking = (extension: string) => `${location(
@@ -146,7 +133,7 @@ export function downloads(
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-  ${videos}${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
+  ${kind === 'plain' ? `${appenderNames(settings, appenderPlace(settings, directory))}\n  ` : ''}${videos}${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
   # Packed files of FastDFS; one that has been unpacked is a plain file.
   ${location(`(?=${fileId.TRUNK_PATTERN}$)${name}(?<!${compressed})`, 'on', `\n  ${errors('= @fidfs_packed')}`)}
   ${location(`${name}(?<!${compressed})`, 'on')}
@@ -156,6 +143,44 @@ export function downloads(
   ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.tokenGuard}` : ''}
   return 404;
 }`;
+}
+
+function numbersOf({ storePaths }: Settings): string {
+  return storePaths.map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1)).join('|');
+}
+
+/** The path of the file that an address names; its location has set `$fidfs_file` and `$fidfs_m`. */
+function fileOf({ storePaths: [only = '', ...others] }: Settings): string {
+  // With one store path no map lookup is needed.
+  return others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
+}
+
+/** What `error_page 404` is set to: the location of a miss. */
+function missingIn(settings: Settings): string {
+  return asksOwnGroup(settings) ? '= @fidfs_elsewhere' : '@fidfs_not_here';
+}
+
+/** The `error_page` directives of downloads: nginx inherits all of the outer level or none. */
+function errorsOf(settings: Settings, missing: string): string {
+  return `# 403: nginx is not permitted to open the file.
+  error_page 403 = ${asksOwnGroup(settings) ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
+  error_page 404 ${missing};
+  ${errorPages(400, 412, 413, 416, 500)}
+  # nginx answers 301 to the name of a directory.
+  error_page 301 =404 @fidfs_404;
+  error_page 405 = @fidfs_other_method;
+  ${tokenErrorPages(settings)}`;
+}
+
+function appenderPlace(settings: Settings, directory: string): AppenderPlace {
+  const alias = fileOf(settings);
+  const errors = errorsOf(settings, missingIn(settings));
+  return { directory, numbers: numbersOf(settings), alias, errors, tokenGuard: tokenGuard(settings) };
+}
+
+/** Returns the locations that send appenders. */
+export function appenders(settings: Settings, { directory }: Pick<ServerPlace, 'directory'>): string {
+  return appenderLocations(settings, appenderPlace(settings, directory));
 }
 
 /** Returns the directives that log a warning about an unchecked token, once, by njs/token-warning.ts. */

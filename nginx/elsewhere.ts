@@ -141,7 +141,7 @@ export function tusElsewhere(settings: Settings): string {
 }
 
 /** Returns the directives that proxy to the node chosen by njs; `otherwise` is the location if it does not send the file. */
-function passing(settings: Settings, otherwise: string): string {
+export function passing(settings: Settings, otherwise: string): string {
   const conditions = ['Range', 'If-Range', 'If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since'];
   const headers = conditions.map((one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`);
   return `recursive_error_pages on;

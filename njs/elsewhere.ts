@@ -214,6 +214,22 @@ function askOthers(r: NginxHTTPRequest): void {
   });
 }
 
+/**
+ * `@fidfs_newest`: forwards the request for an appender to the node that changes it, if that is another one and up; otherwise this node
+ * sends what it has. The node that changes a file is its source, or, if no node of the group is the source, that with the least id.
+ */
+function newest(r: NginxHTTPRequest): void {
+  const file = wanted(r) as Wanted;
+  const settings = here(r);
+  const candidates = candidatesOf(r, settings, file);
+  const ids = [settings.id].concat(candidates.all);
+  const isOfGroup = ids.indexOf(file.source) >= 0;
+  const changer = isOfGroup ? file.source : ids.sort((one, other) => Number(one) - Number(other))[0];
+  // A marked request comes from a node, which asks for a file on this node's own disks.
+  const passes = changer !== undefined && candidates.up.indexOf(changer) >= 0 && !r.headersIn['X-Fidfs-Peer'];
+  r.internalRedirect(passes ? passTo(r, candidates, changer, '@fidfs_changer') : '@fidfs_appender_here');
+}
+
 /** Returns the node on which the requested resumable upload was created; undefined if it is not up. */
 function beginner(r: NginxHTTPRequest): ClusterNode | undefined {
   const node = readCluster(r, here(r).cluster)[r.variables.fidfs_tus as string];
@@ -231,4 +247,4 @@ function tusHost(r: NginxHTTPRequest): string {
   return beginner(r)?.host || '';
 }
 
-export default { ask: ask, askOthers: askOthers, tusOrigin: tusOrigin, tusHost: tusHost };
+export default { ask: ask, askOthers: askOthers, newest: newest, tusOrigin: tusOrigin, tusHost: tusHost };

@@ -1,14 +1,25 @@
-import { appendFileSync, statSync } from 'node:fs';
+import { appendFileSync, readFileSync, statSync } from 'node:fs';
 import t from 'tap';
+import { createCluster, startAll } from '../helpers/cluster.js';
 import { idOf, WireClient } from '../helpers/fastdfs-client.js';
 import { startWireNode } from '../helpers/fastdfs-node.js';
+import type { TestNode } from '../helpers/node.js';
+import { freePort } from '../helpers/ports.js';
 
 t.test('an appender is appended to, modified, truncated, and made a normal file', async (t) => {
   const { node, client } = await startWireNode(t);
   const id = await client.upload(Buffer.from('hello'), 'log', { command: 23 });
   const read = async () => (await client.download(id)).body.toString();
+  t.equal((await node.get(id)).body.toString(), 'hello');
   t.equal((await client.append(id, Buffer.from(' world'))).status, 0);
   t.equal(await read(), 'hello world');
+  const answer = await node.get(id);
+  t.equal(answer.body.toString(), 'hello world', 'by HTTP at once');
+  t.equal(answer.headers['cache-control'], 'no-cache');
+  t.equal(answer.headers.etag, undefined);
+  const part = await node.get(`${id}?download=a.log`, { range: 'bytes=6-' });
+  t.equal(part.body.toString(), 'world');
+  t.match(part.headers['content-disposition'], /filename="a.log"/);
   t.equal((await client.modify(id, 6, Buffer.from('W'))).status, 0);
   t.equal(await read(), 'hello World');
   t.equal((await client.modify(id, 11, Buffer.from('!'))).status, 0, 'at the end: it grows');
@@ -88,4 +99,35 @@ t.test('equal contents share no bytes with an appender', async (t) => {
   t.equal((await client.append(id, Buffer.from('!'))).status, 0);
   for (const one of [first, second]) t.strictSame((await client.download(one)).body, content);
   await node.assertClean(t);
+});
+
+// Seen to fail with `passes` of njs/elsewhere.ts always false, and with `changerOf` always this node.
+t.test('a node asks the one that changes an appender first, and sends what it has while that is away', async (t) => {
+  const ports = await Promise.all([freePort(), freePort()]);
+  const nodes = await createCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '1' } });
+  for (const [number, node] of nodes.entries()) node.configure({ FIDFS_FASTDFS_STORAGE: `127.0.0.1:${ports[number]}` });
+  await startAll(nodes);
+  const [source, other] = nodes as [TestNode, TestNode];
+  const client = await WireClient.connect(ports[0] as number);
+  const elsewhere = await WireClient.connect(ports[1] as number);
+  t.teardown(() => {
+    client.close();
+    elsewhere.close();
+  });
+  const id = await client.upload(Buffer.from('one'), 'log', { command: 23 });
+  await other.until(() => other.hasFile(id), 'copied');
+  const read = async () => (await other.get(id)).body.toString();
+  process.kill(other.daemonPid(), 'SIGSTOP');
+  t.equal((await client.append(id, Buffer.from(' two'))).status, 0);
+  t.equal(await read(), 'one two', 'from the source');
+  process.kill(other.daemonPid(), 'SIGCONT');
+  t.equal((await elsewhere.append(id, Buffer.from(' three'))).status, 0, 'forwarded to the source');
+  t.equal((await elsewhere.download(id)).body.toString(), 'one two three');
+  const content = () => readFileSync(other.pathOf(id), 'utf8');
+  await other.until(() => content() === 'one two three', 'copied again');
+  await source.stop();
+  t.equal(await read(), 'one two three', 'reads go on');
+  t.equal((await elsewhere.append(id, Buffer.from('!'))).status, 16, 'changes do not');
+  t.equal((await elsewhere.download(id)).body.toString(), 'one two three');
+  await other.assertClean(t);
 });
