@@ -169,6 +169,13 @@ export class Fields {
     return value;
   }
 
+  /** An unsigned number of 8 bytes, of which any that is too large means as much as there is. */
+  count(what: string): number {
+    const value = this.take(Width.number).readBigInt64BE();
+    if (value < 0n) throw invalid(`${what} is negative`);
+    return value > BigInt(Number.MAX_SAFE_INTEGER) ? Number.MAX_SAFE_INTEGER : Number(value);
+  }
+
   /** An unsigned number of 4 bytes. */
   number32(): number {
     return this.take(4).readUInt32BE(0);

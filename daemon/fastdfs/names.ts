@@ -1,5 +1,5 @@
 import fileId, { type FileId } from '../../file-id/file-id.js';
-import { invalid, type WireError } from './codec.js';
+import { invalid, Status, WireError } from './codec.js';
 
 /** A group as clients may name it: at most 16 characters of an ID. Throws a WireError (22). */
 export function parseGroup(group: string): string {
@@ -7,22 +7,25 @@ export function parseGroup(group: string): string {
   return group;
 }
 
+/** A path as in names, and a last part that is long enough for the name of a file. */
+const LIKE_NAME = /^(?:M[0-9A-F]{2}\/)?[0-9A-F]{2}\/[0-9A-F]{2}\/[^/]{27,}$/;
+
 /**
- * The ID of a name as on the wire: without the group, and for store path 0 possibly without `M00/`. Throws a WireError (22) if it is not
- * one.
+ * The ID of a name as on the wire: without the group, and for store path 0 possibly without `M00/`. Throws a WireError: 2 if there can
+ * be no file of this name, as a client expects that asks whether one exists, and 22 if it is not like a name at all.
  */
 export function parseName(group: string, name: string): FileId & { text: string } {
   const text = `${parseGroup(group)}/${/^[0-9A-F]{2}\//.test(name) ? 'M00/' : ''}${name}`;
   try {
     return { ...fileId.decode(text), text };
   } catch (error) {
-    if (fileId.isFileIdError(error)) throw refusedName(error.message);
+    if (fileId.isFileIdError(error))
+      throw new WireError(
+        LIKE_NAME.test(name) ? Status.notFound : Status.invalid,
+        `not the name of a file: ${error.message}`,
+      );
     throw error;
   }
-}
-
-function refusedName(reason: string): WireError {
-  return invalid(`not the name of a file: ${reason}`);
 }
 
 /** The name on the wire: an ID without its group and slash. */

@@ -15,7 +15,6 @@ import {
   WireError,
 } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
-import { parseGroup } from './names.js';
 
 /** Where FastDFS counts directories: 256 in each of 256. */
 const SUBDIRECTORIES = 256;
@@ -171,8 +170,7 @@ export class Records {
   }
 
   private known(group: string): string {
-    if (!this.node.cluster.groups.includes(parseGroup(group)))
-      throw new WireError(Status.notFound, `there is no group ${group}`);
+    if (!this.groups.includes(group)) throw new WireError(Status.notFound, `there is no group ${group}`);
     return group;
   }
 

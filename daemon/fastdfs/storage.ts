@@ -94,7 +94,7 @@ export class Storage {
   private async download({ body }: Request): Promise<Reply> {
     const fields = new Fields(await body.rest(LONGEST_NAME_BODY));
     const offset = fields.number('the offset');
-    const count = fields.number('the count');
+    const count = fields.count('the count');
     const file = await this.receiving.open(this.receiving.nameAfterGroup(fields));
     const left = file.size - offset;
     if (left <= 0) {

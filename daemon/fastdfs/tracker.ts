@@ -4,7 +4,7 @@ import { uploadsUnavailable } from '../status.js';
 import type { Addresses, StorageAddress } from './addresses.js';
 import { addressWidths, Fields, number64, reply, Status, TrackerCommand, text, Width, WireError } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
-import { parseGroup, parseName } from './names.js';
+import { parseName } from './names.js';
 import { LONGEST_BODY, Records, type TrackerParts } from './records.js';
 import { Statistics } from './statistics.js';
 
@@ -34,7 +34,7 @@ export class Tracker {
   private async queryStore({ command, body, localAddress }: Request, which: 'one' | 'all'): Promise<Reply> {
     const fields = new Fields(await body.rest(LONGEST_BODY));
     const isOfGroup = command === TrackerCommand.queryStoreOfGroup || command === TrackerCommand.queryStoreAllOfGroup;
-    const wanted = isOfGroup ? parseGroup(fields.padded(Width.group)) : undefined;
+    const wanted = isOfGroup ? fields.padded(Width.group) : undefined;
     fields.end();
     const servers = await this.takers(wanted, localAddress);
     const [first] = servers;
@@ -70,9 +70,9 @@ export class Tracker {
   private async queryFile({ body, localAddress }: Request, purpose: 'fetch' | 'update'): Promise<Reply> {
     const fields = new Fields(await body.rest(LONGEST_BODY));
     const group = fields.padded(Width.group);
-    const id = parseName(group, fields.rest().toString('latin1'));
     const { cluster, settings, store } = this.node;
     if (!cluster.groups.includes(group)) throw new Problem('not-found', `There is no group ${group}.`);
+    const id = parseName(group, fields.rest().toString('latin1'));
     const own = group === settings.group ? this.addresses.own(localAddress) : undefined;
     const peers = cluster.peersOf(group).filter(({ isUp }) => isUp);
     const others = peers.map((peer) => this.addresses.of(peer)).filter((address) => address !== undefined);

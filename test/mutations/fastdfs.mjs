@@ -31,4 +31,11 @@ export const fastdfsMutations = [
     to: 'filter >= 0 ||',
     tests: ['fastdfs/statistics'],
   },
+  {
+    name: 'a file whose name no file can have does not exist',
+    file: 'daemon/fastdfs/names.ts',
+    from: 'LIKE_NAME.test(name)',
+    to: 'false',
+    tests: ['fastdfs/names'],
+  },
 ];
