@@ -8,8 +8,8 @@ import { changerOf } from './changer.js';
 import { Fields, invalid, reply, replyHeader, Status, StorageCommand, text, Width } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
 import { forward } from './forward.js';
-import { nameOf, parseName } from './names.js';
-import { LONGEST_NAME_BODY, type Receiving, type StorageParts } from './receiving.js';
+import { nameOf } from './names.js';
+import type { Receiving, StorageParts } from './receiving.js';
 
 /** A file that a command changes. */
 type Named = FileId & { text: string };
@@ -68,7 +68,7 @@ export class AppenderCommands {
     const nameLength = fields.number('the length of the name');
     const size = fields.number('the new size');
     this.assertSize(size);
-    const name = await this.nameOf(request, nameLength);
+    const name = await this.receiving.nameOfLength(request.body, nameLength);
     if (request.body.left > 0) throw invalid('the body is longer than its fields');
     const elsewhere = this.changer(name.id);
     if (elsewhere) return forward(elsewhere, request.command, Buffer.concat([fixed, name.bytes]), request.body);
@@ -79,7 +79,7 @@ export class AppenderCommands {
 
   /** 38: name → group 16, new name. */
   private async rename(request: Request): Promise<Reply> {
-    const { id, bytes } = await this.nameOf(request, request.body.left);
+    const { id, bytes } = await this.receiving.nameOfLength(request.body, request.body.left);
     const elsewhere = this.changer(id);
     if (elsewhere) return forward(elsewhere, request.command, bytes, request.body);
     await this.assertAppender(id);
@@ -96,7 +96,7 @@ export class AppenderCommands {
     act: (id: Named, piece: ReceivedFile) => Promise<{ stored: StoredFile; undo?: () => Promise<unknown> }>,
   ): Promise<Reply> {
     const { body, command } = request;
-    const { id, bytes } = await this.nameOf(request, nameLength);
+    const { id, bytes } = await this.receiving.nameOfLength(request.body, nameLength);
     const elsewhere = this.changer(id);
     if (elsewhere) return forward(elsewhere, command, Buffer.concat([fixed, bytes]), body);
     await this.assertAppender(id);
@@ -112,12 +112,6 @@ export class AppenderCommands {
       piece.release();
     }
     return replyHeader(0, Status.ok);
-  }
-
-  private async nameOf({ body }: Request, length: number): Promise<{ id: Named; bytes: Buffer }> {
-    if (length > LONGEST_NAME_BODY) throw invalid('the name is too long');
-    const bytes = await body.read(length);
-    return { id: parseName(this.node.settings.group, bytes.toString('latin1')), bytes };
   }
 
   /** The node that changes an appender, if it is not this one. Throws a Problem (`unavailable`) if it cannot be asked. */
@@ -136,9 +130,12 @@ export class AppenderCommands {
   private async assertAppender(id: Named): Promise<void> {
     assertUploadsAreTaken(this.node);
     if (id.kind === 'appender' && this.node.store.recordOf(id)) return;
-    await this.receiving.assertHere(id);
+    const holder = await this.receiving.holderOf(id);
     if (id.kind !== 'appender') throw invalid('the file is no appender');
-    throw new Problem('unavailable', `${id.text} is a file of FastDFS that was not adopted yet: run fidfs adopt.`);
+    const reason = holder
+      ? 'is being copied to this node'
+      : 'is a file of FastDFS that was not adopted yet: run fidfs adopt';
+    throw new Problem('unavailable', `${id.text} ${reason}.`);
   }
 
   private assertSize(size: number): void {

@@ -3,8 +3,10 @@ import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import { counted } from '../words.js';
+import type { Addresses, StorageAddress } from './addresses.js';
 import { type Fields, invalid, Width } from './codec.js';
 import type { Body } from './connection.js';
+import { holderOf } from './holder.js';
 import { parseName } from './names.js';
 import { type OpenFile, openFile } from './open-file.js';
 
@@ -19,14 +21,14 @@ export type StorageParts = Pick<
 
 /** What the storage commands have in common: the names and the data in their bodies. */
 export class Receiving {
-  constructor(private readonly node: StorageParts) {}
+  constructor(
+    private readonly node: StorageParts,
+    private readonly addresses: Addresses,
+  ) {}
 
-  /** Rejects with a Problem: not-found if no node has the file, unavailable if another one has it and it is not copied here yet. */
-  async assertHere(id: FileId & { text: string }): Promise<void> {
-    if (this.node.store.holds(id) !== undefined) return;
-    const elsewhere = await this.open(id);
-    await elsewhere.close();
-    throw new Problem('unavailable', `${id.text} is being copied to this node; try again.`);
+  /** The other node that takes a command about a file that is not here; see `holderOf`. */
+  holderOf(id: FileId & { text: string }): Promise<StorageAddress | undefined> {
+    return holderOf(id, this.node, this.addresses);
   }
 
   /**
@@ -54,10 +56,11 @@ export class Receiving {
     return file;
   }
 
-  /** Reads a name of this node's group, as commands have it that name no group. Throws a WireError (22). */
-  async nameOfLength(body: Body, length: number): Promise<FileId & { text: string }> {
+  /** Reads a name of this node's group, as commands have it that name no group. Rejects with a WireError (22). */
+  async nameOfLength(body: Body, length: number): Promise<{ id: FileId & { text: string }; bytes: Buffer }> {
     if (length > LONGEST_NAME_BODY) throw invalid('the name is too long');
-    return parseName(this.node.settings.group, (await body.read(length)).toString('latin1'));
+    const bytes = await body.read(length);
+    return { id: parseName(this.node.settings.group, bytes.toString('latin1')), bytes };
   }
 
   /** Reads a group and the name to the end of the body. Throws a WireError (22), also if no node is of this group. */

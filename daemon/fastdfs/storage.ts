@@ -20,6 +20,7 @@ import {
   WireError,
 } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
+import { forward } from './forward.js';
 import { MetadataCommands } from './metadata.js';
 import { nameOf, parseExtension } from './names.js';
 import type { OpenFile } from './open-file.js';
@@ -38,7 +39,7 @@ export class Storage {
     private readonly addresses: Addresses,
     private readonly observer: Observer,
   ) {
-    this.receiving = new Receiving(node);
+    this.receiving = new Receiving(node, addresses);
     this.handlers = new Map<number, Handler>([
       [StorageCommand.upload, (request) => this.upload(request, false)],
       [StorageCommand.uploadAppender, (request) => this.upload(request, true)],
@@ -71,16 +72,18 @@ export class Storage {
   }
 
   /** 21: length of the master's name 8, size 8, prefix 16, extension 6, name of the master, data → group 16, name. */
-  private async uploadSlave({ body }: Request): Promise<Reply> {
-    const fields = new Fields(await body.read(38));
+  private async uploadSlave({ command, body }: Request): Promise<Reply> {
+    const fixed = await body.read(38);
+    const fields = new Fields(fixed);
     const nameLength = fields.number('the length of the name');
     const size = fields.number('the size');
     const prefix = fields.padded(Width.prefix);
     const extension = fields.padded(Width.extension);
-    const master = await this.receiving.nameOfLength(body, nameLength);
+    const { id: master, bytes } = await this.receiving.nameOfLength(body, nameLength);
+    const holder = await this.receiving.holderOf(master);
+    if (holder) return forward(holder, command, Buffer.concat([fixed, bytes]), body);
     return this.observer.upload({ protocol: 'fastdfs' }, async () => {
       assertUploadsAreTaken(this.node);
-      await this.receiving.assertHere(master);
       const received = await this.receiving.receive(body, size, extension, master.storePath);
       const slave = await this.node.store
         .addSlave(master, prefix, extension, received)
