@@ -150,6 +150,10 @@ location = /upload/known {
   client_max_body_size 64k;
   ${PROXY}
 }
+location ^~ /metadata/ {
+  client_max_body_size 256k;
+  ${PROXY}
+}
 location ^~ /tus {
   proxy_request_buffering off;
   ${BODY}

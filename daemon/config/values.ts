@@ -132,7 +132,7 @@ export function parseRate(text: string): number | undefined {
 
 /** Returns a valid group name; /info/, /tus/, /upload/ and /console/ are other addresses. */
 export function parseGroup(text: string): string | undefined {
-  return /^(?!(?:info|tus|upload|console)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
+  return /^(?!(?:info|tus|upload|console|metadata)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
 }
 
 /** Parses a URL of scheme, host and port only; host and port are written into nginx's configuration unquoted. */

@@ -24,7 +24,14 @@ export function decodeId(text: string): FileId | undefined {
   }
 }
 
-/** Answers a deletion: 204 if it is durable on enough nodes, otherwise 202. */
+/** Whether a request to delete a file asks to keep its slaves: `?slaves=keep`. Throws a Problem for another value. */
+export function keepsSlaves({ query }: Pick<FastifyRequest, 'query'>): boolean {
+  const { slaves } = query as { slaves?: unknown };
+  if (slaves === undefined || slaves === 'keep') return slaves === 'keep';
+  throw new Problem('bad-request', 'slaves may be "keep".');
+}
+
+/** Answers a deletion or a change of metadata: 204 if it is durable on enough nodes, otherwise 202. */
 export function answerDeletion(reply: FastifyReply, deleted: Deleted): FastifyReply {
   if (deleted.copies >= deleted.wanted) return reply.code(204).send();
   return reply
@@ -32,6 +39,9 @@ export function answerDeletion(reply: FastifyReply, deleted: Deleted): FastifyRe
     .type('application/json')
     .send(Buffer.from(`${JSON.stringify(deleted)}\n`));
 }
+
+/** The problems of the errors of a store that say what is wrong with a name. */
+const NAMED = { invalid: 'bad-request', exists: 'exists', 'not-found': 'not-found' } as const;
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error;
@@ -45,6 +55,9 @@ function toProblem(error: unknown): Problem {
   }
   if (error instanceof StoreError && error.code === 'damaged') {
     return new Problem('unavailable', sentence(`This cannot be done now: ${error.message}`), { cause: error });
+  }
+  if (error instanceof StoreError && error.code in NAMED) {
+    return new Problem(NAMED[error.code as keyof typeof NAMED], sentence(error.message), { cause: error });
   }
   const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
   if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
@@ -110,6 +123,7 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
 
 /** The methods of an address; undefined if it has no route. */
 function methodsOf(path: string): string | undefined {
+  if (path.startsWith('/metadata/')) return 'GET, HEAD, PUT';
   if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
   if (path.startsWith('/upload/')) return 'PUT';
   if (path === TUS_PATH || path === `${TUS_PATH}/`) return 'POST, OPTIONS';

@@ -6,13 +6,15 @@ import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
 import { deleteHere } from '../operations/deletions.js';
+import { metadataChangeSchema, readMetadataHere, setMetadataHere } from '../operations/metadata.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
 import { questionSchema } from '../replication/acknowledgements.js';
 import { namesIn } from '../replication/anti-entropy.js';
 import { PAGE_TOMBSTONES } from '../replication/page.js';
 import { describeNode, type Node } from '../status.js';
-import { answerDeletion, decodeId } from './answers.js';
+import { parseMetadata } from '../store/metadata.js';
+import { answerDeletion, decodeId, keepsSlaves } from './answers.js';
 import { readSmallBody } from './body.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
@@ -122,7 +124,18 @@ export function addPeerRoutes(
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
     const { id: text } = request.query as { id: string };
-    return answerDeletion(reply, await deleteHere(id, text, node, conditionsOf(request.headers)));
+    return answerDeletion(reply, await deleteHere(id, text, node, conditionsOf(request.headers), keepsSlaves(request)));
+  });
+
+  server.get(`${PEER_PREFIX}/metadata`, hooks, async (request) => {
+    return { metadata: readMetadataHere(idOf(request), node).toString('base64') };
+  });
+
+  server.post(`${PEER_PREFIX}/metadata`, hooks, async (request, reply) => {
+    underWay.enter(reply);
+    const { metadata, isMerge } = parse(metadataChangeSchema, await readJson(request));
+    const records = parseMetadata(Buffer.from(metadata, 'base64'));
+    return setMetadataHere(idOf(request), (request.query as { id: string }).id, { records, isMerge }, node);
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {

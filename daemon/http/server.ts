@@ -8,12 +8,13 @@ import { Problem } from '../operations/problems.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
-import { answerDeletion, answerError, answerNotFound, answerUnreadable, decodeId } from './answers.js';
+import { answerDeletion, answerError, answerNotFound, answerUnreadable, decodeId, keepsSlaves } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
 import { refuseBodies, restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
 import { known } from './known.js';
+import { addMetadataRoutes } from './metadata-routes.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPackedRoute } from './packed.js';
 import { addPeerRoutes } from './peer-routes.js';
@@ -114,12 +115,14 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
 
   addTusRoutes(server, node, tus, { available, authorize });
 
+  addMetadataRoutes(server, node, { available, authorize: authorizeAlways });
+
   server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
     const deleted = await observer.deletion({ requestId: request.id }, text, () =>
-      deleteAnywhere(id, text, node, conditionsOf(request.headers)),
+      deleteAnywhere(id, text, node, conditionsOf(request.headers), keepsSlaves(request)),
     );
     return answerDeletion(reply, deleted);
   });

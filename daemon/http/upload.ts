@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import fileId from '../../file-id/file-id.js';
+import fileId, { type FileId } from '../../file-id/file-id.js';
 import { Problem } from '../operations/problems.js';
+import { holderOf } from '../operations/slaves.js';
 import { assertUploadsAreTaken, otherGroupFor, waitForCopies } from '../operations/uploads.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
@@ -9,6 +10,7 @@ import type { Store } from '../store/store.js';
 import { counted } from '../words.js';
 import { prefersText } from './accept.js';
 import { nameInAddress } from './address.js';
+import { decodeId } from './answers.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
@@ -31,6 +33,9 @@ interface Parameters {
   crc32: string | undefined;
   group: string | undefined;
   origin: string | undefined;
+  /** The ID of the file that this one becomes a slave of, and what its name has after the master's. */
+  master: string | undefined;
+  prefix: string | undefined;
 }
 
 /** What taking an upload needs of the node. */
@@ -55,7 +60,10 @@ export async function upload(
   const parameters = readParameters(request);
   const base = (isPassedOn ? parameters.origin : undefined) ?? publicBase(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
-  const elsewhere = isPassedOn ? undefined : await otherGroupFor(node, parameters.group);
+  const master = masterOf(parameters, headers['content-type']);
+  const choose = () =>
+    master ? holderOf(master, parameters.master ?? '', node) : otherGroupFor(node, parameters.group);
+  const elsewhere = isPassedOn ? undefined : await choose();
   if (elsewhere) {
     await forwardUpload(request, reply, elsewhere, base, '/upload');
     return undefined;
@@ -70,11 +78,14 @@ export async function upload(
   assertUploadsAreTaken(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
-    : [await receiveRaw(request, announced, store, limit, parameters)];
+    : [await receiveRaw(request, announced, store, limit, parameters, master?.storePath)];
   let files: StoredFile[];
   try {
-    if (!isMultipart) checkContent(expected, received[0] as ReceivedFile);
-    files = await store.add(received);
+    const [first] = received as [ReceivedFile];
+    if (!isMultipart) checkContent(expected, first);
+    files = master
+      ? [await store.addSlave(master, parameters.prefix ?? '', first.extension, first)]
+      : await store.add(received);
   } finally {
     for (const file of received) file.release();
   }
@@ -98,6 +109,18 @@ export async function conclude(
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
 }
 
+/** The file that an upload becomes a slave of; undefined if none is named. Throws a Problem. */
+function masterOf({ master, prefix }: Parameters, type: string | undefined): FileId | undefined {
+  if (master === undefined) {
+    if (prefix === undefined) return undefined;
+    throw new Problem('bad-request', 'A prefix is for a slave; name its master, too.');
+  }
+  const id = decodeId(master);
+  if (!id) throw new Problem('bad-id', 'The master is not the ID of a file.');
+  if (/^multipart\//i.test(type ?? '')) throw new Problem('bad-request', 'Send a slave as the body, not in a form.');
+  return id;
+}
+
 function readParameters({ query, originalUrl }: FastifyRequest): Parameters {
   const parameters = query as Record<string, string | string[] | undefined>;
   const one = (name: string): string | undefined => {
@@ -111,6 +134,8 @@ function readParameters({ query, originalUrl }: FastifyRequest): Parameters {
     crc32: one('crc32'),
     group: one('group'),
     origin: one(ORIGIN_PARAMETER),
+    master: one('master'),
+    prefix: one('prefix'),
   };
 }
 
@@ -133,11 +158,12 @@ async function receiveRaw(
   store: Store,
   limit: SizeLimit,
   { ext, filename }: Parameters,
+  storePath: number | undefined,
 ): Promise<ReceivedFile> {
   const extension =
     ext !== undefined ? extensionFromParameter(ext) : extensionOf(filename, request.headers['content-type']);
   if (announced !== undefined && announced > limit.bytes) throw new Problem('too-large', limit.detail);
-  const file = store.receive(announced);
+  const file = store.receive(announced, undefined, storePath);
   try {
     await readBody(request.raw, file, limit.bytes, limit.detail);
     return await file.finish(extension);

@@ -58,6 +58,7 @@ export class Index implements Records {
   private readonly selectAfter;
   private readonly selectTombstones;
   private readonly selectSince;
+  private readonly selectOthers;
 
   /**
    * Opens the index, and creates it if the file does not exist. Throws if it cannot be opened or has a later version, and a
@@ -99,6 +100,9 @@ export class Index implements Records {
       'SELECT key FROM tombstone WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?',
     );
     this.selectSince = database.prepare<[Buffer, Buffer], FileRow>('SELECT * FROM file WHERE key BETWEEN ? AND ?');
+    this.selectOthers = database.prepare<[Buffer, Buffer], FileRow>(
+      'SELECT * FROM file INDEXED BY file_sized WHERE size IS NOT NULL AND key BETWEEN ? AND ?',
+    );
     const { replicationLog, contents, missing } = this;
     this.writer = new BatchWriter(database, { replicationLog, contents, missing }, this.readState());
   }
@@ -193,6 +197,12 @@ export class Index implements Records {
     // The condition of the index file_appender: only appenders have a version and a tail of 7 characters.
     const select = 'SELECT * FROM file WHERE version > 0 AND length(tail) = 7';
     return this.database.prepare<[], FileRow>(select).all().map(toRecord);
+  }
+
+  others(key: Buffer): FileRecord[] {
+    const [first, last] = [Buffer.alloc(20), Buffer.alloc(20, 0xff)];
+    for (const bound of [first, last]) key.copy(bound, 0, 0, 8);
+    return [...this.selectOthers.all(first, last).map(toRecord), ...this.missing.others(first, last)];
   }
 
   after(key: Buffer, limit: number): FileRecord[] {

@@ -54,6 +54,7 @@ export class Missing {
   private readonly selectSequences;
   private readonly forgetPeer;
   private readonly selectAside;
+  private readonly selectOthers;
   private readonly countRows;
 
   constructor(database: Database.Database) {
@@ -82,6 +83,9 @@ export class Missing {
     this.selectSequences = database.prepare<[number], { number: number }>('SELECT number FROM missing WHERE peer = ?');
     this.forgetPeer = database.prepare<[number]>('UPDATE missing SET peer = 0, number = 0 WHERE peer = ?');
     this.selectAside = database.prepare<[], MissingRow>(`SELECT * FROM missing WHERE tries >= ${MAX_TRIES} LIMIT 100`);
+    this.selectOthers = database.prepare<[Buffer, Buffer], MissingRow>(
+      'SELECT * FROM missing WHERE size IS NOT NULL AND key BETWEEN ? AND ?',
+    );
     this.countRows = database.prepare<[], { all: number; aside: number | null; pending: number | null }>(
       `SELECT count(*) AS "all", sum(tries >= ${MAX_TRIES}) AS aside, sum(number = 0 AND tries = 0) AS pending FROM missing`,
     );
@@ -120,6 +124,11 @@ export class Missing {
   find(key: Buffer): MissingFile | undefined {
     const row = this.selectOne.get(key);
     return row && toMissing(row);
+  }
+
+  /** Files whose size is not in their name, with keys between these. */
+  others(first: Buffer, last: Buffer): MissingFile[] {
+    return this.selectOthers.all(first, last).map(toMissing);
   }
 
   /** Files that are due and for which `isWanted` is true, oldest first, at most `limit`. Filters at most `LOOKED_AT` files. */

@@ -15,15 +15,17 @@ export type DeletionParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'copyP
 
 /**
  * Deletes a file of any group. Rejects with a Problem or a StoreError.
+ * @param keepsSlaves whether to keep the file's slaves, which are deleted with it otherwise
  */
 export async function deleteAnywhere(
   id: FileId,
   text: string,
   node: DeletionParts,
   conditions: Conditions,
+  keepsSlaves = true,
 ): Promise<Deleted> {
   const { cluster } = node;
-  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, node, conditions);
+  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, node, conditions, keepsSlaves);
   const peers = cluster.peersOf(id.group);
   if (peers.length === 0) throw notFound();
   return forwardDeletion(
@@ -31,6 +33,7 @@ export async function deleteAnywhere(
     [...peers].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
     node.settings,
     conditions,
+    keepsSlaves,
   );
 }
 
@@ -43,15 +46,16 @@ export async function deleteHere(
   text: string,
   node: DeletionParts,
   conditions: Conditions,
+  keepsSlaves: boolean,
 ): Promise<Deleted> {
   const { store, copyPolicy } = node;
   const isMissingHere = store.isMissing(id);
   if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
   // Also deletes a file that is recorded as missing, which no node may have any more.
-  const removed = await store.remove(id, isMissingHere);
+  const removed = await store.remove(id, isMissingHere, keepsSlaves);
   if (removed) return confirm(text, await copyPolicy.waitForDeletion(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, node);
-  return deleteElsewhere(id, text, node, conditions);
+  return deleteElsewhere(id, text, node, conditions, keepsSlaves);
 }
 
 /** As `deleteHere`; if this node's store cannot record deletions now, passes the request on to another node of the group. */
@@ -60,13 +64,14 @@ async function deleteHereOrByPeer(
   text: string,
   node: DeletionParts,
   conditions: Conditions,
+  keepsSlaves: boolean,
 ): Promise<Deleted> {
   try {
-    return await deleteHere(id, text, node, conditions);
+    return await deleteHere(id, text, node, conditions, keepsSlaves);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
     if (!(error instanceof StoreError) || others.length === 0) throw error;
-    return forwardDeletion(text, others, node.settings, conditions);
+    return forwardDeletion(text, others, node.settings, conditions, keepsSlaves);
   }
 }
 
@@ -99,25 +104,26 @@ async function deleteElsewhere(
   text: string,
   node: DeletionParts,
   conditions: Conditions,
+  keepsSlaves: boolean,
 ): Promise<Deleted> {
   const { cluster, store, copyPolicy, replication, settings } = node;
   const answers = await askGroup(text, node);
   if (answers.some(({ holds, lacks }) => holds === 'record' || lacks)) {
     assertConditions(conditions, id, store);
-    const removed = await store.remove(id, true);
+    const removed = await store.remove(id, true, keepsSlaves);
     if (removed) return confirm(text, await copyPolicy.waitForDeletion(removed), node);
     throw notFound();
   }
   // A foreign file is not replicated: the node that has it deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) return forwardDeletion(text, [foreign.peer], settings, conditions);
+  if (foreign) return forwardDeletion(text, [foreign.peer], settings, conditions, keepsSlaves);
   if (answers.length < cluster.group.length || replication.readiness.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }
   throw notFound();
 }
 
-interface PeerAnswer {
+export interface PeerAnswer {
   peer: Peer;
   /** As `Store.holds`. */
   holds: unknown;
@@ -128,7 +134,7 @@ interface PeerAnswer {
 }
 
 /** Asks the other nodes of the group for a file; leaves out those that cannot be reached. */
-async function askGroup(text: string, { cluster }: DeletionParts): Promise<PeerAnswer[]> {
+export async function askGroup(text: string, { cluster }: Pick<Node, 'cluster'>): Promise<PeerAnswer[]> {
   const answers = cluster.group.map(async (peer) => {
     try {
       const options = { query: { id: text }, timeout: ASK_MILLISECONDS };

@@ -30,9 +30,10 @@ export async function forwardDeletion(
   peers: readonly Peer[],
   { copies, copyTimeout }: Pick<Settings, 'copies' | 'copyTimeout'>,
   conditions: Conditions,
+  keepsSlaves: boolean,
 ): Promise<Deleted> {
   const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
-  const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}`;
+  const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}${keepsSlaves ? '&slaves=keep' : ''}`;
   const failures: unknown[] = [];
   for (const { client } of peers) {
     try {

@@ -22,6 +22,7 @@ export const CATALOGUE = {
   'not-known': [404, 'Send the file'],
   'method-not-allowed': [405, 'Method not allowed'],
   'body-timeout': [408, 'The body stopped coming'],
+  exists: [409, 'Name taken'],
   'offset-conflict': [409, 'Not where the upload stands'],
   'upload-expired': [410, 'Upload given up'],
   'upload-damaged': [410, 'What came of the upload is damaged'],

@@ -24,13 +24,18 @@ export function assertUploadsAreTaken({ index, copyPolicy }: Pick<Node, 'index' 
 
 /**
  * Resolves when files that are durable on this node have their copies. If these are not made in time, removes the files and
- * rejects with a Problem (`unavailable`).
+ * rejects with a Problem (`unavailable`). A slave is kept: its name could not be used again.
  */
 export async function waitForCopies(
   files: StoredFile[],
   { store, copyPolicy }: Pick<Node, 'store' | 'copyPolicy'>,
 ): Promise<void> {
   if (await copyPolicy.waitForAcknowledgements(files)) return;
+  if (files.some(({ version }) => version !== undefined)) {
+    const words =
+      'This slave is stored, but fewer nodes than promised have it so far; they get it when they are up again.';
+    throw new Problem('unavailable', words);
+  }
   await Promise.all(files.map(({ id }) => store.remove(fileId.decode(id))));
   throw new Problem('unavailable', 'The promised copies were not made in time, so nothing was kept; try again.');
 }

@@ -1,9 +1,11 @@
 import type { FileId } from '../../file-id/file-id.js';
+import { toLocation } from './change.js';
 import type { DurableWriter } from './durable-write.js';
 import { isOf, type Lookup } from './lookup.js';
-import { keyOf } from './names.js';
-import type { Records, RemovedFile } from './records.js';
+import { decodeName, keyOf } from './names.js';
+import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
+import { filesIn } from './walk.js';
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {
@@ -12,7 +14,7 @@ export class Deletions {
 
   constructor(
     private readonly paths: readonly StorePath[],
-    private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted'>,
+    private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted' | 'others'>,
     private readonly lookup: Lookup,
     private readonly writer: DurableWriter,
   ) {}
@@ -22,18 +24,19 @@ export class Deletions {
    * Rejects with a StoreError if the deletion could not be made durable; it may still be completed later.
    * @param held whether a peer has a record of the file, or it is missing on this node; then it is deleted even if this node
    * never stored it
+   * @param keepsSlaves whether to keep the slaves of the file, which are deleted with it otherwise; those of a slave are kept
    */
-  remove(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
+  remove(id: FileId, held: boolean, keepsSlaves: boolean): Promise<RemovedFile | undefined> {
     const location = `${id.storePath}/${id.directory}/${id.name}`;
     // If two clients delete the same file at the same time, the second waits and gets undefined.
     const earlier = this.running.get(location);
     if (earlier) return earlier.then(() => undefined);
-    const removal = this.removeOnce(id, held).finally(() => this.running.delete(location));
+    const removal = this.removeOnce(id, held, keepsSlaves).finally(() => this.running.delete(location));
     this.running.set(location, removal);
     return removal;
   }
 
-  private async removeOnce(id: FileId, held: boolean): Promise<RemovedFile | undefined> {
+  private async removeOnce(id: FileId, held: boolean, keepsSlaves: boolean): Promise<RemovedFile | undefined> {
     const path = this.paths[id.storePath];
     const key = keyOf(id.name);
     const record = this.records.find(key);
@@ -51,7 +54,32 @@ export class Deletions {
     // The slot of a packed file cannot be removed: the tombstone alone hides it.
     const foreign = holds !== 'record' && !held && !isDeleted && id.kind !== 'trunk';
     const removed = { key, storePath, directory, name, foreign, accepted: true };
-    await this.writer.commit({ removed: [removed] });
+    // The file last: when its entry of the log is acknowledged, so are those of the slaves.
+    const slaves = keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, foreign);
+    await this.writer.commit({ removed: [...slaves, removed] });
     return removed;
+  }
+
+  /**
+   * The slaves of a file, and theirs. Those of a foreign file may have no record, either. Not to be used for a slave: its name
+   * without the extension may be the beginning of the name of another slave.
+   */
+  private slavesOf(master: FileId, isForeign: boolean): RemovedFile[] {
+    const { storePath, directory, name: masterName, kind } = master;
+    const characters = masterName.slice(0, kind === 'trunk' ? 43 : 27);
+    const isSlave = (file: FileLocation) =>
+      file.storePath === storePath &&
+      file.directory === directory &&
+      file.name.startsWith(characters) &&
+      decodeName(file.name).kind === 'slave';
+    const recorded = this.records.others(keyOf(masterName)).filter(isSlave);
+    const known = new Set(recorded.map(({ name }) => name));
+    const path = isForeign ? this.paths[storePath] : undefined;
+    const found = path ? filesIn(path, directory, new Set()).filter(isSlave) : [];
+    const others = found.filter(({ name }) => !known.has(name));
+    return [
+      ...recorded.map((file) => ({ ...toLocation(file), key: file.key, foreign: false, accepted: true })),
+      ...others.map((file) => ({ ...toLocation(file), key: keyOf(file.name), foreign: true, accepted: true })),
+    ];
   }
 }

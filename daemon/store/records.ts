@@ -139,6 +139,11 @@ export interface Records {
   findMissing(key: Buffer): FileRecord | undefined;
   /** Records of all appenders. */
   appenders(): FileRecord[];
+  /**
+   * Records of slaves and other files whose size is not in their name, and of such files that are missing, whose keys begin with the
+   * same 8 bytes (source and second).
+   */
+  others(key: Buffer): FileRecord[];
   /** Records with greater keys, ordered by key. */
   after(key: Buffer, limit: number): FileRecord[];
   /** Greater deleted keys, in order. */

@@ -207,8 +207,8 @@ export class Store {
   }
 
   /** Deletes a file durably; see `Deletions.remove`. */
-  remove(id: FileId, held = false): Promise<RemovedFile | undefined> {
-    return this.deletions.remove(id, held);
+  remove(id: FileId, held = false, keepsSlaves = true): Promise<RemovedFile | undefined> {
+    return this.deletions.remove(id, held, keepsSlaves);
   }
 
   /** The record of the file with this ID; undefined if this node has none. */

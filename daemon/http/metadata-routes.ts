@@ -1,0 +1,61 @@
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler } from 'fastify';
+import { z } from 'zod';
+import type { FileId } from '../../file-id/file-id.js';
+import { readMetadata, setMetadata } from '../operations/metadata.js';
+import { Problem } from '../operations/problems.js';
+import type { Node } from '../status.js';
+import { METADATA_LIMIT, METADATA_NAME, type MetadataRecord, parseMetadata } from '../store/metadata.js';
+import { answerDeletion, decodeId } from './answers.js';
+import { readSmallBody } from './body.js';
+
+/** Maximum length of the JSON, in bytes: escapes may make it longer than what is stored. */
+const BODY_LIMIT = 4 * METADATA_LIMIT;
+
+const bodySchema = z.record(
+  z
+    .string()
+    .min(1)
+    .regex(/^[^\u0001\u0002]*$/)
+    .refine((name) => Buffer.byteLength(name) <= METADATA_NAME),
+  z.string().regex(/^[^\u0001\u0002]*$/),
+);
+const WORDS = `Send a JSON object of strings, with names of 1 to ${METADATA_NAME} bytes and without the characters U+0001 and U+0002.`;
+
+/** Adds `GET` and `PUT /metadata/<id>`: the metadata of a file as a JSON object of strings. */
+export function addMetadataRoutes(
+  server: FastifyInstance,
+  node: Node,
+  { available, authorize }: { available: onRequestHookHandler; authorize: onRequestHookHandler },
+): void {
+  server.get('/metadata/*', { onRequest: [available, authorize] }, async (request, reply) => {
+    const { id, text } = idOf(request);
+    const records = parseMetadata(await readMetadata(id, text, node));
+    const described = Object.fromEntries(records.map(([name, value]) => [name.toString(), value.toString()]));
+    return reply.type('application/json').send(Buffer.from(`${JSON.stringify(described)}\n`));
+  });
+
+  server.put('/metadata/*', { onRequest: [available, authorize] }, async (request, reply) => {
+    const { id, text } = idOf(request);
+    const records = toRecords(await readSmallBody(request.raw, BODY_LIMIT));
+    return answerDeletion(reply, await setMetadata(id, text, { records, isMerge: false }, node));
+  });
+}
+
+function idOf(request: FastifyRequest): { id: FileId; text: string } {
+  const text = (request.params as { '*': string })['*'];
+  const id = decodeId(text);
+  if (!id) throw new Problem('bad-id', 'This is not the ID of a file.');
+  return { id, text };
+}
+
+function toRecords(body: Buffer): MetadataRecord[] {
+  let json: unknown;
+  try {
+    json = JSON.parse(body.toString());
+  } catch {
+    throw new Problem('bad-request', WORDS);
+  }
+  const parsed = bodySchema.safeParse(json);
+  if (!parsed.success) throw new Problem('bad-request', WORDS);
+  return Object.entries(parsed.data).map(([name, value]) => [Buffer.from(name), Buffer.from(value)]);
+}
