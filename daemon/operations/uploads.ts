@@ -31,7 +31,7 @@ export async function waitForCopies(
   { store, copyPolicy }: Pick<Node, 'store' | 'copyPolicy'>,
 ): Promise<void> {
   if (await copyPolicy.waitForAcknowledgements(files)) return;
-  if (files.some(({ version }) => version !== undefined)) {
+  if (files.some(({ version }) => version === 0)) {
     const words =
       'This slave is stored, but fewer nodes than promised have it so far; they get it when they are up again.';
     throw new Problem('unavailable', words);
