@@ -76,6 +76,8 @@ export type Handler = (request: Request) => Promise<Reply> | Reply;
 export interface Host {
   handlers: ReadonlyMap<number, Handler>;
   isStopping(): boolean;
+  /** Told that a connection waits for its next request. */
+  becameIdle(connection: Connection): void;
   /** Told of every request that was refused. */
   refused(error: unknown, request: Request): void;
 }
@@ -135,6 +137,7 @@ export class Connection {
   /** Serves one request. Resolves with false when the connection ends. */
   private async next(): Promise<boolean> {
     this.isIdle = true;
+    this.host.becameIdle(this);
     if (!(await this.reader.fill(HEADER_LENGTH))) return false;
     this.isIdle = false;
     this.requests++;

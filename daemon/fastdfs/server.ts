@@ -132,6 +132,11 @@ class Door implements Host {
     return this.node.underWay.isStopping;
   }
 
+  becameIdle(connection: Connection): void {
+    // Not one that was closed in the meantime.
+    if (this.connections.delete(connection)) this.connections.add(connection);
+  }
+
   refused(error: unknown, { command, remoteAddress }: Request): void {
     const status = statusOf(error);
     const context = { protocol: 'fastdfs', command, status, client: plainAddress(remoteAddress) };

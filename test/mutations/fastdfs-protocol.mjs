@@ -4,7 +4,10 @@ const codec = 'daemon/fastdfs/codec.ts';
 const records = 'daemon/fastdfs/records.ts';
 const storage = 'daemon/fastdfs/storage.ts';
 const tracker = 'daemon/fastdfs/tracker.ts';
+const server = 'daemon/fastdfs/server.ts';
 const recorded = ['fastdfs/recorded'];
+const hostile = ['fastdfs/hostile'];
+const connections = ['fastdfs/connections'];
 
 export const fastdfsProtocolMutations = [
   {
@@ -76,5 +79,61 @@ export const fastdfsProtocolMutations = [
     from: "which === 'one' ? servers.slice(0, 1) : servers",
     to: 'servers.slice(0, 1)',
     tests: recorded,
+  },
+  {
+    name: 'a length that cannot be true ends the connection',
+    file: connection,
+    from: 'if (header.length === undefined) {',
+    to: 'header.length ??= 15;\n    if (header.length < 0) {',
+    tests: hostile,
+  },
+  {
+    name: 'a body shorter than its fields is refused',
+    file: connection,
+    from: "if (count > this.left) throw invalid('the body is shorter than its fields');",
+    to: '',
+    tests: hostile,
+  },
+  {
+    name: 'an extension must not make the name of a metadata file',
+    file: 'daemon/fastdfs/names.ts',
+    from: " || extension.endsWith('-m')",
+    to: '',
+    tests: hostile,
+  },
+  {
+    name: 'an upload over maxFileSize is refused',
+    file: storage,
+    from: 'if (size > maxFileSize) throw',
+    to: 'if (size > 1e15) throw',
+    tests: hostile,
+  },
+  {
+    name: 'a temporary file of an upload whose client went away is removed',
+    file: storage,
+    from: 'await file.discard();',
+    to: '',
+    tests: hostile,
+  },
+  {
+    name: 'connections from outside of fastdfsFrom are closed',
+    file: server,
+    from: "!this.permitted.check(client, isIPv6(client) ? 'ipv6' : 'ipv4')",
+    to: 'client === undefined',
+    tests: connections,
+  },
+  {
+    name: 'the number of connections is limited',
+    file: server,
+    from: 'const MOST_CONNECTIONS = 4096;',
+    to: 'const MOST_CONNECTIONS = 1e9;',
+    tests: connections,
+  },
+  {
+    name: 'a connection in use is not closed for a new one',
+    file: server,
+    from: 'if (this.connections.delete(connection)) this.connections.add(connection);',
+    to: '',
+    tests: connections,
   },
 ];
