@@ -2,6 +2,7 @@
 const connection = 'daemon/fastdfs/connection.ts';
 const codec = 'daemon/fastdfs/codec.ts';
 const records = 'daemon/fastdfs/records.ts';
+const receiving = 'daemon/fastdfs/receiving.ts';
 const storage = 'daemon/fastdfs/storage.ts';
 const tracker = 'daemon/fastdfs/tracker.ts';
 const server = 'daemon/fastdfs/server.ts';
@@ -103,14 +104,14 @@ export const fastdfsProtocolMutations = [
   },
   {
     name: 'an upload over maxFileSize is refused',
-    file: storage,
+    file: receiving,
     from: 'if (size > maxFileSize) throw',
     to: 'if (size > 1e15) throw',
     tests: hostile,
   },
   {
     name: 'a temporary file of an upload whose client went away is removed',
-    file: storage,
+    file: receiving,
     from: 'await file.discard();',
     to: '',
     tests: hostile,
