@@ -1,6 +1,6 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { filesOn, temporariesOn } from '../helpers/disk.js';
-import { number, padded } from '../helpers/fastdfs-client.js';
+import { number, padded, type WireReply } from '../helpers/fastdfs-client.js';
 import { startWire } from '../helpers/fastdfs-server.js';
 
 const MIB = 2 ** 20;
@@ -19,6 +19,12 @@ function fields(size: number | bigint, extension = 'txt', path = 255): Buffer {
 /** Group and name as in most requests. */
 function of(group: string, name: string): Buffer {
   return Buffer.concat([padded(group, 16), Buffer.from(name, 'latin1')]);
+}
+
+/** Checks that a request was answered (0) or refused: as malformed (22), or because there is no such file or group (2). */
+function check(t: Test, { status, body }: WireReply, isAnswered: boolean, title: string): void {
+  t.ok(isAnswered ? status === 0 : status === 22 || status === 2, `${title}: ${status}`);
+  if (status !== 0) t.equal(body.length, 0, title);
 }
 
 // Seen to fail (no end of the connection) with lengths taken as they are.
@@ -64,16 +70,20 @@ t.test('a body that is longer or shorter than its fields: 22, and the connection
       t.equal((await tracker.ask(command, body)).status, 22, `${command}`);
   }
   for (const length of [0, 1, 2, 3, 4, 5, 6, 15, 16, 17, 512, 513, 100_000]) {
-    for (const command of [96, 97, 98, 69, 90, 92, 102, 103, 104, 105, 107]) {
-      const { status } = await tracker.ask(command, Buffer.alloc(length));
-      const isWhole = { 96: 3, 97: 4, 98: 4, 69: 5 }[command] === length;
-      t.equal(status, isWhole ? 0 : 22, `${command} with ${length} zeros`);
-    }
-    for (const command of [12, 14, 22, 11])
-      t.equal(
-        (await client.ask(command, Buffer.alloc(length))).status,
-        length === 15 && command === 11 ? 0 : 22,
-        `${command} with ${length} zeros`,
+    const zeros = Buffer.alloc(length);
+    for (const command of [96, 97, 98, 69, 90, 92, 102, 103, 104, 105, 107])
+      check(
+        t,
+        await tracker.ask(command, zeros),
+        { 96: 3, 97: 4, 98: 4, 69: 5 }[command] === length,
+        `${command}: ${length} zeros`,
+      );
+    for (const command of [11, 12, 13, 14, 15, 21, 22, 23, 24, 34, 36, 38])
+      check(
+        t,
+        await client.ask(command, zeros),
+        length === 15 && (command === 11 || command === 23),
+        `${command}: ${length} zeros`,
       );
   }
   for (const [size, sent] of [
@@ -96,65 +106,63 @@ t.test('names that are none, or of others, reach no file', async (t) => {
   const secret = (await client.upload(Buffer.from('another'))).slice('group1/M00/00/00/'.length);
   const tracker = await wire.toTracker();
   const base = name.slice(10);
-  const names: [name: string, status: number][] = [
-    ['M00/00/00/../../../../etc/passwd', 22],
-    [`M00/00/../00/${base}`, 22],
-    [`../data/00/00/${base}`, 22],
-    [`/${name}`, 22],
-    [`//${name}`, 22],
-    [`M00//00/00/${base}`, 22],
-    [`${name}/`, 22],
-    [`${name}\0`, 22],
-    [`${name}\0.jpg`, 22],
-    [`\0${name}`, 22],
-    [name.replace('M00', 'm00'), 22],
-    [name.replace('M00', 'M7f'), 22],
-    [name.replace('M00', 'M7F'), 2],
-    [name.replace('M00/00', 'M00/0a'), 22],
-    [name.replace('M00/00', 'M00/0A'), 2],
-    [name.replaceAll('/', '%2f'), 22],
-    [name.replace('M00', '%4d00'), 22],
-    [name.replaceAll('/', '\\'), 22],
-    [`${name}?x`, 22],
-    [`${name}\n`, 22],
-    [`${name}\xff`, 22],
-    [` ${name}`, 22],
-    ['', 22],
-    ['M00/00/00/', 22],
-    ['M00/00/00/.', 22],
-    [`M00/00/00/${'A'.repeat(300)}`, 22],
-    [`M00/00/00/${'A'.repeat(500)}`, 22],
-    [`${name}${'x'.repeat(400)}`, 22],
-    [`group1/${name}`, 22],
-    [`M00/00/00/${base}, M00/00/00/${secret}`, 22],
-  ];
-  for (const [bad, status] of names) {
-    const title = JSON.stringify(bad.slice(0, 80));
-    t.equal(
-      (await client.ask(14, Buffer.concat([Buffer.alloc(16), of('group1', bad)]))).status,
-      status,
-      `download ${title}`,
-    );
-    t.equal((await client.ask(22, of('group1', bad))).status, status, `info ${title}`);
-    t.equal((await client.ask(12, of('group1', bad))).status, status, `delete ${title}`);
-    // The tracker does not know files.
-    for (const command of [102, 103, 105])
-      t.equal((await tracker.ask(command, of('group1', bad))).status, status === 2 ? 0 : 22, `${command} ${title}`);
-  }
-  for (const group of [
-    'group2',
+  const otherPath = name.replace('M00', 'M7F');
+  const elsewhere = name.replace('M00/00', 'M00/0A');
+  const names = [
+    'M00/00/00/../../../../etc/passwd',
+    `M00/00/../00/${base}`,
+    `../data/00/00/${base}`,
+    `/${name}`,
+    `//${name}`,
+    `M00//00/00/${base}`,
+    `${name}/`,
+    `${name}\0`,
+    `${name}\0.jpg`,
+    `\0${name}`,
+    name.replace('M00', 'm00'),
+    name.replace('M00', 'M7f'),
+    otherPath,
+    name.replace('M00/00', 'M00/0a'),
+    elsewhere,
+    name.replaceAll('/', '%2f'),
+    name.replace('M00', '%4d00'),
+    name.replaceAll('/', '\\'),
+    `${name}?x`,
+    `${name}\n`,
+    `${name}\xff`,
+    ` ${name}`,
     '',
-    '../group1',
-    'group1/',
-    'GROUP1',
-    '%',
-    'g\xff',
-    '-m',
-    'group1group1group1'.slice(0, 16),
-  ]) {
-    for (const command of [12, 22]) t.equal((await client.ask(command, of(group, name))).status, 22, `group ${group}`);
-    t.equal((await client.ask(14, Buffer.concat([Buffer.alloc(16), of(group, name)]))).status, 22, `group ${group}`);
-    t.ok([2, 22].includes((await tracker.ask(102, of(group, name))).status), `group ${group}`);
+    'M00/00/00/',
+    'M00/00/00/.',
+    `M00/00/00/${'A'.repeat(300)}`,
+    `M00/00/00/${'A'.repeat(500)}`,
+    `${name}${'x'.repeat(400)}`,
+    `group1/${name}`,
+    `M00/00/00/${base}, M00/00/00/${secret}`,
+  ];
+  for (const bad of names) {
+    const title = JSON.stringify(bad.slice(0, 80));
+    const named = of('group1', bad);
+    for (const command of [12, 15, 22]) check(t, await client.ask(command, named), false, `${command} ${title}`);
+    check(t, await client.ask(14, Buffer.concat([Buffer.alloc(16), named])), false, `14 ${title}`);
+    const length = number(bad.length);
+    const bytes = Buffer.from(bad, 'latin1');
+    const meta = Buffer.concat([length, number(3), Buffer.from('O'), named, Buffer.from('a\x02b')]);
+    check(t, await client.ask(13, meta), false, `13 ${title}`);
+    const slave = Buffer.concat([length, number(1), padded('_s', 16), padded('txt', 6), bytes, Buffer.from('x')]);
+    check(t, await client.ask(21, slave), false, `21 ${title}`);
+    check(t, await client.ask(24, Buffer.concat([length, number(1), bytes, Buffer.from('x')])), false, `24 ${title}`);
+    check(t, await client.ask(36, Buffer.concat([length, number(0), bytes])), false, `36 ${title}`);
+    check(t, await client.ask(38, bytes), false, `38 ${title}`);
+    // The tracker does not know files: names that one could have are answered.
+    for (const command of [102, 103, 105])
+      check(t, await tracker.ask(command, named), bad === elsewhere || bad === otherPath, `${command} ${title}`);
+  }
+  for (const group of ['group2', '', '../group1', 'group1/', 'GROUP1', '%', 'g\xff', '-m', 'group1group1grou']) {
+    for (const command of [12, 15, 22]) check(t, await client.ask(command, of(group, name)), false, `group ${group}`);
+    check(t, await client.ask(14, Buffer.concat([Buffer.alloc(16), of(group, name)])), false, `group ${group}`);
+    for (const command of [102, 103, 105])
+      check(t, await tracker.ask(command, of(group, name)), false, `${command}, group ${group}`);
   }
   t.equal((await client.download(id)).body.toString(), 'the file', 'it is still there');
 });
