@@ -96,12 +96,17 @@ export function describeNode(node: DescribedParts): Hello {
     backlog: unlessDamaged(index, () => replication.followers.map(({ backlog }) => backlog), []),
     missing: missing.all,
     setAside: missing.aside,
+    foreign: replication.adoption.foreign ?? 0,
     fastdfs: settings.fastdfsStorage
       ? { address: settings.fastdfsAddress ?? null, port: settings.fastdfsStorage.port }
       : null,
     oldestScrub: unlessDamaged(index, () => replication.scrub.oldest, 0),
     alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
   };
+}
+
+function describeAdoption({ adoption: { progress, last, failure } }: Replication) {
+  return { progress: progress ?? null, last: last ?? null, failure: failure ?? null };
 }
 
 /** The state of this node and its peers, for `fidfs status`. */
@@ -119,6 +124,7 @@ export function describeAll(node: Node) {
     /** Progress of the current round of anti-entropy; null between rounds. */
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
+    adoption: describeAdoption(replication),
     storePaths: store.paths.map(({ number, root, space, unavailable }) => ({
       number,
       root,

@@ -11,6 +11,7 @@ import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
 import { extensionOf } from '../http/extension.js';
+import type { AdoptionOrder } from '../replication/adoption.js';
 import type { Status } from '../status.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { contentOf, openPipe, openRegular, unreadable } from './input.js';
@@ -202,6 +203,13 @@ export class Client {
   /** Starts a scrub of all files of the node. */
   async scrub(): Promise<void> {
     const answer = await this.send(`${this.daemon}/scrub`, { method: 'POST', headers: this.headers({}) });
+    await answer.body.dump();
+  }
+
+  /** Starts an adoption of the running node; the status has its progress. */
+  async adopt(order: AdoptionOrder): Promise<void> {
+    const body = JSON.stringify(order);
+    const answer = await this.send(`${this.daemon}/adopt`, { method: 'POST', headers: this.headers({}), body });
     await answer.body.dump();
   }
 

@@ -7,6 +7,7 @@ import { readKey } from '../config/key.js';
 import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
 import { counted } from '../words.js';
+import { adopt, formatAdoption } from './adopt.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
@@ -148,6 +149,21 @@ command('scrub', 'Let the running node read and check all its files now; in a gr
     );
   }
 });
+
+command(
+  'adopt',
+  'Let the running node take in the files that FastDFS stored: copied, checked and repaired from then on.',
+  ['fidfs adopt --dry-run', 'fidfs adopt', 'fidfs adopt --names ids-of-packed-files.txt'],
+)
+  .option('-n, --dry-run', 'read and check the files, change nothing')
+  .option('--names <file...>', 'IDs of packed files, one a line, besides those in the binlogs of FastDFS')
+  .action(async (options: Options & { dryRun?: boolean; names?: string[] }) => {
+    const client = new Client(loadSettings(options.config), undefined);
+    const report = await adopt(client, options.dryRun === true, options.names ?? []);
+    if (report.left + report.busy + report.unnamed > 0) process.exitCode = 1;
+    if (options.json) printJson(report);
+    else print(formatAdoption(report));
+  });
 
 command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', [
   'fidfs rebuild',

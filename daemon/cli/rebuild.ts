@@ -9,12 +9,12 @@ import { FileSystem } from '../store/file-system.js';
 import { ContentReader, differenceFromName } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
-import { decodeName, foundVersion, isMetadata, keyOf } from '../store/names.js';
+import { foundVersion, isMetadata, keyOf, ownerOfMetadata } from '../store/names.js';
 import type { RemovedFile, StoredFile } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import { sweepTemporaries } from '../store/recovery.js';
 import { StorePath } from '../store/store-path.js';
-import { directoriesOf, type FoundFile, filesIn } from '../store/walk.js';
+import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { stopLeftOverDaemon } from './left-over-daemon.js';
 import { formatBytes, progressBar } from './output.js';
@@ -161,20 +161,26 @@ class Rebuilder {
   }
 
   private async take(path: StorePath, file: FoundFile): Promise<void> {
-    if (!file.ours && !isOfFormerNode(path, file)) {
+    if (isDeletedFile(file.name, this.index)) {
+      path.discard(file.directory, file.name);
+      return;
+    }
+    if (!file.ours && !wasRecorded(path, file)) {
       if (!isMetadata(file.name)) this.report.foreign++;
       return;
     }
     const { group } = this.settings;
     const key = keyOf(file.name);
     const id = fileId.join(group, path.number, file.directory, file.name);
-    if (isDeletedFile(file.name, this.index)) {
-      path.discard(file.directory, file.name);
-      return;
-    }
     const fullPath = filePath(path.root, file.directory, file.name);
     const content = await this.reader.read(fullPath);
-    if (differenceFromName(file.name, content) !== undefined) {
+    const isOther = differenceFromName(file.name, content) !== undefined;
+    if (isOther && tellsContent(file)) {
+      // The content of a link of FastDFS is not that of its name.
+      if (!file.ours) {
+        this.report.foreign++;
+        return;
+      }
       this.report.quarantined.push(path.quarantine(file.directory, file.name));
       return;
     }
@@ -184,7 +190,7 @@ class Rebuilder {
     }
     const { storePath, directory, name } = file;
     const { size, crc32 } = content;
-    const version = foundVersion(name, statSync(fullPath).mtimeMs);
+    const version = isOther ? 0 : foundVersion(name, statSync(fullPath).mtimeMs);
     const created = fileId.createdOf(name);
     const sha256 = content.sha256 as Buffer;
     const linked = !version && this.isLink(fullPath);
@@ -213,12 +219,14 @@ class Rebuilder {
   }
 }
 
-/** Whether a file was created by a node that has left the group; such files have the fixed file time. */
-function isOfFormerNode(path: StorePath, { directory, name }: FoundFile): boolean {
-  const { kind, source } = decodeName(name);
-  // A slave may have a foreign master.
-  if (kind !== 'slave' && (kind !== 'normal' || !('serverId' in source))) return false;
-  return statSync(filePath(path.root, directory, name)).mtimeMs === FILE_TIME * 1000;
+/**
+ * Whether a file of another source had a record: it came from a node that has left the group, or was adopted from FastDFS. Such
+ * files have the fixed file time; metadata has the time of its version, and counts with its file.
+ */
+function wasRecorded(path: StorePath, { directory, name }: FoundFile): boolean {
+  const owner = isMetadata(name) ? ownerOfMetadata(name) : name;
+  const found = statSync(filePath(path.root, directory, owner), { throwIfNoEntry: false });
+  return found?.mtimeMs === FILE_TIME * 1000;
 }
 
 /** Whether a temporary file may replace what has its final name: nothing, or an earlier version. */

@@ -10,6 +10,7 @@ const WORST_FIRST = [
     'rolled-back',
     'damage',
     'missing',
+    'foreign',
     'disk',
     'not-ready',
     'too-few-copies',
@@ -48,10 +49,12 @@ export function findingsOf(status: Status): string[] {
   }
   if (setAside > own.filter(({ kind }) => kind === 'set-aside').length)
     own.push({ kind: 'set-aside', text: setAsideWords(setAside) });
+  if (status.foreign > 0) own.push(foreignFiles(status.foreign));
   const all = distinct(own);
   for (const { id, state, hello } of peers) {
     if (hello === null || state !== 'up') continue;
-    const theirs = distinct(findingsIn(hello.alarms, hello.trouble));
+    const foreign = hello.foreign > 0 ? [foreignFiles(hello.foreign)] : [];
+    const theirs = distinct([...findingsIn(hello.alarms, hello.trouble), ...foreign]);
     all.push(...theirs.map(({ kind, text }) => ({ kind, text: `node ${id}: ${text}` })));
   }
   const rank = ({ kind }: Finding) => WORST_FIRST.indexOf(kind);
@@ -62,6 +65,12 @@ function fewerCopies(number: number): string {
   return number === 1
     ? '1 upload or deletion has fewer copies than promised'
     : `${number} uploads and deletions have fewer copies than promised`;
+}
+
+function foreignFiles(number: number): Finding {
+  const [files, are] = number === 1 ? ['file', 'is'] : ['files', 'are'];
+  const text = `${number.toLocaleString('en')} ${files} of FastDFS ${are} on this node alone: run fidfs adopt`;
+  return { kind: 'foreign', text };
 }
 
 function setAsideWords(number: number): string {

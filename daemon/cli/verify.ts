@@ -5,7 +5,7 @@ import fileId from '../../file-id/file-id.js';
 import { groupIds, type Settings } from '../config/settings.js';
 import { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
-import { ContentReader, differenceFrom, differenceFromName } from '../store/inspect.js';
+import { type Content, ContentReader, differenceFrom, differenceFromName } from '../store/inspect.js';
 import { filePath, storePathLabel } from '../store/layout.js';
 import { MARKER_MISSING, readMarker } from '../store/marker.js';
 import { isMetadata, keyOf } from '../store/names.js';
@@ -94,7 +94,8 @@ async function problemOf(
   if (isMetadata(file.name) && !file.ours && !index?.find(keyOf(file.name))) return undefined; // FastDFS's
   try {
     const content = await reader.read(filePath(path.root, file.directory, file.name));
-    const record = index?.find(keyOf(file.name));
+    const found = index?.find(keyOf(file.name));
+    const record = found?.name === file.name ? found : undefined;
     if (report) {
       report.files++;
       report.bytes += content.size;
@@ -102,9 +103,7 @@ async function problemOf(
       if (!file.ours && !record) report.foreign++;
       if (!tellsContent(file) && !record) report.unchecked++;
     }
-    const difference = tellsContent(file)
-      ? differenceFromName(file.name, content)
-      : record && differenceFrom(record, content);
+    const difference = differenceOf(file, record, content);
     if (difference !== undefined) return difference;
     if (index && file.ours && !index.find(keyOf(file.name))) return 'the disk has it, the index does not';
     return undefined;
@@ -112,4 +111,9 @@ async function problemOf(
     if (isNotFound(error)) return undefined; // deleted in the meantime
     return `cannot be read: ${(error as Error).message}`;
   }
+}
+
+function differenceOf(file: FoundFile, record: FileRecord | undefined, content: Content): string | undefined {
+  if (record) return differenceFrom(record, content);
+  return tellsContent(file) ? differenceFromName(file.name, content) : undefined;
 }

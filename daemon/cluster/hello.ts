@@ -52,6 +52,8 @@ const helloSchema = z.object({
   /** Number of missing files, and of those set aside after too many tries. */
   missing: count,
   setAside: count,
+  /** Number of files of FastDFS without a record, which only this node has; absent in earlier versions. */
+  foreign: count.default(0),
   /** Every file was checked after this time, in seconds since 1970. */
   oldestScrub: count,
   /** Where it serves the storage commands of FastDFS's protocol; null if nowhere. The address is null if the settings have none. */

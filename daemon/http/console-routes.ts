@@ -35,7 +35,7 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize:
 }
 
 function isDeleted(id: FileId, { store }: Node): boolean {
-  return id.kind !== 'trunk' && store.isDeleted(id);
+  return store.isDeleted(id);
 }
 
 async function copyAt({ settings, client, state }: Peer, id: string) {
@@ -64,6 +64,7 @@ function helloFields(hello: Hello | undefined) {
     behind: hello?.backlog ?? [],
     missing: hello?.missing ?? null,
     setAside: hello?.setAside ?? null,
+    foreign: hello?.foreign ?? null,
     oldestScrub: hello?.oldestScrub ?? null,
     alarms: hello?.alarms ?? [],
     uploads: hello?.uploads ?? null,

@@ -8,6 +8,7 @@ import { Problem } from '../operations/problems.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
+import { addAdoptionRoute } from './adoption.js';
 import { answerDeletion, answerError, answerNotFound, answerUnreadable, decodeId, keepsSlaves } from './answers.js';
 import { authorization, openAuthorization } from './authorization.js';
 import { refuseBodies, restOfBody } from './body.js';
@@ -157,6 +158,8 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
     await cluster.lookAtAll(STATUS_MILLISECONDS);
     return describeAll(node);
   });
+
+  addAdoptionRoute(server, replication.adoption, authorizeAlways);
 
   server.post('/scrub', { onRequest: authorizeAlways }, async (_request, reply) => {
     replication.scrub.now();

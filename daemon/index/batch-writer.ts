@@ -50,7 +50,7 @@ export class BatchWriter {
     this.counts = state.totals;
     this.current = state.checkpoint;
     this.insertFile = database.prepare<FileValues>('INSERT INTO file VALUES (?, ?, ?, ?, ?, ?)');
-    // A copy's record exists already if only its file was missing.
+    // A copy's record exists already if only its file was missing; that of a file that was on the disk if a peer's copy came.
     this.insertCopy = database.prepare<FileValues>('INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?)');
     this.insertTombstone = database.prepare<[Buffer]>('INSERT OR IGNORE INTO tombstone VALUES (?)');
     this.deleteFile = database.prepare<[Buffer]>('DELETE FROM file WHERE key = ?');
@@ -106,7 +106,7 @@ export class BatchWriter {
     for (const file of added) if (file.version !== undefined && this.isReplacement(file)) replaced.push(file);
     const lost = replaced.length > 0 ? this.eraseRows(replaced) : { files: 0, bytes: 0, saved: 0 };
     for (const file of added) {
-      const insert = file.accepted ? this.insertFile : this.insertCopy;
+      const insert = file.accepted && !file.existed ? this.insertFile : this.insertCopy;
       if (insert.run(...toValues(file)).changes === 0) continue;
       this.contents.add(file);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });

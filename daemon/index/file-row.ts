@@ -32,5 +32,12 @@ export function sizeOf({ key, size }: Pick<FileRow, 'key' | 'size'>): number {
 
 export function toValues({ key, name, storePath, directory, sha256, size, version }: FileRecord): FileValues {
   const place = (storePath << 16) | directory;
-  return [key, place, tailOf(name, key), sha256, isSizeInKey(name, key) ? null : size, version ?? null];
+  return [
+    key,
+    place,
+    tailOf(name, key),
+    sha256,
+    isSizeInKey(name, key) && size === sizeInKey(key) ? null : size,
+    version ?? null,
+  ];
 }

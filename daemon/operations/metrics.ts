@@ -67,6 +67,11 @@ export function createMetrics(node: Node): Metrics {
     'Files that could not be fetched after several tries.',
     () => index.missing.totals.aside,
   );
+  gauge(
+    'fidfs_foreign_files',
+    'Files of FastDFS without a record, which only this node has; "fidfs adopt" takes them in.',
+    () => replication.adoption.foreign ?? 0,
+  );
   for (const name of ['fidfs_under_replicated_entries', 'fidfs_under_copied_operations']) {
     gauge(name, `Uploads and deletions that fewer nodes have than promised.${formerly(name)}`, () =>
       acknowledgements.underReplicated(settings.copies),

@@ -11,7 +11,7 @@ import { ENCLOSED_FILE, type NamedFile } from './page.js';
 export function toRecord({ id, sha256, size: told, version }: NamedFile, group: string): FileRecord {
   const { group: itsGroup, name, storePath, directory, size: inName } = decodeRecorded(id);
   if (itsGroup !== group) throw new Error(`${id} is not a file of this group`);
-  const size = inName ?? told;
+  const size = told ?? inName ?? undefined;
   if (size === undefined) throw new Error(`the size of ${id} is missing`);
   return { key: keyOf(name), name, storePath, directory, size, sha256: Buffer.from(sha256, 'hex'), version };
 }
@@ -22,7 +22,7 @@ export function named(record: FileRecord, group: string): NamedFile {
   return {
     id: fileId.join(group, storePath, directory, name),
     sha256: sha256.toString('hex'),
-    ...(isSizeInKey(name, key) ? {} : { size }),
+    ...(isSizeInKey(name, key) && version === undefined ? {} : { size }),
     ...(version === undefined ? {} : { version }),
   };
 }

@@ -6,6 +6,7 @@ import type { Index } from '../index/index.js';
 import { Copies } from '../store/copies.js';
 import type { Store } from '../store/store.js';
 import type { Acknowledgements } from './acknowledgements.js';
+import { Adoption } from './adoption.js';
 import { AntiEntropy } from './anti-entropy.js';
 import { AntiEntropySchedule } from './anti-entropy-schedule.js';
 import { Fetcher } from './fetcher.js';
@@ -41,6 +42,7 @@ export class Replication {
   readonly schedule: AntiEntropySchedule;
   readonly readiness: Readiness;
   readonly scrub: Scrub;
+  readonly adoption: Adoption;
   private readonly removal: Removal;
   private readonly ending = new AbortController();
   private truncating: Promise<void> = Promise.resolve();
@@ -79,6 +81,7 @@ export class Replication {
     this.readiness = readiness;
     const ids = groupIds(settings);
     const isAlone = cluster.group.length === 0;
+    this.adoption = new Adoption({ group, ids, store, index, limit: new RateLimit(settings.repairRate), warn });
     this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
   }
 
@@ -100,6 +103,7 @@ export class Replication {
 
   start(): void {
     this.scrub.start();
+    this.adoption.start();
     this.fetcher.start();
     for (const follower of this.followers) follower.start();
     this.schedule.start();
@@ -115,7 +119,7 @@ export class Replication {
     const scheduleStops = this.schedule.stop();
     await Promise.all(this.followers.map((follower) => follower.stop()));
     await this.fetcher.stop();
-    await this.scrub.stop();
+    await Promise.all([this.scrub.stop(), this.adoption.stop()]);
     await Promise.all([scheduleStops, this.truncating]);
   }
 }

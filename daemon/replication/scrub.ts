@@ -238,15 +238,16 @@ export class Scrub {
     const { store, index, alarms } = this.parts;
     const path = store.paths[file.storePath];
     const key = keyOf(file.name);
-    if (!path || (isMetadata(file.name) && !file.ours)) return;
+    if (!path) return;
     const fullPath = filePath(path.root, file.directory, file.name);
     try {
       const { size, mtimeMs } = statSync(fullPath);
       const ours = file.ours && (isMutable(file.name) || mtimeMs === FILE_TIME * 1000);
-      if (ours && isDeletedFile(file.name, index)) {
+      if (isDeletedFile(file.name, index)) {
         path.discard(file.directory, file.name);
         return;
       }
+      if (isMetadata(file.name) && !file.ours) return;
       await limit?.take(size + FILE_COST, this.ending.signal);
       const content = await readContent(fullPath, { sha256: true });
       const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;

@@ -130,9 +130,8 @@ export class BatchCommit {
     const key = keyOf(location.name);
     if (change.removed.some((other) => other.key.equals(key))) return [];
     const isComing = () => this.changes.some(({ added }) => added.some((file) => file.key.equals(key)));
-    if (this.parts.records.find(key) || isComing()) return [{ ...location, key, foreign: false, accepted }];
-    const isThere = foreign && this.pathOf(location).sizeOf(directory, location.name) !== undefined;
-    return isThere ? [{ ...location, key, foreign, accepted }] : [];
+    const isThere = () => this.pathOf(location).sizeOf(directory, location.name) !== undefined;
+    return this.parts.records.find(key) || isComing() || isThere() ? [{ ...location, key, foreign, accepted }] : [];
   }
 
   private log(): void {

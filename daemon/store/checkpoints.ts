@@ -46,8 +46,8 @@ export class Checkpoints {
   /** The frontier before a batch. IDs and directories are assigned in order, so it is that of the batch's first new file. */
   beginningOf(changes: readonly PendingChange[]): Frontier {
     for (const { added } of changes) {
-      // A slave has its master's second and directory, an appender that of its creation.
-      const first = added.find((file) => file.accepted && file.temporary === undefined && !file.inPlace);
+      // A slave has its master's second and directory, an appender and an adopted file those of their creation.
+      const first = added.find(isNew);
       if (first) return { second: first.created, directory: first.directory };
     }
     return this.frontier();
@@ -134,6 +134,10 @@ export class Checkpoints {
 
 function toCopy(file: StoredFile): Checkpoint['copies'][number] {
   return file.accepted ? { ...toLocation(file), accepted: true } : toLocation(file);
+}
+
+function isNew({ accepted, temporary, inPlace, existed }: StoredFile): boolean {
+  return accepted && temporary === undefined && !inPlace && !existed;
 }
 
 function keyOf({ storePath, directory, name }: FileLocation): string {

@@ -9,6 +9,8 @@ import { filesIn } from './walk.js';
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {
+  /** Number of files without a record that were deleted since the start. */
+  foreign = 0;
   /** Deletions in progress, by location. */
   private readonly running = new Map<string, Promise<RemovedFile | undefined>>();
 
@@ -50,13 +52,14 @@ export class Deletions {
     path.assertThere();
     if (holds === undefined && !held) return undefined;
     const { storePath, directory, name } = id;
-    // A deleted file that could not be unlinked yet has no record either, but is not foreign.
-    // The slot of a packed file cannot be removed: the tombstone alone hides it.
-    const foreign = holds !== 'record' && !held && !isDeleted && id.kind !== 'trunk';
-    const removed = { key, storePath, directory, name, foreign, accepted: true };
+    // A foreign file has a tombstone, too: a restored copy of the disk must not bring it back. The slot of a packed file cannot be
+    // removed; the tombstone alone hides it.
+    const removed = { key, storePath, directory, name, foreign: false, accepted: true };
+    const isForeign = holds === 'disk';
     // The file last: when its entry of the log is acknowledged, so are those of the slaves.
-    const slaves = keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, foreign);
+    const slaves = keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, isForeign);
     await this.writer.commit({ removed: [...slaves, removed] });
+    if (isForeign) this.foreign += 1 + slaves.length;
     return removed;
   }
 
@@ -79,7 +82,7 @@ export class Deletions {
     const others = found.filter(({ name }) => !known.has(name));
     return [
       ...recorded.map((file) => ({ ...toLocation(file), key: file.key, foreign: false, accepted: true })),
-      ...others.map((file) => ({ ...toLocation(file), key: keyOf(file.name), foreign: true, accepted: true })),
+      ...others.map((file) => ({ ...toLocation(file), key: keyOf(file.name), foreign: false, accepted: true })),
     ];
   }
 }

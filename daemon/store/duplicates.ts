@@ -77,6 +77,11 @@ export class Duplicates {
     return undefined;
   }
 
+  /** Whether a file of this store path probably has this content. Reads nothing of the files. */
+  mayHave(sought: Pick<Sought, 'sha256' | 'storePath'>): boolean {
+    return this.candidates(sought).length > 0;
+  }
+
   private candidates({ sha256, storePath: wanted }: Pick<Sought, 'sha256' | 'storePath'>): FileLocation[] {
     const last = this.last(sha256);
     // A file that changes must not share its bytes.

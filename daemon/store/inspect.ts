@@ -68,17 +68,23 @@ export class ContentReader {
 export function differenceFromName(name: string, content: Pick<Content, 'size' | 'crc32'>): string | undefined {
   const { size, crc32: crc } = decodeName(name);
   if (size === null || crc === null) return undefined;
-  if (size !== content.size) return `${counted(content.size, 'byte')} instead of ${size}`;
+  const difference = differenceFromSize(size, content);
+  if (difference !== undefined) return difference;
   if (crc !== content.crc32) return `CRC32 ${fileId.hex32(content.crc32)} instead of ${fileId.hex32(crc)}`;
   return undefined;
 }
 
+function differenceFromSize(size: number, content: Pick<Content, 'size'>): string | undefined {
+  return size === content.size ? undefined : `${counted(content.size, 'byte')} instead of ${size}`;
+}
+
 /** Human-readable difference between content and the name and SHA-256 of a record; undefined if there is none. */
 export function differenceFrom(
-  { name, sha256 }: Pick<FileRecord, 'name' | 'sha256'>,
+  { name, sha256, size, version }: Pick<FileRecord, 'name' | 'sha256' | 'size' | 'version'>,
   content: Content,
 ): string | undefined {
-  const difference = differenceFromName(name, content);
+  // With a version the content is not that of the name, even if that contains a size and a CRC32 (a link of FastDFS).
+  const difference = version === undefined ? differenceFromName(name, content) : differenceFromSize(size, content);
   if (difference !== undefined) return difference;
   return content.sha256?.equals(sha256) ? undefined : 'another SHA-256 than it should have';
 }

@@ -41,8 +41,10 @@ export async function reconcile(path: StorePath, records: Records, to: Reconcili
   for (const directory of directoriesOf(path)) {
     for (const file of filesIn(path, directory, to.ids)) {
       const record = records.find(keyOf(file.name));
-      if (record && !isDeletedFile(file.name, records)) replaceOther(path, record, records, to.report);
-      if (!file.ours || (records.find(keyOf(file.name)) && !isDeletedFile(file.name, records))) continue;
+      const isDeleted = isDeletedFile(file.name, records);
+      if (record && !isDeleted) replaceOther(path, record, records, to.report);
+      // Foreign files are left alone, unless they were deleted.
+      if (!isDeleted && (!file.ours || records.find(keyOf(file.name)))) continue;
       await recoverFile(path, file, records, { ...to, checked: new Set() });
     }
   }

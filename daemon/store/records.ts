@@ -48,6 +48,8 @@ export interface StoredFile extends FileLocation, Accepted {
   replaced?: FileRecord | undefined;
   /** Whether it is a hard link to a file that existed before. */
   linked?: boolean;
+  /** Whether the file was on the disk before, under an ID that this node has not assigned now. */
+  existed?: boolean;
 }
 
 /** A file to delete. */

@@ -217,6 +217,16 @@ export class Store {
     return isOf(record, id) ? record : undefined;
   }
 
+  /** Number of files without a record that were deleted since the start. */
+  get deletedForeign(): number {
+    return this.deletions.foreign;
+  }
+
+  /** Whether equal contents are stored once. */
+  get deduplicates(): boolean {
+    return this.settings.deduplicate;
+  }
+
   /** Whether this node has the file; see `Lookup.holds`. */
   holds(id: FileId): 'record' | 'disk' | undefined {
     return this.lookup.holds(id);

@@ -14,14 +14,19 @@ import type { StorePath } from './store-path.js';
 
 /** Bytes of a slot's header. */
 export const SLOT_HEADER = 24;
-const FILE = 0x46;
-/** A slot with the name of another file of the group, in place of bytes. */
-const LINK = 0x4c;
-const TAIL_LENGTH = 7;
+/** Types of a slot: the bytes of a file, or, in their place, the name of another file of the group. */
+export const FILE_SLOT = 0x46;
+export const LINK_SLOT = 0x4c;
+export const TAIL_LENGTH = 7;
 /** The longest name in a link, in bytes: an ID without its group. */
 const LONGEST_LINK = 84;
 /** Number of links that are followed. FastDFS makes links to files only. */
 const LINKS = 4;
+
+/** Whether these are the last 7 characters of a name: digits and the extension. */
+export function isTail(tail: string): boolean {
+  return /^\d*(?:\.[A-Za-z0-9._-]*)?$/.test(tail);
+}
 
 /** The bytes of a packed file: part of a trunk file, or, if a link leads there, a whole plain file. */
 export interface PackedFile {
@@ -103,8 +108,8 @@ export class PackedFiles {
     if (readSync(descriptor, header, 0, SLOT_HEADER, trunk.offset) !== SLOT_HEADER) return undefined;
     const offset = trunk.offset + SLOT_HEADER;
     if (offset + size > fstatSync(descriptor).size) return undefined;
-    if (header.equals(headerOf(id, FILE))) return { offset, size };
-    if (!header.equals(headerOf(id, LINK)) || size > LONGEST_LINK) return undefined;
+    if (header.equals(headerOf(id, FILE_SLOT))) return { offset, size };
+    if (!header.equals(headerOf(id, LINK_SLOT)) || size > LONGEST_LINK) return undefined;
     const target = Buffer.alloc(size);
     readSync(descriptor, target, 0, size, offset);
     return { offset, size, target: target.toString('latin1') };

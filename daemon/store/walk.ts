@@ -18,6 +18,9 @@ export interface FoundFile extends FileLocation {
 /** The kinds of files that this program makes. */
 const MADE_HERE: ReadonlySet<RecordKind> = new Set(['normal', 'appender', 'slave', 'metadata']);
 
+/** Length of what follows the key, and the trunk part, in a normal or trunk name. */
+const TAIL_LENGTH = 7;
+
 function entriesOf(directory: string): Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
@@ -53,7 +56,7 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
  */
 export function tellsContent({ ours, name }: FoundFile): boolean {
   const { size } = decodeName(name);
-  return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(27)));
+  return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(-TAIL_LENGTH)));
 }
 
 /** The numbers of the existing directories of a store path, ascending. */

@@ -148,6 +148,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
       t.equal((await node.delete(file.fileId)).status, 204, file.kind);
       t.notOk(existsSync(pathOf(file)));
       delete before[pathOf(file)];
+      delete before[`${pathOf(file)}-m`];
       t.equal((await node.delete(file.fileId)).status, 404, 'deleted already');
       await node.until(async () => (await node.get(file.fileId)).status === 404, 'gone');
     }
@@ -189,6 +190,6 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     for (const file of [flipped, longer]) writeFileSync(pathOf(file), contentOf(file));
     t.equal((await node.command('scrub')).status, 0);
     // Seen to fail (the alarm stays) without a check of what the previous scrub found.
-    t.equal((await node.command('status')).status, 0, 'and its alarm is over when they are whole again');
+    t.notMatch((await node.command('status')).stdout, 'damage:', 'and its alarm is over when they are whole again');
   });
 });

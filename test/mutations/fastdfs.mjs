@@ -6,8 +6,8 @@ export const fastdfsMutations = [
   {
     name: 'a slot counts only if its whole header is that of the ID',
     file: trunk,
-    from: 'if (header.equals(headerOf(id, FILE))) return { offset, size };',
-    to: 'if (header[0] === FILE) return { offset, size };',
+    from: 'if (header.equals(headerOf(id, FILE_SLOT))) return { offset, size };',
+    to: 'if (header[0] === FILE_SLOT) return { offset, size };',
     tests: packedTest,
   },
   {

@@ -3,6 +3,7 @@
  * that the mutation breaks. `npm run mutate` runs them.
  */
 
+import { adoptionMutations } from './adoption.mjs';
 import { downloadMutations } from './downloads.mjs';
 
 import { fastdfsMutations } from './fastdfs.mjs';
@@ -21,6 +22,7 @@ const slaves = 'durable-write/slaves';
 const incoming = 'durable-write/incoming';
 
 export const mutations = [
+  ...adoptionMutations,
   ...downloadMutations,
   ...fastdfsMutations,
   ...fastdfsProtocolMutations,
@@ -60,13 +62,6 @@ export const mutations = [
     from: 'if (change.added.some((file) => !file.accepted)) records.invalidateCursors();',
     to: '',
     tests: [faults, batches],
-  },
-  {
-    name: 'foreign files are unlinked before the log phase',
-    file: commit,
-    from: 'this.attemptEach((change) => this.unlinkForeign(change));',
-    to: '',
-    tests: [batches],
   },
   {
     name: 'tombstones of changes that could not be recorded are truncated',
@@ -148,8 +143,8 @@ export const mutations = [
   {
     name: 'metadata is deleted with its file',
     file: 'daemon/store/batch-commit.ts',
-    from: 'if (this.parts.records.find(key) || isComing())',
-    to: 'if (false)',
+    from: 'return this.parts.records.find(key) || isComing() || isThere() ?',
+    to: 'return isComing() && isThere() && false ?',
     tests: [slaves],
   },
   {
@@ -183,8 +178,8 @@ export const mutations = [
   {
     name: 'a slave does not put the checkpoint back',
     file: 'daemon/store/checkpoints.ts',
-    from: 'file.accepted && file.temporary === undefined',
-    to: 'file.accepted',
+    from: 'return accepted && temporary === undefined',
+    to: 'return accepted',
     tests: [slaves],
   },
   {

@@ -320,8 +320,8 @@ export const replicationMutations = [
   {
     name: 'the scrub removes deleted files',
     file: scrub,
-    from: 'if (ours && isDeletedFile(file.name, index)) {',
-    to: 'if (ours && !path) {',
+    from: 'if (isDeletedFile(file.name, index)) {\n        path',
+    to: 'if (ours && isDeletedFile(file.name, index) && !path) {\n        path',
     tests: repair,
   },
   {

@@ -156,6 +156,8 @@ export const en = {
     behindNone: 'None',
     behindEntry: (entries: string, peer: string, seconds: string) => `${entries} behind node ${peer} (${seconds})`,
     missing: 'Missing',
+    foreign: 'Of FastDFS',
+    adopt: (files: string) => `${files} on this node alone: run fidfs adopt`,
     setAside: (count: string) => `${count} set aside`,
     scrub: 'Oldest check',
     scrubNone: 'Not yet',

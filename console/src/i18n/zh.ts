@@ -153,6 +153,8 @@ export const zh: Texts = {
     behindNone: '无',
     behindEntry: (entries, peer, seconds) => `落后节点 ${peer}：${entries} 条（${seconds}）`,
     missing: '缺失',
+    foreign: 'FastDFS 文件',
+    adopt: (files) => `${files} 个仅在此节点上：请运行 fidfs adopt`,
     setAside: (count) => `${count} 个已搁置`,
     scrub: '最早的检查',
     scrubNone: '尚未进行',

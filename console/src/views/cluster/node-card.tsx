@@ -83,7 +83,7 @@ function Space({ node }: { node: NodeReport }): JSX.Element | null {
 
 function Figures({ node, rates }: { node: NodeReport; rates: Rates | undefined }): JSX.Element {
   const text = texts.value.cluster;
-  const { bytes, saved, missing, setAside, oldestScrub } = node;
+  const { bytes, saved, missing, setAside, foreign, oldestScrub } = node;
   const share = bytes ? ` (${percent((saved ?? 0) / bytes)})` : '';
   const behind = node.behind.filter(({ entries }) => entries > 0);
   return (
@@ -107,6 +107,11 @@ function Figures({ node, rates }: { node: NodeReport; rates: Rates | undefined }
         {count(missing ?? 0)}
         {setAside ? `, ${text.setAside(count(setAside))}` : ''}
       </Figure>
+      {foreign ? (
+        <Figure name={text.foreign} isBad>
+          {text.adopt(count(foreign))}
+        </Figure>
+      ) : null}
       <Figure name={text.scrub}>
         {oldestScrub === null ? text.scrubNone : text.ago(duration(Math.max(0, Date.now() / 1000 - oldestScrub)))}
       </Figure>

@@ -22,6 +22,8 @@ export interface NodeReport {
   behind: { peer: number; entries: number; seconds: number }[];
   missing: number | null;
   setAside: number | null;
+  /** Files of FastDFS without a record. */
+  foreign: number | null;
   /** Seconds since 1970. */
   oldestScrub: number | null;
   alarms: string[];

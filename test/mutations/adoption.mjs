@@ -1,0 +1,55 @@
+/** Mutations of what takes in the files of FastDFS; see mutations.mjs. */
+const adopter = 'daemon/store/adopter.ts';
+const adoptTest = ['adopt/adopt'];
+
+export const adoptionMutations = [
+  {
+    name: 'a dry run of adopt changes nothing',
+    file: adopter,
+    from: 'if (options.dryRun) adopted',
+    to: 'if (checked.length === 0) adopted',
+    tests: adoptTest,
+  },
+  {
+    name: 'a file that does not match its name is not adopted',
+    file: adopter,
+    from: 'if (difference === undefined) return { ...one, read };',
+    to: 'return { ...one, read };',
+    tests: adoptTest,
+  },
+  {
+    name: 'an adopted file does not move the checkpoint back',
+    file: 'daemon/store/checkpoints.ts',
+    from: ' && !existed',
+    to: '',
+    tests: adoptTest,
+  },
+  {
+    name: 'a file that a peer has copied at the same time is not recorded twice',
+    file: 'daemon/index/batch-writer.ts',
+    from: 'file.accepted && !file.existed ? this.insertFile',
+    to: 'file.accepted ? this.insertFile',
+    tests: ['adopt/group'],
+  },
+  {
+    name: 'rebuild finds adopted files again',
+    file: 'daemon/cli/rebuild.ts',
+    from: 'if (!file.ours && !wasRecorded(path, file)) {',
+    to: 'if (!file.ours) {',
+    tests: adoptTest,
+  },
+  {
+    name: 'a deleted foreign file is removed when an older copy of the disk brings it back',
+    file: 'daemon/store/reconcile.ts',
+    from: 'if (!isDeleted && (!file.ours',
+    to: 'if (!file.ours || (!isDeleted',
+    tests: ['adopt/group'],
+  },
+  {
+    name: 'the metadata of a foreign file is deleted with it',
+    file: 'daemon/store/batch-commit.ts',
+    from: 'isComing() || isThere()',
+    to: 'isComing()',
+    tests: ['durable-write/batches'],
+  },
+];
