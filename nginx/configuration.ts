@@ -58,14 +58,14 @@ map $content_length $fidfs_stream {
 map $args $fidfs_asks {
   default "";
   "" "";
-  "~*(?:^|&)(?:(?:download|filename)(?:[=&]|$)|(?:start|end)=)" 1;
+  "~*(?:^|&)(?:(?:download|filename)(?:[=&]|$)|(?:start|end${settings.fastdfsTokenKey === undefined ? '|token' : ''})=)" 1;
 }
 map $args $fidfs_saves {
   default "";
   "" "";
   "~*(?:^|&)(?:download|filename)(?:[=&]|$)" 1;
 }
-map "$request_method $fidfs_asks${settings.fastdfsTokenKey === undefined ? '$arg_token' : ''}$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map "$request_method $fidfs_asks$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;

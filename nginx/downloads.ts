@@ -45,8 +45,8 @@ const DOWNLOADS = {
     module: 'last-modified',
     dates: 'before',
     first: ({ asks, tokenGuard }: Place) =>
-      `${tokenGuard}
-  if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }`,
+      `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }
+  ${tokenGuard}`,
     disposition: '$fidfs_active',
   },
   /** With a date condition, a download name, a part of a video or an unchecked token of FastDFS. */
@@ -54,7 +54,8 @@ const DOWNLOADS = {
     prefix: '/.fidfs/more',
     module: 'downloads',
     dates: 'before',
-    first: ({ tokenWarning }: Place) => `internal;
+    first: ({ tokenGuard, tokenWarning }: Place) => `internal;
+  ${tokenGuard}
   ${tokenWarning}
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
@@ -84,8 +85,8 @@ export function downloads(
 ): string {
   const { prefix, dates, first, disposition } = DOWNLOADS[kind];
   const isGuarded = settings.fastdfsTokenKey !== undefined;
-  // njs keeps the module of a request's first location through a rewrite, so that one needs the functions of all.
-  const module = isGuarded ? 'downloads' : DOWNLOADS[kind].module;
+  // njs keeps the module of the location that first calls a function, through rewrites; so the first one calls none before its rewrite.
+  const module = isGuarded && kind === 'plain' ? 'guarded' : DOWNLOADS[kind].module;
   const place: Place = {
     asks: asksOwnGroup(settings),
     tokenGuard: tokenGuard(settings),

@@ -170,7 +170,7 @@ export function elsewhereServer(settings: Settings, directory: string, toDaemon:
   const otherGroups = [...groups].map(
     (group) => `# This node stores no files of this group.
 location ^~ /${group}/ {
-  js_import fidfs from njs/downloads.js;
+  js_import fidfs from njs/guarded.js;
   recursive_error_pages on;
   error_page 404 = @fidfs_elsewhere;
   error_page 405 = @fidfs_other_method;

@@ -15,9 +15,16 @@ const WRONG = 471;
 
 const FAIL_IMAGE = '/.fidfs/token-fail-image';
 
-/** Returns the maps for `http`: what the access log contains in place of a URI or a referrer with a token. */
+/**
+ * Returns the maps for `http`: what the access log contains in place of a URI or a referrer with a token. Not by
+ * `$args`, which an `error_page` with a URI empties.
+ */
 export function tokenMaps(): string {
   const masked = (name: string, text: string) => `map ${text} ${name} {
+  default ${text};
+  "~[?]" ${name}_masked;
+}
+map ${text} ${name}_masked {
   default ${text};
   # Two of them: the whole query is removed.
   "~*^(?<fidfs_before_query>[^?]*)[?](?:.*&)?token=.*&token=" "$fidfs_before_query?***";

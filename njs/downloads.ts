@@ -1,5 +1,5 @@
 /*
- * Runs inside nginx for downloads with a date condition or a download name, and for all that need a token. No state and no work at top level: njs 0.7.9
+ * Runs inside nginx for downloads with a date condition or a download name. No state and no work at top level: njs 0.7.9
  * runs top-level code for every request, and with QuickJS (njs 1.0) requests would share the state.
  */
 import createdOf from '../file-id/created.js';

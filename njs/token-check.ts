@@ -24,17 +24,19 @@ interface TokenSettings {
  */
 function state(r: NginxHTTPRequest): string {
   if (r.method !== 'GET' && r.method !== 'HEAD') return '';
+  // Without the prefix of an internal location.
+  const uri = r.uri.replace(/^\/\.fidfs\/more/, '');
   const settings: TokenSettings = JSON.parse(r.variables.fidfs_token_settings as string);
   const mark = r.headersIn['X-Fidfs-Peer'];
   if (mark && settings.readKey) {
-    if (marks.receiverOf(mark, settings.readKey, r.uri.substring(1), [settings.id])) return '';
+    if (marks.receiverOf(mark, settings.readKey, uri.substring(1), [settings.id])) return '';
   }
   const token = r.variables.arg_token;
   const text = r.variables.arg_ts;
   if (!token || !text) return 'missing';
   const ts = secondsOf(text);
   if (ts !== 0 && Math.floor(Date.now() / 1000) - ts > settings.ttl) return 'wrong';
-  const name = r.uri.substring(r.uri.indexOf('/', 1) + 1);
+  const name = uri.substring(uri.indexOf('/', 1) + 1);
   if (marks.same(tokenOf(name, settings.key, ts), token)) return '';
   // The link may have been signed as it is without the store path, which is then the first.
   const isFirst = name.substring(0, 4) === 'M00/';

@@ -199,6 +199,8 @@ t.test('the answers to a wrong token are as the settings say', async (t) => {
   // Seen to fail without `=200` in tokenErrorPages, and (range, condition) without max_ranges and if_modified_since.
   await t.test('fastdfsTokenFailImage is sent with 200 for a wrong one', async (t) => {
     await isImage(t, 200);
+    // Seen to fail with $args in the map in place of $request_uri.
+    t.notMatch(await accessLog(node, 'token='), '0'.repeat(32), 'the access log, though error_page empties $args');
     assertProblem(t, await node.get(id), 400, 'bad-request', 'without a token there is no picture');
   });
   await restart({ FIDFS_FASTDFS_TOKEN_STRICT: 'true' });

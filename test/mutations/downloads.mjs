@@ -32,7 +32,7 @@ export const downloadMutations = [
   {
     name: 'a read mark that stands for a token is authenticated',
     file: tokens,
-    from: 'if (marks.receiverOf(mark, settings.readKey, r.uri.substring(1), [settings.id])) return',
+    from: 'if (marks.receiverOf(mark, settings.readKey, uri.substring(1), [settings.id])) return',
     to: 'return',
     tests: tokensTest,
   },
@@ -144,8 +144,8 @@ export const downloadMutations = [
   {
     name: 'a part of a video can be asked for',
     file: 'nginx/configuration.ts',
-    from: '|(?:start|end)=)',
-    to: ')',
+    from: '|(?:start|end$',
+    to: '|(?:begin$',
     tests: ['downloads/seeking'],
   },
   {
@@ -224,5 +224,12 @@ export const downloadMutations = [
     from: 'location ^~ /$',
     to: 'location /$',
     tests: ['nginx/own-nginx-fastdfs'],
+  },
+  {
+    name: 'a download with a name needs a token, too',
+    file: 'nginx/downloads.ts',
+    from: 'tokenGuard}\n  $',
+    to: "''}\n  $",
+    tests: tokensTest,
   },
 ];
