@@ -84,7 +84,7 @@ export class Tracker {
       return server === own?.id ? 2 : 3;
     };
     const [chosen] = [...(own ? [own] : []), ...others].sort((one, other) => rank(one) - rank(other));
-    if (!chosen) throw new WireError(Status.notFound, `no node of the group ${group} serves storage commands now`);
+    if (!chosen) throw new WireError(Status.busy, `no node of the group ${group} serves storage commands now`);
     return reply(text(group, Width.group), this.address(chosen));
   }
 

@@ -95,8 +95,20 @@ export class WireClient {
 
   /** Uploads a file, or an appender (23); resolves with its ID. */
   async upload(content: Buffer, extension = 'txt', { path = 255, command = 11 } = {}): Promise<string> {
+    const { status, id } = await this.tryUpload(content, extension, { path, command });
+    if (status !== 0) throw new Error(`command ${command}: status ${status}`);
+    return id;
+  }
+
+  /** As `upload`, with any status. */
+  async tryUpload(
+    content: Buffer,
+    extension = 'txt',
+    { path = 255, command = 11 } = {},
+  ): Promise<{ status: number; id: string }> {
     const fields = Buffer.concat([Buffer.from([path]), number(content.length), padded(extension, 6)]);
-    return idOf(await this.get(command, Buffer.concat([fields, content])));
+    const { status, body } = await this.ask(command, Buffer.concat([fields, content]));
+    return { status, id: status === 0 ? idOf(body) : '' };
   }
 
   async uploadSlave(master: string, prefix: string, extension: string, content: Buffer): Promise<WireReply> {

@@ -9,6 +9,7 @@ const server = 'daemon/fastdfs/server.ts';
 const recorded = ['fastdfs/recorded'];
 const hostile = ['fastdfs/hostile'];
 const connections = ['fastdfs/connections'];
+const cluster = ['fastdfs/cluster'];
 
 export const fastdfsProtocolMutations = [
   {
@@ -136,5 +137,33 @@ export const fastdfsProtocolMutations = [
     from: 'if (this.connections.delete(connection)) this.connections.add(connection);',
     to: '',
     tests: connections,
+  },
+  {
+    name: 'a node that is down is not named for uploads',
+    file: tracker,
+    from: '.filter(({ isUp, hello }) => isUp && hello?.trouble === null)',
+    to: '',
+    tests: cluster,
+  },
+  {
+    name: 'the tracker names its own node first',
+    file: tracker,
+    from: 'return [own, ...peers];',
+    to: 'return [...peers, own];',
+    tests: cluster,
+  },
+  {
+    name: 'a file whose nodes are down may exist',
+    file: tracker,
+    from: 'Status.busy, `no node of the group',
+    to: 'Status.notFound, `no node of the group',
+    tests: cluster,
+  },
+  {
+    name: 'an upload waits for its copies',
+    file: storage,
+    from: 'await waitForCopies(files, this.node);',
+    to: '',
+    tests: cluster,
   },
 ];
