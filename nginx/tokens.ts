@@ -55,20 +55,20 @@ export function tokenErrorPages({ fastdfsTokenKey, fastdfsTokenFailImage, fastdf
 export function tokenLocations(settings: Settings): string {
   const { fastdfsTokenKey, fastdfsTokenTtl, fastdfsTokenFailImage, fastdfsTokenStrict, serverId, peers } = settings;
   if (fastdfsTokenKey === undefined) return '';
-  const check = {
-    key: Buffer.from(fastdfsTokenKey).toString('base64'),
-    ttl: Math.floor(fastdfsTokenTtl / 1000),
-    id: String(serverId),
-    readKey: peers.length > 0 ? readMarkKey(settings.peerSecret ?? '') : '',
-  };
+  // In base64, because nginx's configuration cannot contain every character of it.
+  const key = Buffer.from(fastdfsTokenKey).toString('base64');
+  const readKey = peers.length > 0 ? readMarkKey(settings.peerSecret ?? '') : '';
   const answer = (detail: string) =>
     fastdfsTokenStrict ? problemAnswer(403, 'forbidden', detail) : problemAnswer(400, 'bad-request', detail);
   const image =
     fastdfsTokenFailImage === undefined
       ? ''
       : pictureLocation(settings, fastdfsTokenFailImage, FAIL_IMAGE, '@fidfs_token_wrong');
-  // A js_var: no log contains its value.
-  return `js_var $fidfs_token_settings ${quoted(JSON.stringify(check))};
+  // js_var: no log contains the values.
+  return `js_var $fidfs_token_key ${quoted(key)};
+js_var $fidfs_token_ttl ${Math.floor(fastdfsTokenTtl / 1000)};
+js_var $fidfs_read_key ${quoted(readKey)};
+js_var $fidfs_server_id ${serverId};
 location @fidfs_token_missing {
   add_header Cache-Control no-store always;
   ${answer('This address needs a token and its time: ?token=…&ts=….')}

@@ -18,10 +18,16 @@ function receiverOf(text: string | undefined, readKey: string, id: string, recei
   return receivers.filter(isRight)[0];
 }
 
-/** Compares in time independent of the position of the first difference, against timing attacks. */
+/**
+ * Compares two digests in hexadecimal in time independent of the position of the first difference, against timing attacks; by
+ * 4 bytes at a time, because a loop over characters costs njs 0.7.9 three times as much.
+ */
 function same(one: string, other: string): boolean {
-  let difference = one.length ^ other.length;
-  for (let at = 0; at < one.length; at++) difference |= one.charCodeAt(at) ^ other.charCodeAt(at);
+  if (one.length !== other.length) return false;
+  const ones = Buffer.from(one);
+  const others = Buffer.from(other);
+  let difference = ones.length ^ others.length;
+  for (let at = 0; at + 4 <= one.length; at += 4) difference |= ones.readUInt32BE(at) ^ others.readUInt32BE(at);
   return difference === 0;
 }
 

@@ -11,7 +11,7 @@ export const downloadMutations = [
   {
     name: 'a token expires',
     file: tokens,
-    from: "if (ts !== 0 && Math.floor(Date.now() / 1000) - ts > settings.ttl) return 'wrong';",
+    from: "if (ts !== 0 && Math.floor(Date.now() / 1000) - ts > Number(r.variables.fidfs_token_ttl)) return 'wrong';",
     to: '',
     tests: tokensTest,
   },
@@ -32,7 +32,7 @@ export const downloadMutations = [
   {
     name: 'a read mark that stands for a token is authenticated',
     file: tokens,
-    from: 'if (marks.receiverOf(mark, settings.readKey, uri.substring(1), [settings.id])) return',
+    from: 'if (marks.receiverOf(mark, readKey, uri.substring(1), [r.variables.fidfs_server_id as string])) return',
     to: 'return',
     tests: tokensTest,
   },
@@ -95,7 +95,7 @@ export const downloadMutations = [
   {
     name: 'a token may be that of a name without the store path',
     file: tokens,
-    from: "return isFirst && marks.same(tokenOf(name.substring(4), settings.key, ts), token) ? '' : 'wrong';",
+    from: "return isFirst && marks.same(tokenOf(name.substring(4), key, ts), token) ? '' : 'wrong';",
     to: "return 'wrong';",
     tests: shortNamesTest,
   },
