@@ -106,7 +106,8 @@ export class Connection {
       while (!this.host.isStopping() && (await this.next())) {
         // one request after another
       }
-      this.socket.end();
+      // Not only ended: a client that does not close its side would keep the connection.
+      this.socket.destroySoon();
     } catch (error) {
       // The connection is unusable: the client is gone, or the body of a reply could not be read to its end.
       this.socket.destroy();

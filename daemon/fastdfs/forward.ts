@@ -6,8 +6,8 @@ import { HEADER_LENGTH, parseHeader, replyHeader, requestHeader, WireError } fro
 import type { Body, Reply } from './connection.js';
 import { SocketReader } from './socket-reader.js';
 
-/** The longest reply of a forwarded command: metadata. */
-const LONGEST_REPLY = 128 * 1024;
+/** The longest reply of a forwarded command: a group and a name. */
+const LONGEST_REPLY = 512;
 /** A node that does not answer for this long is not waited for any longer. */
 const PATIENCE_MILLISECONDS = 30_000;
 

@@ -2,7 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { FileId } from '../../file-id/file-id.js';
 import { deleteAnywhere } from '../operations/deletions.js';
 import type { Observer } from '../operations/observer.js';
-import { assertUploadsAreTaken, waitForChange, waitForCopies } from '../operations/uploads.js';
+import { assertUploadsAreTaken, waitForCopies } from '../operations/uploads.js';
 import type { Addresses } from './addresses.js';
 import { AppenderCommands } from './appenders.js';
 import {
@@ -88,7 +88,7 @@ export class Storage {
       const slave = await this.node.store
         .addSlave(master, prefix, extension, received)
         .finally(() => received.release());
-      await waitForChange(slave, this.node);
+      await waitForCopies([slave], this.node);
       return { files: [slave], answer: this.named(slave.id) };
     });
   }

@@ -48,7 +48,7 @@ t.test('metadata is set, merged, removed and gone with its file', async (t) => {
   await node.assertClean(t);
 });
 
-// Seen to fail without `forward` in daemon/fastdfs/metadata.ts.
+// Seen to fail with `isHere` of daemon/operations/metadata.ts always true.
 t.test('metadata of a file of another group is asked for and changed at its nodes', async (t) => {
   const ports = await Promise.all([freePort(), freePort()]);
   const nodes = await createCluster(t, { groups: ['group1', 'group2'] });
