@@ -211,7 +211,8 @@ interface Serving {
 async function create(t: Test, env: Record<string, string> = {}): Promise<Serving> {
   const [tracker, storage] = [await freePort(), await freePort()];
   const addresses = { FIDFS_FASTDFS_TRACKER: `${ADDRESS}:${tracker}`, FIDFS_FASTDFS_STORAGE: `${ADDRESS}:${storage}` };
-  const node = await TestNode.create(t, { env: { ...addresses, ...env } });
+  // A duplicate would go to the store path of the first file with its bytes, however often it is sent.
+  const node = await TestNode.create(t, { env: { ...addresses, FIDFS_DEDUPLICATE: 'false', ...env } });
   node.configure({ FIDFS_STORE_PATHS: `${node.directory}/a,${node.directory}/b` });
   return { node, tracker, storage };
 }
