@@ -33,7 +33,7 @@ t.test(
     b.configure({ FIDFS_DAEMON_LISTEN: `127.0.0.1:${b.daemonPort}`, FIDFS_PEERS: `1@group1=${a.origin}` });
     a.configure({ FIDFS_PEERS: `2@group1=${b.origin}` });
     await startAll([a, b]);
-    const load = new Load(a, random, { deletions: 30, largest: 2 ** 20 });
+    const load = new Load(a, random, { deletions: 30, largest: 2 ** 20, slaves: 15 });
     for (let round = 1; round <= ROUNDS; round++) {
       load.start();
       // A power cut at a random time.

@@ -13,7 +13,7 @@ const ROUNDS = Number(process.env.STORM_ROUNDS ?? 10);
 t.test('what was answered survives kill -9 of the daemon at any moment, and nothing half done stays', async (t) => {
   const random = seeded(t);
   const node = await TestNode.start(t);
-  const load = new Load(node, random);
+  const load = new Load(node, random, { slaves: 15 });
   let asked = 0;
   for (let round = 1; round <= ROUNDS; round++) {
     load.start();

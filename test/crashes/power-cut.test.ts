@@ -46,7 +46,7 @@ async function storm(t: Test, random: Random, sync: string, rounds: number): Pro
   const node = await TestNode.start(t, { directory: point, env: { FIDFS_SYNC: sync } });
   // Otherwise the first start would be lost, too, and no promise could be checked.
   if (sync === 'off') execFileSync('sync', ['-f', point]);
-  const load = new Load(node, random, { deletions: 40, largest: 2 ** 20 });
+  const load = new Load(node, random, { deletions: 40, largest: 2 ** 20, slaves: 15 });
   let asked = 0;
   let lost = 0;
   for (let round = 1; round <= rounds; round++) {

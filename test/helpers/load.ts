@@ -15,6 +15,8 @@ export interface Promised {
   stored: Map<string, Sent>;
   /** IDs of deletions answered with 204. */
   deleted: Set<string>;
+  /** The metadata of files, as JSON, whose last change was answered with 204. */
+  metadata?: Map<string, string>;
 }
 
 export interface LoadOptions {
@@ -25,6 +27,8 @@ export interface LoadOptions {
   largest?: number;
   /** Percentage of uploads with a content that was uploaded before. */
   duplicates?: number;
+  /** Percentage of requests that store a slave of a recent upload, and likewise of those that change its metadata. */
+  slaves?: number;
 }
 
 /** Number of recent contents from which duplicates are chosen. */
@@ -40,6 +44,12 @@ export class Load {
   private readonly deleted = new Set<string>();
   /** Deletions requested but not answered with 204. */
   private readonly doubtful = new Set<string>();
+  /** Slaves by their master. */
+  private readonly slaves = new Map<string, string[]>();
+  private readonly metadata = new Map<string, string>();
+  /** Files that a request for a slave or for metadata is about: they are not deleted meanwhile. */
+  private readonly used = new Set<string>();
+  private counter = 0;
   private readonly pool: Buffer;
   private readonly recent: Buffer[] = [];
   private running: Promise<unknown> | undefined;
@@ -83,7 +93,8 @@ export class Load {
   /** What has been promised so far. */
   promised(): Promised {
     const stored = new Map([...this.stored].filter(([id]) => !this.doubtful.has(id) && !this.deleted.has(id)));
-    return { stored, deleted: new Set(this.deleted) };
+    const metadata = new Map([...this.metadata].filter(([id]) => stored.has(id)));
+    return { stored, deleted: new Set(this.deleted), metadata };
   }
 
   /**
@@ -114,18 +125,59 @@ export class Load {
     const { deletions = 20 } = this.options;
     if (this.random.below(100) < deletions) {
       const id = this.anyStored();
-      if (id !== undefined) return this.delete(id);
+      if (id !== undefined && !this.used.has(id)) return this.delete(id);
+    }
+    const { slaves = 0 } = this.options;
+    const other = this.random.below(100);
+    if (other < 2 * slaves) {
+      const id = this.anyStored();
+      if (id !== undefined && !this.used.has(id)) return this.use(id, other < slaves);
     }
     return this.random.below(5) === 0 ? this.uploadParts() : this.upload([this.content()]);
   }
 
+  private async use(id: string, isSlave: boolean): Promise<number> {
+    this.used.add(id);
+    try {
+      return await (isSlave ? this.uploadSlave(id) : this.putMetadata(id));
+    } finally {
+      this.used.delete(id);
+    }
+  }
+
+  private async uploadSlave(master: string): Promise<number> {
+    const content = this.content();
+    const query = `?master=${encodeURIComponent(master)}&prefix=_${this.counter++}&ext=bin`;
+    const answer = await this.node.post(content, query);
+    if (answer.status !== 201) return answer.status;
+    const { files } = JSON.parse(answer.body.toString()) as { files: [Uploaded] };
+    const [{ id }] = files;
+    this.stored.set(id, { size: content.length, sha256: digest(content) });
+    this.slaves.set(master, [...(this.slaves.get(master) ?? []), id]);
+    return 201;
+  }
+
+  private async putMetadata(id: string): Promise<number> {
+    const body = JSON.stringify({ change: String(this.counter++) });
+    this.metadata.delete(id);
+    const headers = this.node.authorized();
+    const { status } = await this.node.request(`/metadata/${id}`, { method: 'PUT', body, headers });
+    if (status === 204) this.metadata.set(id, body);
+    return status;
+  }
+
   private async delete(id: string): Promise<number> {
-    this.stored.delete(id);
-    this.doubtful.add(id);
+    const ids = [id, ...(this.slaves.get(id) ?? [])];
+    for (const one of ids) {
+      this.stored.delete(one);
+      this.doubtful.add(one);
+    }
     const { status } = await this.node.delete(id);
     if (status === 204) {
-      this.doubtful.delete(id);
-      this.deleted.add(id);
+      for (const one of ids) {
+        this.doubtful.delete(one);
+        this.deleted.add(one);
+      }
     }
     if (status === 202) this.spreading.add(id);
     return status;
@@ -186,6 +238,7 @@ export class Load {
 export function promisedBy(loads: readonly Load[]): Promised {
   return {
     stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
+    metadata: new Map(loads.flatMap((load) => [...(load.promised().metadata ?? [])])),
     deleted: new Set(loads.flatMap((load) => [...load.promised().deleted])),
   };
 }
@@ -200,7 +253,7 @@ function digest(content: Buffer): string {
  */
 export async function broken(
   node: TestNode,
-  { stored, deleted }: Promised,
+  { stored, deleted, metadata = new Map() }: Promised,
   gone: readonly number[] = [404],
 ): Promise<string[]> {
   const found: string[] = [];
@@ -214,6 +267,10 @@ export async function broken(
       if (!sent) await node.until(isGone, 'gone', 3).catch(() => found.push(`${id}: deleted, and yet ${status}`));
       if (sent && status !== 200) found.push(`${id}: ${status} instead of ${sent.size} bytes`);
       if (sent && status === 200 && digest(body) !== sent.sha256) found.push(`${id}: other bytes`);
+      const wanted = metadata.get(id);
+      if (wanted === undefined) continue;
+      const has = await node.get(`/metadata/${id}`, node.authorized());
+      if (has.body.toString().trim() !== wanted) found.push(`${id}: metadata ${has.body}, not ${wanted}`);
     }
   };
   await Promise.all(Array.from({ length: 8 }, ask));

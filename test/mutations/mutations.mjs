@@ -141,6 +141,27 @@ export const mutations = [
     tests: [batches],
   },
   {
+    name: 'slaves are deleted with their master',
+    file: 'daemon/store/deletion.ts',
+    from: "keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, foreign)",
+    to: '[]',
+    tests: ['uploads/slaves'],
+  },
+  {
+    name: 'slaves are kept where that is asked for',
+    file: 'daemon/store/deletion.ts',
+    from: "keepsSlaves || id.kind === 'slave' ? []",
+    to: "id.kind === 'slave' ? []",
+    tests: ['uploads/slaves'],
+  },
+  {
+    name: 'no slaves are taken while a node runs an earlier version',
+    file: 'daemon/store/store.ts',
+    from: "if (reason !== undefined) throw new StoreError('unavailable', reason);",
+    to: '',
+    tests: ['durable-write/earlier-peers'],
+  },
+  {
     name: 'metadata is deleted with its file',
     file: 'daemon/store/batch-commit.ts',
     from: 'return this.parts.records.find(key) || isComing() || isThere() ?',

@@ -318,6 +318,27 @@ export const replicationMutations = [
     tests: repair,
   },
   {
+    name: 'a node of an earlier version is not told of slaves',
+    file: 'daemon/replication/source.ts',
+    from: 'if (name === undefined || isUnderstood(name, records)) return entry;',
+    to: 'if (name !== undefined) return entry;',
+    tests: ['durable-write/earlier-peers'],
+  },
+  {
+    name: 'a node of an earlier version gets no names of slaves',
+    file: 'daemon/replication/anti-entropy.ts',
+    from: 'record?.name === file.name && isUnderstood(file.name, records)',
+    to: 'record?.name === file.name',
+    tests: ['durable-write/earlier-peers'],
+  },
+  {
+    name: 'the later metadata remains',
+    file: 'daemon/store/records.ts',
+    from: 'if (one.version !== recorded.version) return one.version > recorded.version;',
+    to: 'return false;',
+    tests: ['cluster/slaves'],
+  },
+  {
     name: 'the scrub removes deleted files',
     file: scrub,
     from: 'if (isDeletedFile(file.name, index)) {\n        path',
