@@ -143,7 +143,7 @@ export const mutations = [
   {
     name: 'slaves are deleted with their master',
     file: 'daemon/store/deletion.ts',
-    from: "keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, foreign)",
+    from: "keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, isForeign)",
     to: '[]',
     tests: ['uploads/slaves'],
   },
