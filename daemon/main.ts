@@ -72,6 +72,10 @@ function openStorePaths(settings: Settings, index: Index, log: Logger): StorePat
   }
   return settings.storePaths.map((root, number) => {
     const path = new StorePath(number, root, settings.reserve);
+    if (settings.readOnly) {
+      path.openReadOnly();
+      return path;
+    }
     const known = index.storePaths.find(number);
     try {
       index.storePaths.remember(number, path.open(known?.identity, known?.root, lockStorePath), root);
@@ -126,7 +130,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   // Without peers nothing is logged, and without syncs a power cut may have lost entries that peers have followed.
   index.replicationLog.beginEpoch({ continues: index.replicationLog.enabled && settings.sync !== 'off' });
   const paths = openStorePaths(settings, index, log);
-  restrictAccess(settings, warn);
+  restrictAccess(settings.readOnly ? { ...settings, storePaths: [] } : settings, warn);
   await recoverStore(settings, paths, index, log);
   const node = createNode(settings, paths, index, log, warn);
   const { store, cluster, replication, alarms, requests } = node;

@@ -199,15 +199,19 @@ function tokenWarning({ serverId, peers }: Settings, directory: string): string 
 export function notHere(settings: Settings): string {
   // The file exists: nginx is not permitted to open it, or it was stored just now. A node that asks no others has seen the 403.
   const isHere = asksOwnGroup(settings) ? '  if (-f $fidfs_store/data/$fidfs_file) { return 503; }\n' : '';
+  // A store path that is only read has none.
+  const marker = settings.readOnly
+    ? ''
+    : `  # The marker is missing, for example after an unmount.
+  if (!-f $fidfs_store/${MARKER_NAME}) { return 503; }
+`;
   return `location @fidfs_not_here {
   recursive_error_pages on;
   open_file_cache off;
   ${errorPages(404)} error_page 503 @fidfs_unreadable;
   # Another group, or a store path that this node does not have.
   if ($fidfs_store = "") { return 404; }
-  # The marker is missing, for example after an unmount.
-  if (!-f $fidfs_store/${MARKER_NAME}) { return 503; }
-  # "." is found only with search permission on the directory.
+${marker}  # "." is found only with search permission on the directory.
   if (!-d $fidfs_store/data/.) { return 503; }
 ${isHere}  return 404;
 }

@@ -42,6 +42,7 @@ export interface RebuildReport {
  * @param newDisks store paths that may be new and empty; any other store path without a marker is taken for an unmounted disk
  */
 export async function rebuild(settings: Settings, newDisks: readonly string[] = []): Promise<RebuildReport> {
+  if (settings.readOnly) throw new UsedWrongly('readOnly is set: rebuild would write into the store paths');
   enterDataDirectory(settings);
   await stopLeftOverDaemon(settings.data);
   const unlock = lockDataDirectory(settings.data);

@@ -140,6 +140,7 @@ const schema = z.strictObject({
     'a URL that begins with http:// or https://',
   ).optional(),
   deduplicate: flag.default(true),
+  readOnly: flag.default(false),
   legacy: legacy().default([]),
   seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
@@ -263,7 +264,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
 
 /** Mistakes in combinations of settings that are valid each by itself. */
 function contradictions(
-  { data, storePaths, peers, group, serverId, key, peerSecret, copies, urlHasGroup, legacy }: Settings,
+  { data, storePaths, peers, group, serverId, key, peerSecret, copies, urlHasGroup, legacy, readOnly }: Settings,
   nodes: number,
 ): string[] {
   const mistakes: string[] = [];
@@ -272,6 +273,9 @@ function contradictions(
   }
   for (const { group: elsewhere } of legacy.filter((one) => clusterGroups({ peers, group }).includes(one.group))) {
     mistakes.push(`legacy: ${elsewhere} is a group of this cluster, which serves its files itself; leave it out`);
+  }
+  if (readOnly && nodes > 1) {
+    mistakes.push('readOnly: with other nodes in the group, which copy to this one, it must be false');
   }
   if (storePaths.some((storePath) => storePath === data)) {
     mistakes.push('storePaths: a store path cannot be the data directory itself; write another directory');

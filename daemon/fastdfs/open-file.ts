@@ -46,7 +46,7 @@ export async function openFile(id: FileId & { text: string }, node: ReadParts): 
 
 async function openHere(id: FileId, { store }: ReadParts): Promise<OpenFile | undefined> {
   const path = store.paths[id.storePath];
-  if (!path?.isOpen) return undefined;
+  if (!path?.isReadable) return undefined;
   const plain = await openPart(filePath(path.root, id.directory, id.name), 0);
   if (plain || id.kind !== 'trunk') return plain;
   // A file that FastDFS has packed, and that was not adopted yet.

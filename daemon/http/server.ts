@@ -159,7 +159,7 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
     return describeAll(node);
   });
 
-  addAdoptionRoute(server, replication.adoption, authorizeAlways);
+  addAdoptionRoute(server, replication.adoption, authorizeAlways, settings.readOnly);
 
   server.post('/scrub', { onRequest: authorizeAlways }, async (_request, reply) => {
     replication.scrub.now();

@@ -130,8 +130,7 @@ export class Adoption {
 
   private *directories(): Generator<{ path: StorePath; directory: number }> {
     for (const path of this.parts.store.paths) {
-      if (!path.isOpen || path.unavailable !== undefined) continue;
-      for (const directory of directoriesOf(path)) yield { path, directory };
+      if (path.isReadable) for (const directory of directoriesOf(path)) yield { path, directory };
     }
   }
 
@@ -143,7 +142,7 @@ export class Adoption {
   private async count(): Promise<void> {
     const names = new PackedNames();
     names.read(
-      this.parts.store.paths.filter((path) => path.isOpen),
+      this.parts.store.paths.filter((path) => path.isReadable),
       [],
     );
     let found = 0;
@@ -161,7 +160,7 @@ export class Adoption {
     const { signal } = this.ending;
     const names = new PackedNames();
     names.read(
-      store.paths.filter((path) => path.isOpen),
+      store.paths.filter((path) => path.isReadable),
       lists,
     );
     const places = [...this.directories()];

@@ -22,6 +22,9 @@ import { Tombstones } from './tombstones.js';
 /** Ballast of a store path in bytes. A deletion takes 20 bytes there. */
 const BALLAST = 256 * 1024;
 
+/** Why a store path that is used for reading only takes no files. */
+const READ_ONLY = 'this node only reads it (readOnly)';
+
 /** Errors after which the whole store path is unavailable, not only the file. */
 const DISK_GONE = new Set([
   'EROFS',
@@ -56,6 +59,7 @@ interface OpenDisk {
  */
 export class Disk {
   private opened: OpenDisk | undefined;
+  private isReadOnly = false;
   private unlock: (() => void) | undefined;
   /** Error message of the last attempt to open or use the disk; undefined if it succeeded. */
   private accessError: string | undefined;
@@ -119,6 +123,17 @@ export class Disk {
       this.accessError = (error as Error).message;
       throw error instanceof WrongStorePath ? error : storeError('open the store path', this.root, error);
     }
+  }
+
+  /** Uses the store path for reading only: nothing is written to it, not even a marker, and no other process is locked out. */
+  openReadOnly(): void {
+    this.isReadOnly = true;
+    this.accessError = READ_ONLY;
+  }
+
+  /** Whether files may be read: it is open, or used for reading only. */
+  get isReadable(): boolean {
+    return this.isOpen || this.isReadOnly;
   }
 
   /** Whether `open` succeeded. */

@@ -92,7 +92,7 @@ export class MetadataFiles {
 
   private pathOf({ storePath, directory, name }: FileLocation): string | undefined {
     const path = this.parts.paths[storePath];
-    return path?.isOpen ? filePath(path.root, directory, name) : undefined;
+    return path?.isReadable ? filePath(path.root, directory, name) : undefined;
   }
 }
 

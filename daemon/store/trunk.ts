@@ -73,7 +73,7 @@ export class PackedFiles {
    */
   find(id: FileId, links = LINKS): PackedFile | undefined {
     const path = this.paths[id.storePath];
-    if (id.kind !== 'trunk' || id.group !== this.group || !path?.isOpen) return undefined;
+    if (id.kind !== 'trunk' || id.group !== this.group || !path?.isReadable) return undefined;
     const file = trunkFile(path, id);
     const slot = withFile(file, (descriptor) => this.slotOf(descriptor, id));
     if (slot === undefined) return undefined;
@@ -94,7 +94,7 @@ export class PackedFiles {
       return undefined;
     }
     const path = this.paths[id.storePath];
-    if (!path?.isOpen || this.isDeleted(id.name)) return undefined;
+    if (!path?.isReadable || this.isDeleted(id.name)) return undefined;
     const size = path.sizeOf(id.directory, id.name);
     if (size === undefined) return this.find(id, links);
     return { path: filePath(path.root, id.directory, id.name), offset: 0, size, isLink: false };

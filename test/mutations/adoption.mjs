@@ -52,4 +52,18 @@ export const adoptionMutations = [
     to: 'isComing()',
     tests: ['durable-write/batches'],
   },
+  {
+    name: 'a node that only reads opens no store path',
+    file: 'daemon/main.ts',
+    from: '      path.openReadOnly();\n      return path;',
+    to: '      path.openReadOnly();',
+    tests: ['adopt/read-only'],
+  },
+  {
+    name: 'a node that only reads changes no access rights',
+    file: 'daemon/main.ts',
+    from: 'settings.readOnly ? { ...settings, storePaths: [] } : settings',
+    to: 'settings',
+    tests: ['adopt/read-only'],
+  },
 ];
