@@ -162,6 +162,13 @@ export const mutations = [
     tests: ['durable-write/earlier-peers'],
   },
   {
+    name: 'a store path that is put back brings its versions',
+    file: 'daemon/store/reconcile.ts',
+    from: 'if (record && !isDeleted) replaceOther(',
+    to: 'if (record && !path) replaceOther(',
+    tests: [slaves],
+  },
+  {
     name: 'metadata is deleted with its file',
     file: 'daemon/store/batch-commit.ts',
     from: 'return this.parts.records.find(key) || isComing() || isThere() ?',
