@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { version } from '../daemon/version.js';
+import { measureAdoption } from './adopt.js';
 import { measureCluster } from './cluster.js';
 import { measureDeduplication } from './deduplication.js';
 import { benchDownloads } from './downloads.js';
@@ -98,6 +99,7 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   multipart: measureMultipart,
   sync: measureSync,
   fastdfs: measureFastdfs,
+  adopt: measureAdoption,
 };
 
 function installPrograms(parts: readonly string[]): void {

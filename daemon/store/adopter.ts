@@ -45,6 +45,9 @@ export interface AdoptOptions {
   pace(bytes: number): Promise<void>;
 }
 
+/** Length of a packed file's name. */
+const PACKED_LENGTH = 50;
+
 /** A foreign file, with where its bytes are. */
 interface Located {
   file: ForeignFile;
@@ -73,9 +76,11 @@ export class Adopter {
     const adopted: Adopted = { done: [], busy: 0, left: [] };
     const located = files.flatMap((file) => this.locate(path, file, adopted) ?? []);
     const wanted = located.map((one) => this.toRead(one));
-    await options.pace(wanted.reduce((sum, { path: from, size }) => sum + (size ?? sizeOf(from)) + FILE_COST, 0));
     options.signal.throwIfAborted();
     const found = await options.readers.read(wanted);
+    // Afterwards, because the sizes are known now; the next batches wait.
+    await options.pace(found.reduce((sum, one) => sum + ('size' in one ? one.size : 0) + FILE_COST, 0));
+    options.signal.throwIfAborted();
     const checked = located.flatMap((one, number) => this.check(one, found[number], adopted) ?? []);
     if (checked.length === 0) return adopted;
     if (options.dryRun) adopted.done.push(...checked.map((one) => toAdopted(one, false)));
@@ -90,12 +95,11 @@ export class Adopter {
 
   /** Where the bytes of a file are; undefined if it is left as it is. */
   private locate(path: StorePath, file: ForeignFile, adopted: Adopted): Located | undefined {
-    if (isDeletedFile(file.name, this.records)) return this.leave(file, 'it was deleted', adopted);
     const full = filePath(path.root, file.directory, file.name);
     const id = () => fileId.decode(fileId.join(this.group, path.number, file.directory, file.name));
     if (file.form === 'plain') {
       // A packed file that was unpacked before its record was lost.
-      const isLink = !isMetadata(file.name) && this.store.packed.find(id())?.isLink === true;
+      const isLink = file.name.length === PACKED_LENGTH && this.store.packed.find(id())?.isLink === true;
       return { file, path: full, offset: 0, size: undefined, isLink };
     }
     if (file.form === 'symbolic') {
@@ -171,8 +175,9 @@ export class Adopter {
     if (recorded) {
       return recorded.name === name ? undefined : this.leave(file, `${recorded.name} has the same key`, adopted);
     }
+    if (isDeletedFile(name, this.records)) return this.leave(file, 'it was deleted', adopted);
     // A copy of a peer's file may be in the same batch.
-    if (this.records.isDeleted(key) || this.store.names.isUnderWay(file)) return undefined;
+    if (this.store.names.isUnderWay(file)) return undefined;
     const id = fileId.join(this.group, storePath, directory, name);
     const { created } = decodeName(name);
     const sha256 = Buffer.from(read.sha256, 'hex');
@@ -187,7 +192,8 @@ export class Adopter {
     };
     try {
       if (form !== 'plain') return this.store.names.write(stored, this.contentOf(one));
-      if (path.sizeOf(directory, name) !== size) return undefined; // changed in the meantime
+      // Changed in the meantime; other files never change, and one that is gone has no time to set.
+      if (version && path.sizeOf(directory, name) !== size) return undefined;
       const linked = version ? undefined : this.link(path, one, stored);
       if (linked) return linked;
       if (!version) path.calls.utimesSync(one.path, FILE_TIME, FILE_TIME);
