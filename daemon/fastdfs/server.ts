@@ -54,16 +54,29 @@ export function createFastdfs(node: Node, observer: Observer, log: Logger): Fast
   };
 }
 
-/** Counts a request while it is answered, so that a drain waits for it. */
+/** Counts a request until its answer is sent, so that a drain waits for it. */
 function counted(handler: Handler, { underWay }: Pick<Node, 'underWay'>): Handler {
   return async (request) => {
     const answered = underWay.begin();
+    let isSentLater = false;
     try {
-      return await handler(request);
+      const reply = await handler(request);
+      if (Buffer.isBuffer(reply)) return reply;
+      isSentLater = true;
+      return { ...reply, chunks: andThen(reply.chunks, answered) };
     } finally {
-      answered();
+      if (!isSentLater) answered();
     }
   };
+}
+
+/** Passes the chunks on, and calls `done` when the last one was taken, or no more are wanted. */
+async function* andThen(chunks: AsyncIterable<Buffer>, done: () => void): AsyncGenerator<Buffer> {
+  try {
+    yield* chunks;
+  } finally {
+    done();
+  }
 }
 
 /** One listening address and its connections. */

@@ -37,13 +37,15 @@ function nameOf(id: string): Buffer {
 
 /** One connection to a tracker or a storage server, written from the facts about the protocol alone. */
 export class WireClient {
-  private received: Buffer = Buffer.alloc(0);
+  private received: Buffer[] = [];
+  private length = 0;
   private isClosed = false;
   private wake: () => void = () => {};
 
   private constructor(readonly socket: Socket) {
     socket.on('data', (chunk: Buffer) => {
-      this.received = Buffer.concat([this.received, chunk]);
+      this.received.push(chunk);
+      this.length += chunk.length;
       this.wake();
     });
     const closed = () => {
@@ -168,13 +170,14 @@ export class WireClient {
   }
 
   private async take(length: number): Promise<Buffer> {
-    while (this.received.length < length) {
+    while (this.length < length) {
       if (this.isClosed) throw new Error('the connection was closed');
       await this.change();
     }
-    const bytes = this.received.subarray(0, length);
-    this.received = this.received.subarray(length);
-    return bytes;
+    const all = Buffer.concat(this.received);
+    this.received = [all.subarray(length)];
+    this.length -= length;
+    return all.subarray(0, length);
   }
 
   /** Resolves when bytes arrive or the connection ends; rejects if neither happens for a long time. */

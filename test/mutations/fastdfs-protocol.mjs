@@ -10,6 +10,7 @@ const recorded = ['fastdfs/recorded'];
 const hostile = ['fastdfs/hostile'];
 const connections = ['fastdfs/connections'];
 const cluster = ['fastdfs/cluster'];
+const stopping = ['fastdfs/stopping'];
 
 export const fastdfsProtocolMutations = [
   {
@@ -165,5 +166,47 @@ export const fastdfsProtocolMutations = [
     from: 'await waitForCopies(files, this.node);',
     to: '',
     tests: cluster,
+  },
+  {
+    name: 'a stop waits for downloads by the wire',
+    file: server,
+    from: 'isSentLater = true;',
+    to: 'isSentLater = false;',
+    tests: stopping,
+  },
+  {
+    name: 'a stop waits for uploads by the wire',
+    file: server,
+    from: 'const answered = underWay.begin();',
+    to: 'const answered = () => void underWay;',
+    tests: stopping,
+  },
+  {
+    name: 'a stop does not wait for data that does not come',
+    file: server,
+    from: 'for (const connection of this.connections) connection.destroy();\n    });',
+    to: '});',
+    tests: stopping,
+  },
+  {
+    name: 'a full disk has a status of its own',
+    file: 'daemon/fastdfs/errors.ts',
+    from: '  full: Status.full,\n  unavailable: Status.busy,\n  damaged',
+    to: '  unavailable: Status.busy,\n  damaged',
+    tests: stopping,
+  },
+  {
+    name: 'clients that send or take next to nothing are dropped',
+    file: server,
+    from: 'if (connection.isTooSlow(LEAST_BYTES)) connection.destroy();',
+    to: 'if (connection.isTooSlow(0) && false) connection.destroy();',
+    tests: ['fastdfs/slow'],
+  },
+  {
+    name: 'a field that is not whole is refused',
+    file: codec,
+    from: 'if (!(length >= 0 && end <= this.bytes.length))',
+    to: 'if (length < 0)',
+    tests: ['fastdfs/fuzz'],
   },
 ];
