@@ -1,6 +1,7 @@
-import { constants, createReadStream, statSync } from 'node:fs';
+import { createReadStream, statSync } from 'node:fs';
 import fileId, { type FileId } from '../../file-id/file-id.js';
-import { StoreError, storeError } from './errors.js';
+import { appendBytes, chunksOf, cutOff } from './append-bytes.js';
+import { StoreError } from './errors.js';
 import type { IncomingFile, ReceivedFile } from './incoming-file.js';
 import { readPrefix } from './inspect.js';
 import { FILE_TIME, filePath } from './layout.js';
@@ -12,7 +13,6 @@ import { RecentDigests } from './recent-digests.js';
 import type { FileRecord, Records, StoredFile } from './records.js';
 import type { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
-import { writeAllSync } from './write-all.js';
 
 /** Bytes copied at a time. */
 const CHUNK = 2 ** 20;
@@ -59,14 +59,14 @@ export class Appenders {
       }
       const version = nextVersion(record);
       try {
-        await this.writePiece(path, record, piece, digest, version);
+        await appendBytes(path, record, piece, { digest, version, syncs: this.parts.syncs });
         const finished = digest.copy().finish();
         const file = this.stored(record, { ...finished, version }, { inPlace: true, replaced: record });
         const [stored] = await this.parts.writer.commit({ write: () => [this.unlessChanged(record, file)] });
         this.digests.set(idOfDigest(record), digest);
         return stored as StoredFile;
       } catch (error) {
-        this.cutOff(path, record);
+        cutOff(path, record, this.parts.writer.warn);
         throw error;
       } finally {
         piece.reservation?.release();
@@ -175,50 +175,6 @@ export class Appenders {
     throw new StoreError('failed', `${record.name} is damaged or missing; the next scrub repairs it from another node`);
   }
 
-  /** Writes a piece behind the recorded content, and syncs it. */
-  private async writePiece(
-    path: StorePath,
-    record: FileRecord,
-    piece: ReceivedFile,
-    digest: RunningDigest,
-    version: number,
-  ): Promise<void> {
-    const { calls } = path;
-    const fullPath = filePath(path.root, record.directory, record.name);
-    path.fileSystem.assertSound();
-    let descriptor: number | undefined;
-    try {
-      descriptor = calls.openSync(fullPath, constants.O_WRONLY | constants.O_APPEND);
-      calls.ftruncateSync(descriptor, record.size);
-      for await (const chunk of chunksOf(piece)) {
-        writeAllSync(calls, descriptor, chunk);
-        digest.update(chunk);
-      }
-      calls.futimesSync(descriptor, version / 1000, version / 1000);
-      if (this.parts.syncs) await calls.fdatasync(descriptor);
-      path.written(piece.size);
-    } catch (error) {
-      throw path.temporaryFailed(fullPath, error);
-    } finally {
-      if (descriptor !== undefined) calls.closeSync(descriptor);
-    }
-  }
-
-  /** Cuts off what a failed append has written. Does not throw: the next append and the next start do it, too. */
-  private cutOff(path: StorePath, record: FileRecord): void {
-    const fullPath = filePath(path.root, record.directory, record.name);
-    try {
-      if (statSync(fullPath).size > record.size) path.calls.truncateSync(fullPath, record.size);
-      const time = (record.version ?? FILE_TIME * 1000) / 1000;
-      path.calls.utimesSync(fullPath, time, time);
-    } catch (error) {
-      this.parts.writer.warn(
-        'a failed append could not be cut off; the next one or the next start does it',
-        storeError('truncate', fullPath, error),
-      );
-    }
-  }
-
   /** Receives a new content that `compose` writes, and replaces the file with it. */
   private async replace(
     record: FileRecord,
@@ -285,15 +241,6 @@ export class Appenders {
     }
     if (length !== end - start) throw new StoreError('failed', `${record.name} is shorter than it should be`);
   }
-}
-
-/** The bytes of a received file, in pieces. */
-async function* chunksOf({ content }: ReceivedFile): AsyncGenerator<Buffer> {
-  if (!('storePath' in content)) {
-    yield* content;
-    return;
-  }
-  yield* createReadStream(content.path, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>;
 }
 
 async function copyPiece(file: IncomingFile, piece: ReceivedFile): Promise<void> {

@@ -1,0 +1,69 @@
+import { constants, createReadStream, statSync } from 'node:fs';
+import { storeError } from './errors.js';
+import type { ReceivedFile } from './incoming-file.js';
+import { FILE_TIME, filePath } from './layout.js';
+import type { FileRecord } from './records.js';
+import type { RunningDigest } from './running-digest.js';
+import type { StorePath } from './store-path.js';
+import { writeAllSync } from './write-all.js';
+
+/** Bytes read at a time. */
+const CHUNK = 2 ** 20;
+
+interface Append {
+  /** The digest of the recorded content; that of the new content afterwards. */
+  digest: RunningDigest;
+  /** The version of the new content. */
+  version: number;
+  syncs: boolean;
+}
+
+/** Writes a piece behind the recorded content of a file, and syncs it. Rejects with a StoreError; the caller then calls `cutOff`. */
+export async function appendBytes(
+  path: StorePath,
+  record: FileRecord,
+  piece: ReceivedFile,
+  { digest, version, syncs }: Append,
+): Promise<void> {
+  const { calls } = path;
+  const fullPath = filePath(path.root, record.directory, record.name);
+  path.fileSystem.assertSound();
+  let descriptor: number | undefined;
+  try {
+    descriptor = calls.openSync(fullPath, constants.O_WRONLY | constants.O_APPEND);
+    // What an earlier append may have left.
+    calls.ftruncateSync(descriptor, record.size);
+    for await (const chunk of chunksOf(piece)) {
+      writeAllSync(calls, descriptor, chunk);
+      digest.update(chunk);
+    }
+    calls.futimesSync(descriptor, version / 1000, version / 1000);
+    if (syncs) await calls.fdatasync(descriptor);
+    path.written(piece.size);
+  } catch (error) {
+    throw path.temporaryFailed(fullPath, error);
+  } finally {
+    if (descriptor !== undefined) calls.closeSync(descriptor);
+  }
+}
+
+/** Cuts off what a failed append has written. Does not throw: the next append and the next start do it, too. */
+export function cutOff(path: StorePath, record: FileRecord, warn: (message: string, error: unknown) => void): void {
+  const fullPath = filePath(path.root, record.directory, record.name);
+  try {
+    const found = statSync(fullPath, { throwIfNoEntry: false });
+    if (!found) return; // deleted meanwhile
+    if (found.size > record.size) path.calls.truncateSync(fullPath, record.size);
+    const time = (record.version ?? FILE_TIME * 1000) / 1000;
+    path.calls.utimesSync(fullPath, time, time);
+  } catch (error) {
+    const cause = storeError('truncate', fullPath, error);
+    warn('a failed append could not be cut off; the next one or the next start does it', cause);
+  }
+}
+
+/** The bytes of a received file, in pieces. */
+export async function* chunksOf({ content }: ReceivedFile): AsyncGenerator<Buffer> {
+  if ('storePath' in content) yield* createReadStream(content.path, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>;
+  else yield* content;
+}
