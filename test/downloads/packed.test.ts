@@ -81,7 +81,8 @@ t.test('packed files of FastDFS are served from the trunk file', async (t) => {
 
   // Seen to fail with the target taken for a path below data/.
   t.test('a link leads to files with IDs only, and not in circles', async (t) => {
-    const [link = ''] = store.links;
+    // Its slot has room for its own name.
+    const [, link = ''] = store.links;
     const { trunk, size } = fileId.decode(link);
     for (const target of ['M00/../../logs/storaged.log', '../../../../etc/passwd', link.slice('group1/'.length)]) {
       const file = openSync(trunkFile, 'r+');
