@@ -3,6 +3,7 @@ import type { Index } from '../index/index.js';
 import { Adopter } from '../store/adopter.js';
 import { FileReaders } from '../store/file-readers.js';
 import { countOf, type ForeignFile, type ForeignSearch, foreignIn, PackedNames } from '../store/foreign.js';
+import { keyOf } from '../store/names.js';
 import type { Store } from '../store/store.js';
 import type { StorePath } from '../store/store-path.js';
 import { directoriesOf } from '../store/walk.js';
@@ -14,7 +15,7 @@ const READERS = 2;
 const BATCH_FILES = 256;
 /** Batches that are read or recorded at the same time. */
 const BATCHES = 2 * READERS;
-/** Pause of the count after each directory. */
+/** Pause of the count before each directory. */
 const COUNT_PAUSE_MILLISECONDS = 5;
 /** Files and slots that are named in a report; the others are counted. */
 const NAMED = 1000;
@@ -134,23 +135,31 @@ export class Adoption {
     }
   }
 
-  private search(names: PackedNames): ForeignSearch {
+  private async read(names: PackedNames, lists: readonly string[]): Promise<PackedNames> {
+    const readable = this.parts.store.paths.filter((path) => path.isReadable);
+    await names.read(readable, lists, this.ending.signal);
+    return names;
+  }
+
+  private search(names: ForeignSearch['names']): ForeignSearch {
     const { group, ids, index, store } = this.parts;
     return { group, ids, records: index, packed: store.packed, names };
   }
 
   private async count(): Promise<void> {
-    const names = new PackedNames();
-    names.read(
-      this.parts.store.paths.filter((path) => path.isReadable),
-      [],
-    );
+    // A slot counts as one file with and without its name. But of a deleted file only the name tells that it is deleted.
+    const isDeleted = (name: string) => this.parts.index.isDeleted(keyOf(name));
+    let deleted: Promise<PackedNames> | undefined;
+    const search = this.search(() => {
+      deleted ??= this.read(new PackedNames(isDeleted), []);
+      return deleted;
+    });
     let found = 0;
     for (const { path, directory } of this.directories()) {
-      this.ending.signal.throwIfAborted();
-      const { files, unnamed } = foreignIn(path, directory, this.search(names));
-      found += countOf(files) + unnamed.length;
       await sleep(COUNT_PAUSE_MILLISECONDS);
+      this.ending.signal.throwIfAborted();
+      const { files, unnamed } = await foreignIn(path, directory, search);
+      found += countOf(files) + unnamed.length;
     }
     this.set(found);
   }
@@ -158,11 +167,8 @@ export class Adoption {
   private async run({ dryRun, names: lists }: AdoptionOrder, report: AdoptionReport): Promise<void> {
     const { store, limit } = this.parts;
     const { signal } = this.ending;
-    const names = new PackedNames();
-    names.read(
-      store.paths.filter((path) => path.isReadable),
-      lists,
-    );
+    const names = await this.read(new PackedNames(), lists);
+    const search = this.search(() => Promise.resolve(names));
     const places = [...this.directories()];
     report.of = places.length;
     const readers = new FileReaders(READERS);
@@ -191,7 +197,7 @@ export class Adoption {
     try {
       for (const { path, directory } of places) {
         signal.throwIfAborted();
-        const { files, unnamed } = foreignIn(path, directory, this.search(names));
+        const { files, unnamed } = await foreignIn(path, directory, search);
         report.unnamed += unnamed.length;
         report.slots.push(...unnamed.slice(0, NAMED - report.slots.length));
         for (let first = 0; first < files.length; first += BATCH_FILES)

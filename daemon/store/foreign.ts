@@ -1,4 +1,4 @@
-import { type Dirent, readdirSync, readFileSync } from 'node:fs';
+import { createReadStream, type Dirent, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
 import { isNotFound } from './errors.js';
@@ -15,6 +15,14 @@ import type { PackedFiles } from './trunk.js';
 
 /** Number of characters of a packed file's name without its tail; its slaves and metadata begin with them. */
 const PACKED_STEM = 43;
+/** Length of the shortest ID of a packed file without its group: `M00/00/00/`, the stem and a tail of one character. */
+const SHORTEST_PACKED = 10 + PACKED_STEM + 1;
+/** Bytes of a binlog that are read at a time. */
+const CHUNK = 2 ** 18;
+/** Bytes kept of a line whose end has not been read: more than an ID or a URL has. */
+const LONGEST_LINE = 4096;
+const NEWLINE = 0x0a;
+const SPACE = 0x20;
 
 export interface ForeignFile extends FileLocation {
   /** A file of its own, a symbolic link, or a slot of a trunk file. */
@@ -28,24 +36,56 @@ export interface ForeignDirectory {
   unnamed: string[];
 }
 
-/** The names of packed files, which are not in the trunk files: from the binlogs of FastDFS, or a list. */
+/**
+ * The names of packed files, which are not in the trunk files: from the binlogs of FastDFS, or a list. These are IDs, or IDs
+ * without their group, one in each line; what stands before them is ignored, as time and operation in a binlog.
+ */
 export class PackedNames {
   /** By store path << 16 | directory. */
   private readonly names = new Map<number, string[]>();
 
+  /** @param isWanted the names that are kept */
+  constructor(private readonly isWanted: (name: string) => boolean = () => true) {}
+
   /**
-   * Adds the names in a text: IDs, or IDs without their group, one in each line; what stands before them is ignored, as time and
-   * operation in a binlog.
+   * Reads the binlogs in the store paths, and further files, with turns of the event loop in between. Rejects with the error of
+   * the file system, or when the signal is aborted.
    */
-  add(text: string): void {
-    for (const line of text.split('\n')) this.addId(line.slice(line.lastIndexOf(' ') + 1).trim());
+  async read(paths: readonly StorePath[], files: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const path of paths) {
+      const directory = join(dataDirectory(path.root), 'sync');
+      const binlogs = entriesOf(directory).filter((entry) => entry.isFile() && /^binlog\.\d+$/.test(entry.name));
+      for (const { name } of binlogs) await this.readFile(join(directory, name), signal);
+    }
+    for (const file of files) await this.readFile(file, signal);
+  }
+
+  private async readFile(file: string, signal: AbortSignal): Promise<void> {
+    let rest = Buffer.alloc(0);
+    const chunks: AsyncIterable<Buffer> = createReadStream(file, { highWaterMark: CHUNK, signal });
+    for await (const chunk of chunks) {
+      const bytes = Buffer.concat([rest, chunk]);
+      let start = 0;
+      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+        this.addLine(bytes, start, end);
+        start = end + 1;
+      }
+      rest = bytes.subarray(Math.max(start, bytes.length - LONGEST_LINE));
+    }
+    this.addLine(rest, 0, rest.length);
+  }
+
+  private addLine(bytes: Buffer, start: number, end: number): void {
+    if (end - start < SHORTEST_PACKED) return;
+    const word = Math.max(start, bytes.subarray(start, end).lastIndexOf(SPACE) + 1 + start);
+    if (end - word >= SHORTEST_PACKED) this.addId(bytes.toString('latin1', word, end).trim());
   }
 
   private addId(text: string): void {
     const start = text.startsWith('M') ? 0 : text.indexOf('/M') + 1;
     try {
       const { storePath, directory, name, kind } = fileId.decode(`x/${text.slice(start)}`);
-      if (kind !== 'trunk') return;
+      if (kind !== 'trunk' || !this.isWanted(name)) return;
       const place = (storePath << 16) | directory;
       const names = this.names.get(place);
       if (names) names.push(name);
@@ -53,16 +93,6 @@ export class PackedNames {
     } catch (error) {
       if (!fileId.isFileIdError(error)) throw error;
     }
-  }
-
-  /** Reads the binlogs in the store paths, and further files. Throws the error of the file system for those. */
-  read(paths: readonly StorePath[], files: readonly string[]): void {
-    for (const path of paths) {
-      const directory = join(dataDirectory(path.root), 'sync');
-      const binlogs = entriesOf(directory).filter((entry) => entry.isFile() && /^binlog\.\d+$/.test(entry.name));
-      for (const { name } of binlogs) this.add(readFileSync(join(directory, name), 'latin1'));
-    }
-    for (const file of files) this.add(readFileSync(file, 'latin1'));
   }
 
   in(storePath: number, directory: number): readonly string[] {
@@ -77,11 +107,12 @@ export interface ForeignSearch {
   ids: ReadonlySet<number>;
   records: Pick<Records, 'find' | 'isDeleted' | 'reading'>;
   packed: Pick<PackedFiles, 'find'>;
-  names: PackedNames;
+  /** Called for directories with trunk files. */
+  names(): Promise<Pick<PackedNames, 'in'>>;
 }
 
-/** The files of one directory without a record. Throws a StoreError or the error of the file system. */
-export function foreignIn(path: StorePath, directory: number, search: ForeignSearch): ForeignDirectory {
+/** The files of one directory without a record. Rejects with a StoreError or the error of the file system. */
+export async function foreignIn(path: StorePath, directory: number, search: ForeignSearch): Promise<ForeignDirectory> {
   const { records, ids } = search;
   const isForeign = ({ name }: Dirent) => isForeignName(name, ids);
   const entries = entriesOf(fileDirectory(path.root, directory));
@@ -97,17 +128,17 @@ export function foreignIn(path: StorePath, directory: number, search: ForeignSea
   });
   const trunkFiles = entries.filter((entry) => entry.isFile() && /^\d{6,10}$/.test(entry.name));
   if (trunkFiles.length === 0) return { files, unnamed: [] };
-  const packed = packedIn(path, directory, trunkFiles, plain, search);
+  const packed = await packedIn(path, directory, trunkFiles, plain, search);
   return { files: [...files, ...packed.files], unnamed: packed.unnamed };
 }
 
-function packedIn(
+async function packedIn(
   path: StorePath,
   directory: number,
   trunkFiles: readonly Dirent[],
   plain: readonly string[],
   { group, records, packed, names }: ForeignSearch,
-): ForeignDirectory {
+): Promise<ForeignDirectory> {
   const place = { storePath: path.number, directory };
   const files: ForeignFile[] = [];
   const unnamed: string[] = [];
@@ -118,10 +149,10 @@ function packedIn(
     const slot = slotOf(start);
     if (slot !== undefined) known.set(slot, [...(known.get(slot) ?? []), start]);
   };
-  for (const name of new Set([...names.in(path.number, directory), ...plain])) add(name);
+  for (const name of new Set([...(await names()).in(path.number, directory), ...plain])) add(name);
   const idOf = (name: string) => fileId.decode(fileId.join(group, path.number, directory, name));
   for (const { name: trunkFile } of trunkFiles) {
-    for (const { offset, tail } of slotsOf(join(fileDirectory(path.root, directory), trunkFile))) {
+    for await (const { offset, tail } of slotsOf(join(fileDirectory(path.root, directory), trunkFile))) {
       // Slaves and metadata of a packed file tell all of its name but the tail, which is in the slot.
       const starts = known.get(`${Number(trunkFile)}/${offset}`) ?? [];
       const candidates = new Set(starts.map((start) => start.slice(0, PACKED_STEM) + tail));

@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { FILE_SLOT, isTail, LINK_SLOT, SLOT_HEADER, TAIL_LENGTH } from './trunk.js';
 
-const CHUNK = 2 ** 20;
+const CHUNK = 2 ** 18;
 
 /** A slot in use of a trunk file. Its ID is not in it: source, random bits and directory are missing. */
 export interface Slot {
@@ -18,46 +18,41 @@ export interface Slot {
 
 /**
  * The slots in use of a trunk file, ascending. Free space is zeros. Whether the bytes are those of the header is not checked.
- * Throws the error of the file system.
+ * Each byte is looked at once, and each chunk is read in a turn of the event loop of its own. Throws the error of the file system.
  */
-export function* slotsOf(trunkFile: string): Generator<Slot> {
-  const descriptor = openSync(trunkFile, 'r');
+export async function* slotsOf(trunkFile: string): AsyncGenerator<Slot> {
+  const file = await open(trunkFile, 'r');
   try {
-    const { size: end } = fstatSync(descriptor);
+    const { size: end } = await file.stat();
     const chunk = Buffer.alloc(CHUNK);
     let start = 0;
-    let length = 0;
-    let offset = 0;
-    while (offset + SLOT_HEADER <= end) {
-      if (offset + SLOT_HEADER > start + length || offset < start) {
-        start = offset;
-        length = readSync(descriptor, chunk, 0, CHUNK, start);
-        if (length < SLOT_HEADER) return;
+    while (start + SLOT_HEADER <= end) {
+      const { bytesRead } = await file.read(chunk, 0, CHUNK, start);
+      const last = bytesRead - SLOT_HEADER;
+      if (last < 0) return;
+      let position = 0;
+      while (position <= last) {
+        const slot = slotAt(chunk, position, start, end);
+        if (slot) yield slot;
+        position += slot?.allocated ?? 1;
       }
-      const slot = slotAt(chunk.subarray(offset - start, length), offset, end);
-      if (slot) {
-        yield slot;
-        offset += slot.allocated;
-      } else offset = nextByte(chunk, offset - start + 1, length) + start;
+      start += position;
     }
   } finally {
-    closeSync(descriptor);
+    await file.close();
   }
 }
 
-/** The position of the next byte that may begin a slot; `length` if there is none. */
-function nextByte(chunk: Buffer, from: number, length: number): number {
-  const found = [FILE_SLOT, LINK_SLOT].map((type) => chunk.subarray(0, length).indexOf(type, from));
-  return Math.min(...found.map((position) => (position < 0 ? Math.max(from, length - SLOT_HEADER + 1) : position)));
-}
-
-function slotAt(bytes: Buffer, offset: number, end: number): Slot | undefined {
-  const type = bytes[0];
+/** @param start the offset of the chunk in the trunk file, whose length is `end` */
+function slotAt(chunk: Buffer, position: number, start: number, end: number): Slot | undefined {
+  const type = chunk[position];
   if (type !== FILE_SLOT && type !== LINK_SLOT) return undefined;
-  const allocated = bytes.readUInt32BE(1);
-  const size = bytes.readUInt32BE(5);
+  const allocated = chunk.readUInt32BE(position + 1);
+  const size = chunk.readUInt32BE(position + 5);
+  const offset = start + position;
   if (allocated < SLOT_HEADER + size || offset + SLOT_HEADER + size > end) return undefined;
-  const tail = bytes.toString('latin1', SLOT_HEADER - TAIL_LENGTH, SLOT_HEADER);
+  const tail = chunk.toString('latin1', position + SLOT_HEADER - TAIL_LENGTH, position + SLOT_HEADER);
   if (!isTail(tail)) return undefined;
-  return { offset, allocated, size, crc32: bytes.readUInt32BE(9), created: bytes.readUInt32BE(13), tail };
+  const crc32 = chunk.readUInt32BE(position + 9);
+  return { offset, allocated, size, crc32, created: chunk.readUInt32BE(position + 13), tail };
 }

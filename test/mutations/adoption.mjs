@@ -66,4 +66,18 @@ export const adoptionMutations = [
     to: 'settings',
     tests: ['adopt/read-only'],
   },
+  {
+    name: 'the count of foreign files leaves deleted packed files out',
+    file: 'daemon/replication/adoption.ts',
+    from: 'this.parts.index.isDeleted(keyOf(name))',
+    to: 'keyOf(name).length === 0',
+    tests: ['adopt/large'],
+  },
+  {
+    name: 'a slot whose header two chunks share is found',
+    file: 'daemon/store/slots.ts',
+    from: 'start += position;',
+    to: 'start += Math.max(position, bytesRead);',
+    tests: ['adopt/large'],
+  },
 ];
