@@ -1,6 +1,7 @@
 import type { FileId } from '../../file-id/file-id.js';
 import { Problem } from '../operations/problems.js';
-import { assertUploadsAreTaken, waitForChange } from '../operations/uploads.js';
+import { assertUploadsAreTaken, waitForChange, waitForCopies } from '../operations/uploads.js';
+import type { AppenderChange } from '../store/appenders.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Addresses } from './addresses.js';
@@ -40,12 +41,9 @@ export class AppenderCommands {
     const fields = new Fields(fixed);
     const nameLength = fields.number('the length of the name');
     const size = fields.number('the size');
-    return this.change(request, fixed, nameLength, size, async (id, piece) => {
-      const before = this.node.store.recordOf(id)?.size ?? 0;
-      const stored = await this.node.store.appenders.append(id, piece);
-      // A client repeats a failed append: so it must not have appended anything.
-      return { stored, undo: () => this.node.store.appenders.truncate(id, before) };
-    });
+    return this.change(request, fixed, nameLength, size, (id, piece) =>
+      this.node.store.appenders.append(id, piece, this.parameters),
+    );
   }
 
   /** 34: length of the name 8, offset 8, size 8, name, data. */
@@ -55,10 +53,9 @@ export class AppenderCommands {
     const nameLength = fields.number('the length of the name');
     const offset = fields.number('the offset');
     const size = fields.number('the size');
-    return this.change(request, fixed, nameLength, size, async (id, piece) => {
-      this.assertSize(offset + size);
-      return { stored: await this.node.store.appenders.modify(id, offset, piece) };
-    });
+    return this.change(request, fixed, nameLength, size, (id, piece) =>
+      this.node.store.appenders.modify(id, offset, piece, this.parameters),
+    );
   }
 
   /** 36: length of the name 8, new size 8, name. */
@@ -67,13 +64,13 @@ export class AppenderCommands {
     const fields = new Fields(fixed);
     const nameLength = fields.number('the length of the name');
     const size = fields.number('the new size');
-    this.assertSize(size);
+    if (size > this.node.settings.maxFileSize) throw invalid('the new size is greater than a file may have here');
     const name = await this.receiving.nameOfLength(request.body, nameLength);
     if (request.body.left > 0) throw invalid('the body is longer than its fields');
     const elsewhere = this.changer(name.id);
     if (elsewhere) return forward(elsewhere, request.command, Buffer.concat([fixed, name.bytes]), request.body);
     await this.assertAppender(name.id);
-    await this.settle(await this.node.store.appenders.truncate(name.id, size));
+    await this.node.store.appenders.truncate(name.id, size, this.parameters);
     return replyHeader(0, Status.ok);
   }
 
@@ -83,8 +80,7 @@ export class AppenderCommands {
     const elsewhere = this.changer(id);
     if (elsewhere) return forward(elsewhere, request.command, bytes, request.body);
     await this.assertAppender(id);
-    const stored = await this.node.store.appenders.toNormal(id);
-    await this.settle(stored);
+    const stored = await this.node.store.appenders.toNormal(id, (file) => waitForCopies([file], this.node));
     return reply(text(this.node.settings.group, Width.group), Buffer.from(nameOf(stored.id), 'latin1'));
   }
 
@@ -93,21 +89,16 @@ export class AppenderCommands {
     fixed: Buffer,
     nameLength: number,
     size: number,
-    act: (id: Named, piece: ReceivedFile) => Promise<{ stored: StoredFile; undo?: () => Promise<unknown> }>,
+    act: (id: Named, piece: ReceivedFile) => Promise<StoredFile>,
   ): Promise<Reply> {
     const { body, command } = request;
     const { id, bytes } = await this.receiving.nameOfLength(request.body, nameLength);
     const elsewhere = this.changer(id);
     if (elsewhere) return forward(elsewhere, command, Buffer.concat([fixed, bytes]), body);
     await this.assertAppender(id);
-    this.assertSize((this.node.store.recordOf(id)?.size ?? 0) + size);
     const piece = await this.receiving.receive(body, size, '', id.storePath);
     try {
-      const { stored, undo } = await act(id, piece);
-      await this.settle(stored).catch(async (error: unknown) => {
-        await undo?.();
-        throw error;
-      });
+      await act(id, piece);
     } finally {
       piece.release();
     }
@@ -129,6 +120,10 @@ export class AppenderCommands {
 
   private async assertAppender(id: Named): Promise<void> {
     assertUploadsAreTaken(this.node);
+    // Another node may have a later version, if this node was put back to an older copy.
+    const { lag } = this.node.replication.readiness;
+    if (lag !== undefined)
+      throw new Problem('unavailable', `This node has not got everything of its peers yet: ${lag}.`);
     if (id.kind === 'appender' && this.node.store.recordOf(id)) return;
     const holder = await this.receiving.holderOf(id);
     if (id.kind !== 'appender') throw invalid('the file is no appender');
@@ -138,12 +133,8 @@ export class AppenderCommands {
     throw new Problem('unavailable', `${id.text} ${reason}.`);
   }
 
-  private assertSize(size: number): void {
-    const { maxFileSize } = this.node.settings;
-    if (!(size <= maxFileSize)) throw invalid(`a file may have up to ${maxFileSize} bytes`);
-  }
-
-  private settle(stored: StoredFile): Promise<void> {
-    return waitForChange(stored, this.node);
+  private get parameters(): AppenderChange {
+    const { maxFileSize: limit } = this.node.settings;
+    return { limit, settle: (stored) => waitForChange(stored, this.node) };
   }
 }

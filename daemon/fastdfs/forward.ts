@@ -46,7 +46,10 @@ export async function forward(
     if (!(await reader.fill(HEADER_LENGTH))) throw failed(failure);
     const { length = 0, flags: status } = parseHeader(reader.take(HEADER_LENGTH));
     if (length > LONGEST_REPLY) throw failed(new Error('its answer is too long'));
-    const body = await reader.read(length);
+    const body = await reader.read(length).catch((error: unknown) => {
+      // Not the client is gone, but the other node.
+      throw failed(error);
+    });
     if (status !== 0) throw new WireError(status, `node ${id} answered with status ${status}`);
     return Buffer.concat([replyHeader(length, status), body]);
   } finally {

@@ -136,6 +136,9 @@ export class Fetcher {
       if (!this.isHere(file)) await this.obtain(underWay);
       // A log may have added its sequence number since; `onFetched` needs it to acknowledge the entry.
       const told = index.missing.find(file.key) ?? file;
+      const recorded = index.find(file.key);
+      // Or a later version was announced while this one was fetched: that is missing still.
+      if (recorded && supersedes(told, recorded)) return;
       index.missing.remove(file.key);
       onFetched(told);
     } catch (error) {
@@ -172,7 +175,8 @@ export class Fetcher {
     }
     const path = paths[file.storePath];
     if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
-    const linked = await copies.linkTemporary(file);
+    // A file that changes must not share its bytes.
+    const linked = file.version ? undefined : await copies.linkTemporary(file);
     const temporary = linked ?? temporaryFile(path.root, `fetch-${file.name}`);
     if (!linked) await this.askEach(file, (peer) => this.downloadFrom(peer, underWay, temporary));
     let failure: string | undefined;

@@ -10,6 +10,9 @@ import { writeAllSync } from './write-all.js';
 /** Bytes read at a time. */
 const CHUNK = 2 ** 20;
 
+/** What is appended: the bytes of a received file, or this many zeros. */
+export type Piece = ReceivedFile | { zeros: number };
+
 interface Append {
   /** The digest of the recorded content; that of the new content afterwards. */
   digest: RunningDigest;
@@ -22,7 +25,7 @@ interface Append {
 export async function appendBytes(
   path: StorePath,
   record: FileRecord,
-  piece: ReceivedFile,
+  piece: Piece,
   { digest, version, syncs }: Append,
 ): Promise<void> {
   const { calls } = path;
@@ -33,13 +36,19 @@ export async function appendBytes(
     descriptor = calls.openSync(fullPath, constants.O_WRONLY | constants.O_APPEND);
     // What an earlier append may have left.
     calls.ftruncateSync(descriptor, record.size);
-    for await (const chunk of chunksOf(piece)) {
-      writeAllSync(calls, descriptor, chunk);
-      digest.update(chunk);
+    if ('zeros' in piece) {
+      // A hole takes no space.
+      calls.ftruncateSync(descriptor, record.size + piece.zeros);
+      for await (const chunk of chunksOf(piece)) digest.update(chunk);
+    } else {
+      for await (const chunk of chunksOf(piece)) {
+        writeAllSync(calls, descriptor, chunk);
+        digest.update(chunk);
+      }
+      path.written(piece.size);
     }
     calls.futimesSync(descriptor, version / 1000, version / 1000);
     if (syncs) await calls.fdatasync(descriptor);
-    path.written(piece.size);
   } catch (error) {
     throw path.temporaryFailed(fullPath, error);
   } finally {
@@ -47,7 +56,10 @@ export async function appendBytes(
   }
 }
 
-/** Cuts off what a failed append has written. Does not throw: the next append and the next start do it, too. */
+/**
+ * Cuts off what lies behind the recorded content of a file. To be called only while the record is the current one: the name may have
+ * another file otherwise. Does not throw: the next append and the next start do it, too.
+ */
 export function cutOff(path: StorePath, record: FileRecord, warn: (message: string, error: unknown) => void): void {
   const fullPath = filePath(path.root, record.directory, record.name);
   try {
@@ -58,12 +70,21 @@ export function cutOff(path: StorePath, record: FileRecord, warn: (message: stri
     path.calls.utimesSync(fullPath, time, time);
   } catch (error) {
     const cause = storeError('truncate', fullPath, error);
-    warn('a failed append could not be cut off; the next one or the next start does it', cause);
+    warn('bytes that do not count could not be cut off; the next append or the next start does it', cause);
   }
 }
 
-/** The bytes of a received file, in pieces. */
-export async function* chunksOf({ content }: ReceivedFile): AsyncGenerator<Buffer> {
+/** The bytes of a piece, in parts; the event loop runs in between. */
+export async function* chunksOf(piece: Piece): AsyncGenerator<Buffer> {
+  if ('zeros' in piece) {
+    const zeros = Buffer.alloc(Math.min(CHUNK, piece.zeros));
+    for (let left = piece.zeros; left > 0; left -= zeros.length) {
+      yield zeros.subarray(0, Math.min(left, zeros.length));
+      await new Promise(setImmediate);
+    }
+    return;
+  }
+  const { content } = piece;
   if ('storePath' in content) yield* createReadStream(content.path, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>;
   else yield* content;
 }

@@ -6,7 +6,7 @@ import { realCalls } from '../../daemon/store/calls.js';
 import type { Copy } from '../../daemon/store/copies.js';
 import { filePath } from '../../daemon/store/layout.js';
 import fileId from '../../file-id/file-id.js';
-import { addSlave, type Modules, open, upload } from './faulty-store.js';
+import { addSlave, bytesOf, type Modules, open, upload, uploadAll, withPiece } from './faulty-store.js';
 import { randomFrom } from './random.js';
 
 /** The server id of the peer whose files are copied. */
@@ -28,6 +28,7 @@ export const content = {
   metadata: Buffer.from('height\x02100\x01width\x02200'),
   laterMetadata: Buffer.from('height\x0250'),
   after: random.bytes(500),
+  appender: random.bytes(300),
 };
 let counter = 0;
 
@@ -52,9 +53,10 @@ export async function prepare(directory: string): Promise<string[]> {
   const place = filePath(modules.paths[0]?.root as string, foreign.directory, foreign.name);
   mkdirSync(dirname(place), { recursive: true });
   writeFileSync(place, 'foreign');
+  const appenders = await uploadAll(modules, [content.appender], true);
   await modules.store.close();
   await modules.index.close();
-  return ids;
+  return [...ids, ...appenders];
 }
 
 /** What was acknowledged, and what failed. */
@@ -70,6 +72,8 @@ export interface Outcome {
   upload: { id: string; offset: number; file: string | null } | undefined;
   /** The last metadata of a file that was acknowledged. */
   metadata: { of: string; bytes: Buffer | undefined };
+  /** An appender: its last acknowledged content, then those of changes that were refused since. Undefined: it was renamed. */
+  appender: { id: string; contents: (Buffer | undefined)[] };
   refused: unknown[];
 }
 
@@ -78,10 +82,11 @@ const cursor = { epoch: 'theirs', sequence: 9, from: 0 };
 /** Runs each operation of the durable write once. An operation that fails must not block the others. */
 export async function work(modules: Modules, ids: readonly string[]): Promise<Outcome> {
   const { store, copies, index, paths, resumable } = modules;
-  const [old, duplicate, kept] = ids as [string, string, string];
+  const [old, duplicate, kept, appender] = ids as [string, string, string, string];
   const outcome: Outcome = {
     ...{ kept: new Map([[kept, content.small]]), deleted: new Set(), unsure: new Set(), copies: [], cursor: 0 },
     ...{ upload: undefined, metadata: { of: kept, bytes: undefined }, refused: [] },
+    appender: { id: appender, contents: [content.appender] },
   };
   const attempt = async (act: () => Promise<unknown>) => {
     try {
@@ -156,5 +161,42 @@ export async function work(modules: Modules, ids: readonly string[]): Promise<Ou
   await Promise.all([slave('_small', content.slave), slave('_same', content.small), metadata(content.metadata)]);
   await Promise.all([slave('_large', content.largeSlave), metadata(content.laterMetadata)]);
   await uploads(content.large);
+  await changeAppender(modules, outcome);
   return outcome;
+}
+
+/** Changes an appender in each way, and makes a normal file of it. */
+async function changeAppender(modules: Modules, { appender, kept, refused }: Outcome): Promise<void> {
+  const { appenders } = modules.store;
+  const id = fileId.decode(appender.id);
+  const change = { limit: 2 ** 30, settle: async () => {} };
+  const attempt = async (next: Buffer | undefined, act: () => Promise<unknown>) => {
+    try {
+      await act();
+      appender.contents = [next];
+    } catch (error) {
+      appender.contents.push(next);
+      refused.push(error);
+    }
+  };
+  // Also a refused change may have been made.
+  const now = () => bytesOf(modules, id)?.subarray(0, modules.store.recordOf(id)?.size) ?? Buffer.alloc(0);
+  const { after, large } = content;
+  for (const piece of [after, large]) {
+    await attempt(Buffer.concat([now(), piece]), () =>
+      withPiece(modules, appender.id, piece, (received) => appenders.append(id, received, change)),
+    );
+  }
+  const changed = Buffer.concat([now().subarray(0, 10), after.subarray(0, 5), now().subarray(15)]);
+  await attempt(changed, () =>
+    withPiece(modules, appender.id, after.subarray(0, 5), (piece) => appenders.modify(id, 10, piece, change)),
+  );
+  await attempt(now().subarray(0, 100), () => appenders.truncate(id, 100, change));
+  const last = now();
+  await attempt(undefined, async () => {
+    const normal = await appenders.toNormal(id, change.settle);
+    kept.set(normal.id, last);
+  });
+  // If its removal failed, it remains beside the new name.
+  if (appender.contents.includes(undefined)) appender.contents.push(last);
 }

@@ -37,8 +37,11 @@ export async function* check(modules: Modules, outcome: Outcome, isStrict: boole
   // A refused change may have been durable before it failed.
   if (isStrict && bytes && !found?.equals(bytes)) yield `the metadata is ${found}, not ${bytes}`;
   if (bytes && !found) yield 'the metadata is lost';
+  const left = bytesOf(modules, fileId.decode(outcome.appender.id));
+  if (!outcome.appender.contents.some((one) => (one === undefined ? left === undefined : left?.equals(one))))
+    yield `the appender has ${left?.length} bytes, not one of its contents`;
   // Consistency: every record has its file, every file its record, and nothing else exists.
-  const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file]);
+  const known = new Set([...outcome.kept.keys(), ...outcome.unsure, outcome.upload?.file, outcome.appender.id]);
   for (const record of index.all()) {
     const { storePath, directory, name, sha256 } = record;
     const bytes = bytesOf(modules, record);

@@ -66,7 +66,16 @@ export async function kill({ index, store }: Modules): Promise<void> {
 }
 
 /** Uploads contents in one change; resolves with their IDs. */
-export async function upload({ store }: Modules, ...contents: Buffer[]): Promise<string[]> {
+export async function upload(modules: Modules, ...contents: Buffer[]): Promise<string[]> {
+  return uploadAll(modules, contents);
+}
+
+/** As `upload`, of appenders if `isAppender`. */
+export async function uploadAll(
+  { store }: Modules,
+  contents: readonly Buffer[],
+  isAppender = false,
+): Promise<string[]> {
   const received: ReceivedFile[] = [];
   const files = contents.map((bytes) => store.receive(bytes.length));
   try {
@@ -74,7 +83,9 @@ export async function upload({ store }: Modules, ...contents: Buffer[]): Promise
       const bytes = contents[number] as Buffer;
       for (let offset = 0; offset < bytes.length; offset += 2 ** 16)
         await file.write(bytes.subarray(offset, offset + 2 ** 16));
-      received.push(await file.finish('bin'));
+      const finished = await file.finish('bin');
+      received.push(finished);
+      finished.isAppender = isAppender;
     }
   } catch (error) {
     await Promise.all(files.map((file) => file.discard().catch(() => {})));
@@ -109,6 +120,33 @@ export async function addSlave({ store }: Modules, master: string, prefix: strin
   } finally {
     try {
       received.release();
+    } catch {
+      // The next startup's recovery removes it.
+    }
+  }
+}
+
+/** Runs a change of an appender with a received piece. */
+export async function withPiece<Result>(
+  { store }: Modules,
+  appender: string,
+  bytes: Buffer,
+  change: (piece: ReceivedFile) => Promise<Result>,
+): Promise<Result> {
+  const file = store.receive(bytes.length, undefined, fileId.decode(appender).storePath);
+  let piece: ReceivedFile;
+  try {
+    await file.write(bytes);
+    piece = await file.finish('');
+  } catch (error) {
+    await file.discard().catch(() => {});
+    throw error;
+  }
+  try {
+    return await change(piece);
+  } finally {
+    try {
+      piece.release();
     } catch {
       // The next startup's recovery removes it.
     }
