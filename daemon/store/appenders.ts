@@ -116,7 +116,7 @@ export class Appenders {
     } catch (error) {
       // A client repeats a failed append, so it must not have appended anything.
       await this.files
-        .shorten({ ...stored }, former.finish())
+        .shorten(stored, former.finish())
         .catch((failure: unknown) =>
           this.parts.writer.warn(`an append to ${record.name} with too few copies could not be taken back`, failure),
         );

@@ -4,6 +4,7 @@
  */
 
 import { adoptionMutations } from './adoption.mjs';
+import { appenderMutations } from './appenders.mjs';
 import { downloadMutations } from './downloads.mjs';
 
 import { fastdfsMutations } from './fastdfs.mjs';
@@ -24,6 +25,7 @@ const incoming = 'durable-write/incoming';
 export const mutations = [
   ...adoptionMutations,
   ...downloadMutations,
+  ...appenderMutations,
   ...fastdfsMutations,
   ...fastdfsProtocolMutations,
   ...indexMutations,
