@@ -94,7 +94,7 @@ t.test('a store path that was added by mistake can be taken back, unless anythin
     ['it is not there', () => renameSync(second, away), () => renameSync(away, second)],
     [
       'it holds files',
-      () => change('INSERT INTO file VALUES (?, 65536, ?, ?)', key, '0000000', Buffer.alloc(32)),
+      () => change('INSERT INTO file VALUES (?, 65536, ?, ?, NULL, NULL)', key, '0000000', Buffer.alloc(32)),
       () => change('DELETE FROM file WHERE key = ?', key),
     ],
     [

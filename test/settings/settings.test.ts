@@ -41,6 +41,7 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   scrubDays: [0, 0, '0.5', 0.5],
   alertUrl: ['https://a.example/x?y', 'https://a.example/x?y', 'http://b.example', 'http://b.example'],
   deduplicate: [false, false, 'false', false],
+  readOnly: [true, true, 'true', true],
   legacy: [
     { group2: 'http://10.0.0.9:8888' },
     [{ group: 'group2', url: 'http://10.0.0.9:8888' }],
@@ -70,6 +71,7 @@ const DEFAULTS = {
   ...{ uploads: 'key', activeTypes: 'attachment', charset: 'utf-8', gzip: 'on', workers: 'auto', metricsFrom: [] },
   ...{ maxFileSize: 10 * 2 ** 30, reserve: { share: 0.05 }, sync: 'batch', peers: [], copies: 1 },
   deduplicate: true,
+  readOnly: false,
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
   ...{ legacy: [], seeking: 'on', urlHasGroup: true, fastdfsTokenTtl: 600_000, fastdfsTokenStrict: false },
   fastdfsFrom: [
@@ -121,6 +123,7 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   scrubDays: [['x', -1, true], 'days'],
   alertUrl: [['ftp://x', 'x', 5], 'http://'],
   deduplicate: [['yes', 1, [], ''], 'true or false'],
+  readOnly: [['yes', 1], 'true or false'],
   legacy: [
     [
       'x',
