@@ -81,7 +81,7 @@ t.test('a slave', async (t) => {
     const digits = master.slice(-7, -4);
     t.equal(digits.length, 3);
     for (const prefix of ['', 'a/b', '..\0', '_'.repeat(17), 'ä'])
-      await t.rejects(addSlave(modules, master, prefix, THUMBNAIL), { code: 'invalid' }, prefix);
+      await t.rejects(addSlave(modules, master, prefix, THUMBNAIL), { code: 'invalid' }, JSON.stringify(prefix));
     const decoded = fileId.decode(master);
     const received = store.receive(0);
     const empty = await received.finish('');
