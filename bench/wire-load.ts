@@ -84,6 +84,10 @@ let requests = 0;
 async function run(): Promise<void> {
   const socket = connect({ port: Number(port), host: '127.0.0.1', noDelay: true });
   await once(socket, 'connect');
+  // Nothing would end the wait for a reply.
+  socket.on('close', () => {
+    if (Date.now() < end) throw new Error('the server has closed the connection');
+  });
   const upload = uploadRequest();
   const downloads = ids.map(work === 'http' ? getRequest : downloadRequest);
   for (let turn = 0; Date.now() < end; turn++) {
