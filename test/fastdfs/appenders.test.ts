@@ -96,6 +96,7 @@ t.test('equal contents share no bytes with an appender', async (t) => {
   const first = await client.upload(content, 'txt');
   const id = await client.upload(content, 'txt', { command: 23 });
   const second = await client.upload(content, 'txt');
+  t.equal(statSync(node.pathOf(id)).nlink, 1);
   t.equal((await client.append(id, Buffer.from('!'))).status, 0);
   for (const one of [first, second]) t.strictSame((await client.download(one)).body, content);
   await node.assertClean(t);
@@ -147,20 +148,26 @@ t.test('a change with too few copies is taken back, and what was acknowledged st
   });
   const [client] = clients as [WireClient];
   const id = await client.upload(Buffer.from('start'), 'log', { command: 23 });
+  const renamed = await client.upload(Buffer.from('to be renamed'), 'log', { command: 23 });
   await ready(source);
   t.equal((await client.append(id, Buffer.from(' one'))).status, 0);
   process.kill(other.daemonPid(), 'SIGSTOP');
-  const late = await Promise.all(clients.map((one, number) => one.append(id, Buffer.from(` late${number}`))));
+  const late = await Promise.all(
+    clients.map((one, number) =>
+      number === 0 ? one.regenerate(renamed) : one.append(id, Buffer.from(` late${number}`)),
+    ),
+  );
   t.strictSame(new Set(late.map(({ status }) => status)), new Set([16]));
+  t.equal((await client.download(renamed)).body.toString(), 'to be renamed');
   t.equal((await client.download(id)).body.toString(), 'start one');
-  t.equal((await client.regenerate(id)).status, 16);
-  t.equal((await client.download(id)).body.toString(), 'start one', 'the appender is still there');
   process.kill(other.daemonPid(), 'SIGCONT');
   await source.until(async () => (await client.append(id, Buffer.from(' two'))).status === 0, 'changed again');
   t.equal((await client.download(id)).body.toString(), 'start one two');
   await other.until(() => readFileSync(other.pathOf(id), 'utf8') === 'start one two', 'equal on both nodes');
-  const renamed = await client.regenerate(id);
-  t.equal(renamed.status, 0);
-  await other.until(() => other.hasFile(idOf(renamed.body)) && !other.hasFile(id), 'renamed on both nodes');
+  for (const one of [id, renamed]) {
+    const reply = await client.regenerate(one);
+    t.equal(reply.status, 0);
+    await other.until(() => other.hasFile(idOf(reply.body)) && !other.hasFile(one), 'renamed on both nodes');
+  }
   for (const node of nodes) await node.assertClean(t);
 });
