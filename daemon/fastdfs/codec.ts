@@ -80,8 +80,8 @@ export interface Header {
   flags: number;
 }
 
-/** Flags in the header of `fileInfo`. */
-export const InfoFlag = { withoutCrc32: 1, silent: 2 } as const;
+/** Flags in the header of `fileInfo`. (Flag 2 asks that a miss is not logged; none is.) */
+export const InfoFlag = { withoutCrc32: 1 } as const;
 
 /** A malformed request, or one that FastDFS refuses. Its message is for the log; clients get the status. */
 export class WireError extends Error {

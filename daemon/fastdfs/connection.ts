@@ -26,7 +26,7 @@ export class Body {
     public left: number,
   ) {}
 
-  /** The next `count` bytes; without it the whole rest, of at most `limit` bytes. */
+  /** The next `count` bytes. */
   read(count: number): Promise<Buffer> {
     this.reserve(count);
     return this.reader.read(count);

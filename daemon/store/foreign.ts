@@ -1,13 +1,13 @@
-import { createReadStream, type Dirent, readdirSync } from 'node:fs';
+import { createReadStream, type Dirent } from 'node:fs';
 import { join } from 'node:path';
 import fileId from '../../file-id/file-id.js';
-import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
 import { decodeName, isMetadata, keyOf } from './names.js';
 import type { FileLocation, Records } from './records.js';
 import { slotsOf } from './slots.js';
 import type { StorePath } from './store-path.js';
 import type { PackedFiles } from './trunk.js';
+import { entriesOf } from './walk.js';
 
 /*
  * Finds the files of a store path that have no record: those that FastDFS stored.
@@ -189,13 +189,4 @@ function isForeignName(name: string, ids: ReadonlySet<number>): boolean {
 /** Number of files, without the metadata files, which are parts of others. */
 export function countOf(files: readonly ForeignFile[]): number {
   return files.filter(({ name }) => !isMetadata(name)).length;
-}
-
-function entriesOf(directory: string): Dirent[] {
-  try {
-    return readdirSync(directory, { withFileTypes: true });
-  } catch (error) {
-    if (isNotFound(error)) return [];
-    throw error;
-  }
 }

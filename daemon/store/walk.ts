@@ -21,7 +21,8 @@ const MADE_HERE: ReadonlySet<RecordKind> = new Set(['normal', 'appender', 'slave
 /** Length of what follows the key, and the trunk part, in a normal or trunk name. */
 const TAIL_LENGTH = 7;
 
-function entriesOf(directory: string): Dirent[] {
+/** The entries of a directory; none if it does not exist. */
+export function entriesOf(directory: string): Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch (error) {
