@@ -64,7 +64,6 @@ export class AppenderCommands {
     const fields = new Fields(fixed);
     const nameLength = fields.number('the length of the name');
     const size = fields.number('the new size');
-    if (size > this.node.settings.maxFileSize) throw invalid('the new size is greater than a file may have here');
     const name = await this.receiving.nameOfLength(request.body, nameLength);
     if (request.body.left > 0) throw invalid('the body is longer than its fields');
     const elsewhere = this.changer(name.id);

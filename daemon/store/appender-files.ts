@@ -86,9 +86,9 @@ export class AppenderFiles {
       await appendBytes(path, record, piece, { digest, version, syncs: this.parts.syncs });
       const finished = digest.copy().finish();
       const file = this.stored(record, { ...finished, version }, { inPlace: true, replaced: record });
-      const [stored] = await this.parts.writer.commit({ write: () => [this.unlessChanged(record, file)] });
+      const stored = await this.commitInPlace(record, file);
       this.digests.set(idOfDigest(record), digest);
-      return stored as StoredFile;
+      return stored;
     } catch (error) {
       if (this.isCurrent(record)) cutOff(path, record, this.parts.writer.warn);
       throw error;
@@ -105,10 +105,10 @@ export class AppenderFiles {
     if (statSync(this.filePathOf(record, path)).nlink > 1)
       return this.replace(record, size, (file) => this.copyBytes(file, record, 0, size));
     const file = this.stored(record, { size, crc32, sha256, version }, { inPlace: true, replaced: record });
-    const [stored] = await this.parts.writer.commit({ write: () => [this.unlessChanged(record, file)] });
+    const stored = await this.commitInPlace(record, file);
     this.digests.delete(idOfDigest(record));
     cutOff(path, file, this.parts.writer.warn);
-    return stored as StoredFile;
+    return stored;
   }
 
   recordOf(id: FileId): FileRecord {
@@ -164,6 +164,23 @@ export class AppenderFiles {
       received.release();
       this.digests.delete(idOfDigest(record));
     }
+  }
+
+  /** Records a change of the bytes under the final name. No copy of a peer gets that name in the same batch. */
+  private async commitInPlace(record: FileRecord, file: StoredFile): Promise<StoredFile> {
+    const { names, writer } = this.parts;
+    let isReserved = false;
+    const end = () => {
+      if (isReserved) names.leave(file);
+    };
+    const write = () => {
+      this.unlessChanged(record, undefined);
+      names.reserve(file);
+      isReserved = true;
+      return [file];
+    };
+    const [stored] = await writer.commit({ write, undo: end, finish: end });
+    return stored as StoredFile;
   }
 
   /** The record of a new version. */

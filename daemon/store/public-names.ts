@@ -27,16 +27,21 @@ interface PublicNamesParts {
  * renaming that a crash prevented.
  */
 export class PublicNames {
-  /** Final locations of the files of the current batch. */
-  private readonly unnamed = new Set<string>();
+  /** Final locations that the current batch changes. */
+  private readonly reserved = new Set<string>();
   /** Temporary files of the current batch that are not hard links, by content. */
   private readonly fresh = new Map<string, string>();
 
   constructor(private readonly parts: PublicNamesParts) {}
 
-  /** Whether the current batch writes a file for this location. */
+  /** Whether the current batch writes a file for this location, or changes the one that is there. */
   isUnderWay(location: FileLocation): boolean {
-    return this.unnamed.has(keyOf(location));
+    return this.reserved.has(keyOf(location));
+  }
+
+  /** Announces that the current batch changes the file that has this name. Ended by `leave`. */
+  reserve(location: FileLocation): void {
+    this.reserved.add(keyOf(location));
   }
 
   /**
@@ -57,7 +62,7 @@ export class PublicNames {
       if (!temporary && !content) return undefined;
       temporary ??= path.createTemporary(name, content as readonly Uint8Array[], timeOf(file));
     }
-    this.unnamed.add(keyOf(file));
+    this.reserve(file);
     if (!linked && !file.version) this.fresh.set(contentKey(file), temporary);
     return { ...file, temporary, linked };
   }
@@ -88,8 +93,9 @@ export class PublicNames {
     }
   }
 
-  private leave(file: UnnamedFile): void {
-    this.unnamed.delete(keyOf(file));
+  /** Ends the change of a name by the current batch. */
+  leave(file: StoredFile): void {
+    this.reserved.delete(keyOf(file));
     this.fresh.delete(contentKey(file));
   }
 

@@ -7,7 +7,7 @@ import type { TestNode } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
 
 t.test('an appender is appended to, modified, truncated, and made a normal file', async (t) => {
-  const { node, client } = await startWireNode(t);
+  const { node, client } = await startWireNode(t, { env: { FIDFS_MAX_FILE_SIZE: '4MiB' } });
   const id = await client.upload(Buffer.from('hello'), 'log', { command: 23 });
   const read = async () => (await client.download(id)).body.toString();
   t.equal((await node.get(id)).body.toString(), 'hello');
@@ -27,6 +27,8 @@ t.test('an appender is appended to, modified, truncated, and made a normal file'
   t.equal((await client.modify(id, 10, Buffer.from('D and more'))).status, 0, 'across the end: it grows');
   t.equal(await read(), 'hello WorlD and more');
   t.equal((await client.modify(id, 50, Buffer.from('x'))).status, 22, 'beyond the end');
+  t.equal((await client.truncate(id, 2 ** 22 + 1)).status, 22, 'larger than a file may be');
+  t.equal(await read(), 'hello WorlD and more');
   t.equal((await client.truncate(id, 5)).status, 0);
   t.equal(await read(), 'hello');
   t.equal((await client.truncate(id, 8)).status, 0);

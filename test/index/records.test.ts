@@ -96,6 +96,15 @@ t.test('a later version replaces a record, an earlier one does not, and totals s
   t.match(index.missing.find(keyOf(name)), { version: 3500, size: 70 });
 });
 
+// Seen to fail (UNIQUE constraint) without `existed` in write() of batch-writer.ts.
+t.test('an adopted file that a peer has copied to this node meanwhile keeps its record', async (t) => {
+  const index = openIndex(t);
+  add(index, stored(MASTER, { size: 1000, accepted: false }));
+  add(index, stored(MASTER, { size: 1000, existed: true }));
+  add(index, stored(TRUNK, { existed: true }), stored(TRUNK, { accepted: false }));
+  t.strictSame(index.totals, { files: 2, bytes: 71_000, saved: 0 });
+});
+
 // Seen to fail without the state in add() of part-digests.ts.
 t.test('digests differ when the contents of one name differ', async (t) => {
   const digestsOf = async (fill: number, digests: number) => {

@@ -29,7 +29,7 @@ export const adoptionMutations = [
     file: 'daemon/index/batch-writer.ts',
     from: 'file.accepted && !file.existed ? this.insertFile',
     to: 'file.accepted ? this.insertFile',
-    tests: ['adopt/group'],
+    tests: ['index/records'],
   },
   {
     name: 'rebuild finds adopted files again',

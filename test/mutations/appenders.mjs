@@ -1,6 +1,8 @@
 /** Mutations of appenders; see mutations.mjs. */
 const appenders = 'daemon/store/appenders.ts';
+const files = 'daemon/store/appender-files.ts';
 const tests = ['fastdfs/appenders'];
+const copyTests = ['durable-write/appenders'];
 
 export const appenderMutations = [
   {
@@ -51,5 +53,40 @@ export const appenderMutations = [
     from: 'if (recorded && supersedes(told, recorded)) return;',
     to: 'void recorded;',
     tests: ['durable-write/versions'],
+  },
+  {
+    name: 'an append to an appender that a copy has replaced is refused',
+    file: files,
+    from: '!this.isCurrent(record) || names.isUnderWay(record)',
+    to: 'names.isUnderWay(record)',
+    tests: copyTests,
+  },
+  {
+    name: 'an append to an appender that a copy replaces in the same batch is refused',
+    file: files,
+    from: '!this.isCurrent(record) || names.isUnderWay(record)',
+    to: '!this.isCurrent(record)',
+    tests: copyTests,
+  },
+  {
+    name: 'a copy is not cut to the size of what it replaced',
+    file: files,
+    from: 'if (this.isCurrent(record)) cutOff',
+    to: 'cutOff',
+    tests: copyTests,
+  },
+  {
+    name: 'a copy does not replace what is appended to in the same batch',
+    file: files,
+    from: 'names.reserve(file);',
+    to: '',
+    tests: copyTests,
+  },
+  {
+    name: 'a change beyond the end of an appender is refused',
+    file: appenders,
+    from: 'if (offset > record.size)',
+    to: 'if (offset < 0)',
+    tests,
   },
 ];

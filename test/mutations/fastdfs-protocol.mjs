@@ -11,6 +11,7 @@ const hostile = ['fastdfs/hostile'];
 const connections = ['fastdfs/connections'];
 const cluster = ['fastdfs/cluster'];
 const stopping = ['fastdfs/stopping'];
+const takers = ['fastdfs/takers'];
 
 export const fastdfsProtocolMutations = [
   {
@@ -142,9 +143,16 @@ export const fastdfsProtocolMutations = [
   {
     name: 'a node that is down is not named for uploads',
     file: tracker,
-    from: '.filter(({ isUp, hello }) => isUp && hello?.trouble === null)',
-    to: '',
-    tests: cluster,
+    from: '({ isUp, hello }) => isUp && hello?.trouble === null',
+    to: '({ hello }) => hello?.trouble === null',
+    tests: takers,
+  },
+  {
+    name: 'a node that can take no uploads is not named for them',
+    file: tracker,
+    from: '({ isUp, hello }) => isUp && hello?.trouble === null',
+    to: '({ isUp }) => isUp',
+    tests: takers,
   },
   {
     name: 'the tracker names its own node first',
