@@ -1,5 +1,6 @@
 import { createReadStream, type Dirent } from 'node:fs';
 import { join } from 'node:path';
+import { createGunzip } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
 import { dataDirectory, fileDirectory } from './layout.js';
 import { decodeName, isMetadata, keyOf } from './names.js';
@@ -38,7 +39,10 @@ export interface ForeignDirectory {
 
 /**
  * The names of packed files, which are not in the trunk files: from the binlogs of FastDFS, or a list. These are IDs, or IDs
- * without their group, one in each line; what stands before them is ignored, as time and operation in a binlog.
+ * without their group, separated by spaces and line breaks; other words are ignored. A line of a binlog is time, operation and
+ * name (`1795821960 C M00/00/00/CkIA…`), followed by offset and length where bytes of an appender were changed, and by a second
+ * name where a link (`L`, or `l` on the server that got a copy) or an appender's new name (`R`, `r`) was made. Binlogs end at
+ * 1 GiB, and all but the last one are compressed (`binlog.000.gz`).
  */
 export class PackedNames {
   /** By store path << 16 | directory. */
@@ -54,16 +58,18 @@ export class PackedNames {
   async read(paths: readonly StorePath[], files: readonly string[], signal: AbortSignal): Promise<void> {
     for (const path of paths) {
       const directory = join(dataDirectory(path.root), 'sync');
-      const binlogs = entriesOf(directory).filter((entry) => entry.isFile() && /^binlog\.\d+$/.test(entry.name));
-      for (const { name } of binlogs) await this.readFile(join(directory, name), signal);
+      const binlogs = entriesOf(directory).filter((entry) => entry.isFile() && /^binlog\.\d+(\.gz)?$/.test(entry.name));
+      const names = new Set(binlogs.map(({ name }) => name));
+      // While FastDFS compresses a binlog, both are there, and the compressed one is incomplete.
+      const complete = [...names].filter((name) => !names.has(name.replace(/\.gz$/, '')) || !name.endsWith('.gz'));
+      for (const name of complete) await this.readFile(join(directory, name), signal);
     }
     for (const file of files) await this.readFile(file, signal);
   }
 
   private async readFile(file: string, signal: AbortSignal): Promise<void> {
     let rest = Buffer.alloc(0);
-    const chunks: AsyncIterable<Buffer> = createReadStream(file, { highWaterMark: CHUNK, signal });
-    for await (const chunk of chunks) {
+    for await (const chunk of chunksOf(file, signal)) {
       const bytes = Buffer.concat([rest, chunk]);
       let start = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
@@ -77,8 +83,13 @@ export class PackedNames {
 
   private addLine(bytes: Buffer, start: number, end: number): void {
     if (end - start < SHORTEST_PACKED) return;
-    const word = Math.max(start, bytes.subarray(start, end).lastIndexOf(SPACE) + 1 + start);
-    if (end - word >= SHORTEST_PACKED) this.addId(bytes.toString('latin1', word, end).trim());
+    const line = bytes.subarray(start, end);
+    for (let word = 0; line.length - word >= SHORTEST_PACKED; ) {
+      const space = line.indexOf(SPACE, word);
+      const wordEnd = space < 0 ? line.length : space;
+      if (wordEnd - word >= SHORTEST_PACKED) this.addId(line.toString('latin1', word, wordEnd).trim());
+      word = wordEnd + 1;
+    }
   }
 
   private addId(text: string): void {
@@ -97,6 +108,19 @@ export class PackedNames {
 
   in(storePath: number, directory: number): readonly string[] {
     return this.names.get((storePath << 16) | directory) ?? [];
+  }
+}
+
+/** The bytes of a file, which is compressed if its name ends in `.gz`. Rejects with the error of the file system or of zlib. */
+async function* chunksOf(file: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const source = createReadStream(file, { highWaterMark: CHUNK, signal });
+  if (!file.endsWith('.gz')) return yield* source;
+  const unzip = createGunzip({ chunkSize: CHUNK });
+  source.once('error', (error) => unzip.destroy(error));
+  try {
+    yield* source.pipe(unzip);
+  } finally {
+    source.destroy();
   }
 }
 

@@ -103,10 +103,10 @@ t.test('the names of a binlog are read whole, in many turns', async (t) => {
 t.test('a binlog longer than a string may be: the count and the adoption are complete', async (t) => {
   const { store, node } = await createOnFastdfs(t);
   const sync = join(store.roots[0] as string, 'data/sync');
-  writeFileSync(join(sync, 'binlog.001'), '');
-  truncateSync(join(sync, 'binlog.001'), LARGE);
+  writeFileSync(join(sync, 'binlog.002'), '');
+  truncateSync(join(sync, 'binlog.002'), LARGE);
   const packed = [...store.packed.keys()].find((id) => !store.links.includes(id) && !store.metadata.has(id)) as string;
-  appendFileSync(join(sync, 'binlog.001'), `\n1795328179 C ${packed.slice(packed.indexOf('/') + 1)}\n`);
+  appendFileSync(join(sync, 'binlog.002'), `\n1795328179 C ${packed.slice(packed.indexOf('/') + 1)}\n`);
   const counted = async (count: number) =>
     node.until(async () => JSON.parse((await node.command('status', '--json')).stdout).foreign === count, 'counted');
   await node.start();

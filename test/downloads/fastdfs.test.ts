@@ -45,7 +45,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
   const [root = ''] = roots;
   const metadata = files.filter(({ kind }) => kind === 'normal').slice(0, 5);
   for (const file of metadata) put(`${pathOf(file)}-m`, 'width\x02150\x01height\x02150');
-  for (const name of ['storage_stat.dat', '.data_init_flag', 'fdfs_storaged.pid', 'sync/binlog.000', 'trunk/binlog']) {
+  for (const name of ['storage_stat.dat', '.data_init_flag', 'fdfs_storaged.pid', 'sync/binlog.001', 'trunk/binlog']) {
     put(join(root, 'data', name), 'FastDFS');
   }
   put(join(root, 'data/00/00/000001'), Buffer.alloc(310_272, 'trunk'));
@@ -107,7 +107,7 @@ t.test('a store path that FastDFS filled is served as it is', async (t) => {
     const hidden = [
       ...metadata.map(({ fileId }) => `${fileId}-m`),
       ...trunks.map(({ fileId }) => fileId),
-      ...['00/00/000001', 'storage_stat.dat', '.data_init_flag', 'sync/binlog.000', '../logs/storaged.log'].map(
+      ...['00/00/000001', 'storage_stat.dat', '.data_init_flag', 'sync/binlog.001', '../logs/storaged.log'].map(
         (name) => `group1/M00/${name}`,
       ),
     ];

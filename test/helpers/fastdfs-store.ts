@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { crc32, gzipSync } from 'node:zlib';
 
 /** An ID that real FastDFS made, and what is known of its file. */
 export interface Vector {
@@ -145,11 +145,13 @@ export function makeFastdfsStore(directory: string): FastdfsStore {
   const withoutGroup = (id: string) => Buffer.from(id.slice(id.indexOf('/') + 1));
   const [plainTarget] = [...plain].find(([, content]) => content.length === 1000) as [string, Buffer];
   const [packedTarget] = [...packed].find(([, content]) => content.length === 1000) as [string, Buffer];
-  const links = [plainTarget, packedTarget].map((target, number) => {
+  const targets = new Map<string, string>();
+  for (const [number, target] of [plainTarget, packedTarget].entries()) {
     const id = trunk.add({ source: address, type: 'L', content: withoutGroup(target), tail: `00${number}.txt` });
     packed.set(id, pattern(1000));
-    return id;
-  });
+    targets.set(id, target);
+  }
+  const links = [...targets.keys()];
   trunk.write(roots);
 
   const symbolic = new Map<string, Buffer>();
@@ -166,11 +168,15 @@ export function makeFastdfsStore(directory: string): FastdfsStore {
   metadata.set(slave, Buffer.from('name\x02packed'));
   for (const [id, content] of metadata) put(`${pathOf(id)}-m`, content);
 
-  // The books of FastDFS. The binlog lists every file that was made, packed ones included.
+  // The books of FastDFS. The binlogs list every file that was made, packed ones included; all but the last are compressed.
   const [root = ''] = roots;
-  const lines = [...plain.keys(), ...packed.keys(), ...freed].map((id) => `${CREATED} C ${withoutGroup(id)}\n`);
-  for (const id of freed) lines.push(`${CREATED} D ${withoutGroup(id)}\n`);
-  put(join(root, 'data/sync/binlog.000'), lines.join(''));
+  const created = [...plain.keys(), ...packed.keys(), ...freed].filter((id) => !targets.has(id));
+  const line = (operation: string, ...ids: string[]) => `${[CREATED, operation, ...ids.map(withoutGroup)].join(' ')}\n`;
+  const lines = created.map((id) => line('C', id));
+  for (const [id, target] of targets) lines.push(line('L', id, target));
+  for (const id of freed) lines.push(line('D', id));
+  put(join(root, 'data/sync/binlog.000.gz'), gzipSync(lines.filter((_, number) => number % 2 === 0).join('')));
+  put(join(root, 'data/sync/binlog.001'), lines.filter((_, number) => number % 2 === 1).join(''));
   for (const name of ['storage_stat.dat', '.data_init_flag', 'fdfs_storaged.pid', 'trunk/binlog'])
     put(join(root, 'data', name), 'FastDFS');
   put(join(root, 'logs/storaged.log'), '[2026-11-22 06:16:19] INFO');
