@@ -12,12 +12,16 @@ import type { Run } from './wrk.js';
 const ROUNDS = 5;
 const SECONDS = 3;
 const CONNECTIONS = 16;
+/** A load that has not ended by then has got no answers. */
+const LOAD_MILLISECONDS = 60_000;
 const LOAD = fileURLToPath(new URL('./wire-load.js', import.meta.url));
 
 /** Real FastDFS 6.16.1, unsynced, on a machine of two cores: uploads per second, and per CPU-second of its storage server. */
 const RECORDED = { '1 KB': { rate: 8800, perCpu: 5900 }, '100 KB': { rate: 2200, perCpu: 2200 } } as const;
 
 interface WireLoad {
+  /** Without it 127.0.0.1. */
+  host?: string;
   port: number;
   work: 'upload' | 'download' | 'http';
   bytes: number;
@@ -26,11 +30,11 @@ interface WireLoad {
   pid: number;
 }
 
-async function runLoad({ port, work, bytes, names = [], pid }: WireLoad): Promise<Run> {
+async function runLoad({ host = '127.0.0.1', port, work, bytes, names = [], pid }: WireLoad): Promise<Run> {
   await promisify(execFile)('sync');
   const before = cpuSeconds([pid]);
-  const words = [LOAD, String(port), work, String(CONNECTIONS), String(SECONDS), String(bytes), ...names];
-  const { stdout } = await promisify(execFile)(process.execPath, words);
+  const words = [LOAD, host, String(port), work, String(CONNECTIONS), String(SECONDS), String(bytes), ...names];
+  const { stdout } = await promisify(execFile)(process.execPath, words, { timeout: LOAD_MILLISECONDS });
   const { requests } = JSON.parse(stdout) as { requests: number };
   return { rate: requests / SECONDS, cpu: ((cpuSeconds([pid]) - before) / requests) * 1e6 };
 }
@@ -59,7 +63,10 @@ async function uploadRow(
   fastdfs: FastdfsServers | undefined,
 ): Promise<string[]> {
   const loads: Record<string, WireLoad> = { fidfs: { ...fidfs, work: 'upload', bytes } };
-  if (fastdfs) loads.fastdfs = { port: fastdfs.storagePort, pid: fastdfs.storagePid, work: 'upload', bytes };
+  if (fastdfs) {
+    const { storageHost: host, storagePort: port, storagePid: pid } = fastdfs;
+    loads.fastdfs = { host, port, pid, work: 'upload', bytes };
+  }
   const runs = await interleaveLoads(loads);
   const own = runs.fidfs ?? [];
   const recorded = RECORDED[name];
@@ -105,8 +112,9 @@ export async function measureFastdfs(directory: string): Promise<string> {
   const port = await freePort();
   const server = await startServer(directory, { FIDFS_FASTDFS_STORAGE: `127.0.0.1:${port}` });
   const programs = process.env.FASTDFS_CLIENTS;
-  const fastdfs = programs === undefined ? undefined : await startFastdfs(`${programs}/bin`, `${directory}/fastdfs`);
+  let fastdfs: FastdfsServers | undefined;
   try {
+    if (programs !== undefined) fastdfs = await startFastdfs(programs, `${directory}/fastdfs`);
     const fidfs: WireLoad = { port, pid: server.daemonPid, work: 'upload', bytes: 0 };
     const heading = [
       'work',

@@ -1,5 +1,5 @@
 /*
- * A load of FastDFS's protocol, in a process of its own: `node wire-load.js PORT WORK CONNECTIONS SECONDS BYTES [ID …]`. Prints the
+ * A load of FastDFS's protocol, in a process of its own: `node wire-load.js HOST PORT WORK CONNECTIONS SECONDS BYTES [ID …]`. Prints the
  * number of requests as JSON. WORK is `upload`, `download` of the given IDs, or `http`: GET of the given paths.
  */
 import { randomBytes } from 'node:crypto';
@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 const HEADER = 10;
-const [port = '', work = '', connections = '', seconds = '', bytes = '', ...ids] = process.argv.slice(2);
+const [host = '', port = '', work = '', connections = '', seconds = '', bytes = '', ...ids] = process.argv.slice(2);
 const end = Date.now() + Number(seconds) * 1000;
 const size = Number(bytes);
 
@@ -82,7 +82,7 @@ function replyOf(socket: Socket): Promise<void> {
 let requests = 0;
 
 async function run(): Promise<void> {
-  const socket = connect({ port: Number(port), host: '127.0.0.1', noDelay: true });
+  const socket = connect({ port: Number(port), host, noDelay: true });
   await once(socket, 'connect');
   // Nothing would end the wait for a reply.
   socket.on('close', () => {
