@@ -80,4 +80,25 @@ export const adoptionMutations = [
     to: 'start += Math.max(position, bytesRead);',
     tests: ['adopt/large'],
   },
+  {
+    name: 'the names of packed links are read from the binlogs of FastDFS',
+    file: 'daemon/store/foreign.ts',
+    from: 'let word = 0; line',
+    to: 'let word = line.lastIndexOf(SPACE) + 1; line',
+    tests: ['adopt/binlogs'],
+  },
+  {
+    name: 'compressed binlogs of FastDFS are read',
+    file: 'daemon/store/foreign.ts',
+    from: "if (!file.endsWith('.gz')) return",
+    to: 'if (file) return',
+    tests: ['adopt/binlogs'],
+  },
+  {
+    name: 'a binlog that FastDFS is compressing is read as it was',
+    file: 'daemon/store/foreign.ts',
+    from: "!names.has(name.replace(/\\.gz$/, '')) || ",
+    to: "name.endsWith('.gz') || ",
+    tests: ['adopt/binlogs'],
+  },
 ];
