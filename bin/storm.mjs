@@ -16,6 +16,8 @@ for (const name of [
   'durable-write/faults',
   'crashes/power-cut',
   'crashes/kill',
+  'resumable/power-cut',
+  'adopt/power-cut',
   'cluster/power-cut',
   'cluster/storm',
   'cluster/partition',

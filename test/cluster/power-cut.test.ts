@@ -39,7 +39,7 @@ t.test(
       // A power cut at a random time.
       await sleep(200 + random.below(400));
       const copy = join(directory, 'copy');
-      const promised = await cutPower(b, load, image, copy);
+      const promised = await cutPower(b, [load], image, copy);
       await load.stop();
       const after = join(directory, 'after');
       mountImage(t, copy, after);

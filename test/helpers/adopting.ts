@@ -6,10 +6,10 @@ import type { AdoptionReport } from '../../daemon/replication/adoption.js';
 import { type FastdfsStore, makeFastdfsStore } from './fastdfs-store.js';
 import { TestNode } from './node.js';
 
-/** Creates a node on the store paths of FastDFS, without starting it. */
-export async function createOnFastdfs(t: Test, env: Record<string, string> = {}) {
-  const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+/** Creates a node on the store paths of FastDFS, without starting it. Removes a directory of its own after the test. */
+export async function createOnFastdfs(t: Test, env: Record<string, string> = {}, existing?: string) {
+  const directory = existing ?? mkdtempSync(join(tmpdir(), 'fidfs-test-'));
+  if (existing === undefined) t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const store = makeFastdfsStore(directory);
   const node = await TestNode.create(t, { directory, env: { FIDFS_STORE_PATHS: store.roots.join(','), ...env } });
   return { store, node };

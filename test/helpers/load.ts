@@ -17,6 +17,18 @@ export interface Promised {
   deleted: Set<string>;
   /** The metadata of files, as JSON, whose last change was answered with 204. */
   metadata?: Map<string, string>;
+  /** Digests that appenders may have; more than one if a change was not answered. Undefined: it may have become a normal file. */
+  appenders?: Map<string, (string | undefined)[]>;
+}
+
+/** What uploads and deletes, and records what the answers promised. */
+export interface AnyLoad {
+  start(): void;
+  /** Resolves when the last request has been answered. */
+  stop(): Promise<void>;
+  promised(): Promised;
+  /** Deletes most of the files and removes them from the records, so that a long run needs no large disk; not while it runs. */
+  forgetMost(): Promise<void>;
 }
 
 export interface LoadOptions {
@@ -38,7 +50,7 @@ const POOL_SIZE = 4 * 2 ** 20;
 const PAUSE_MILLISECONDS = 20;
 
 /** Concurrent clients that upload (raw and multipart) and delete until `stop`, and record what the answers promised. */
-export class Load {
+export class Load implements AnyLoad {
   private readonly stored = new Map<string, Sent>();
   private readonly ids: string[] = [];
   private readonly deleted = new Set<string>();
@@ -97,10 +109,7 @@ export class Load {
     return { stored, deleted: new Set(this.deleted), metadata };
   }
 
-  /**
-   * Deletes all but the last 100 files and removes them from the records, so that a long run needs no large disk. Must not be
-   * called while the load runs.
-   */
+  /** Deletes all but the last 100 files. */
   async forgetMost(): Promise<void> {
     const ids = [...this.stored.keys()].slice(0, -100);
     const questions = ids.values();
@@ -235,15 +244,17 @@ export class Load {
 }
 
 /** The union of what several loads have been promised. */
-export function promisedBy(loads: readonly Load[]): Promised {
+export function promisedBy(loads: readonly AnyLoad[]): Promised {
+  const all = loads.map((load) => load.promised());
   return {
-    stored: new Map(loads.flatMap((load) => [...load.promised().stored])),
-    metadata: new Map(loads.flatMap((load) => [...(load.promised().metadata ?? [])])),
-    deleted: new Set(loads.flatMap((load) => [...load.promised().deleted])),
+    stored: new Map(all.flatMap(({ stored }) => [...stored])),
+    metadata: new Map(all.flatMap(({ metadata = [] }) => [...metadata])),
+    deleted: new Set(all.flatMap(({ deleted }) => [...deleted])),
+    appenders: new Map(all.flatMap(({ appenders = [] }) => [...appenders])),
   };
 }
 
-function digest(content: Buffer): string {
+export function digest(content: Buffer): string {
   return createHash('sha256').update(content).digest('hex');
 }
 
@@ -253,7 +264,7 @@ function digest(content: Buffer): string {
  */
 export async function broken(
   node: TestNode,
-  { stored, deleted, metadata = new Map() }: Promised,
+  { stored, deleted, metadata = new Map(), appenders = new Map() }: Promised,
   gone: readonly number[] = [404],
 ): Promise<string[]> {
   const found: string[] = [];
@@ -274,5 +285,10 @@ export async function broken(
     }
   };
   await Promise.all(Array.from({ length: 8 }, ask));
+  for (const [id, digests] of appenders) {
+    const { status, body } = await node.get(id);
+    const has = status === 404 ? undefined : status === 200 ? digest(body) : String(status);
+    if (!digests.includes(has)) found.push(`${id}: an appender with ${status} and ${body.length} other bytes`);
+  }
   return found;
 }

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { Load, Promised } from './load.js';
+import { type AnyLoad, type Promised, promisedBy } from './load.js';
 import type { TestNode } from './node.js';
 
 /** Whether all threads of a process are stopped: a thread inside a sync stops only after it. */
@@ -9,9 +9,9 @@ export function isStopped(pid: number): boolean {
   return threads.every((thread) => /\) T/.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8')));
 }
 
-/** As `stopped`; resolves with what the load had been promised. */
-export function cutPower(node: TestNode, load: Load, image: string, copy: string): Promise<Promised> {
-  return stopped(node, image, copy, () => load.promised());
+/** As `stopped`; resolves with what the loads had been promised. */
+export function cutPower(node: TestNode, loads: readonly AnyLoad[], image: string, copy: string): Promise<Promised> {
+  return stopped(node, image, copy, () => promisedBy(loads));
 }
 
 /** Stops all processes of a node, copies the image of its disk, and resolves with what had been promised at that moment. */
