@@ -97,6 +97,11 @@ export class WireError extends Error {
   }
 }
 
+/** A request that may have been carried out, or not: the connection is closed, because each status would say one of both. */
+export class OutcomeUnknown extends WireError {
+  override name = 'OutcomeUnknown';
+}
+
 /** A WireError of a malformed or refused request (22). */
 export function invalid(message: string): WireError {
   return new WireError(Status.invalid, message);

@@ -4,6 +4,7 @@ import {
   HEADER_LENGTH,
   type Header,
   invalid,
+  OutcomeUnknown,
   parseHeader,
   replyHeader,
   Status,
@@ -69,7 +70,7 @@ export interface Request {
 /** A whole reply with its header, or the body of one in parts. */
 export type Reply = Buffer | { length: number; chunks: AsyncIterable<Buffer> };
 
-/** Answers one request. A rejection becomes a reply with a status. */
+/** Answers one request. A rejection becomes a reply with a status; one with `OutcomeUnknown` closes the connection. */
 export type Handler = (request: Request) => Promise<Reply> | Reply;
 
 /** What a connection needs of its server. */
@@ -109,7 +110,7 @@ export class Connection {
       // Not only ended: a client that does not close its side would keep the connection.
       this.socket.destroySoon();
     } catch (error) {
-      // The connection is unusable: the client is gone, or the body of a reply could not be read to its end.
+      // The connection is unusable: the client is gone, the body of a reply could not be read to its end, or there is no reply.
       this.socket.destroy();
       if (!(error instanceof ClientGone)) this.host.refused(error, this.requestOf({ command: 0, flags: 0 }, 0));
     }
@@ -172,7 +173,7 @@ export class Connection {
       if (!handler) throw new WireError(Status.invalid, `command ${request.command} is not one that clients send here`);
       return await handler(request);
     } catch (error) {
-      if (error instanceof ClientGone) throw error;
+      if (error instanceof ClientGone || error instanceof OutcomeUnknown) throw error;
       this.host.refused(error, request);
       return replyHeader(0, statusOf(error));
     }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Problem } from '../operations/problems.js';
 import type { StorageAddress } from './addresses.js';
-import { HEADER_LENGTH, parseHeader, replyHeader, requestHeader, WireError } from './codec.js';
+import { HEADER_LENGTH, OutcomeUnknown, parseHeader, replyHeader, requestHeader, Status, WireError } from './codec.js';
 import type { Body, Reply } from './connection.js';
 import { SocketReader } from './socket-reader.js';
 
@@ -13,7 +13,7 @@ const PATIENCE_MILLISECONDS = 30_000;
 
 /**
  * Forwards a command to the storage server of another node, and resolves with its reply. Rejects with a Problem (`unavailable`) if it
- * does not answer.
+ * does not take the command whole, and with `OutcomeUnknown` if it then gives no whole reply.
  * @param head the part of the body that has been read
  * @param rest the rest of the body, which is streamed
  */
@@ -26,6 +26,8 @@ export async function forward(
   const socket = connect({ host: ip, port, noDelay: true, timeout: PATIENCE_MILLISECONDS });
   const failed = (cause?: unknown) =>
     new Problem('unavailable', `Node ${id}, which changes this file, does not answer; try again.`, { cause });
+  const unanswered = (cause?: unknown) =>
+    new OutcomeUnknown(Status.busy, `node ${id}, to which a command was forwarded, gave no whole reply`, { cause });
   let failure: Error | undefined;
   socket.on('timeout', () => socket.destroy(new Error('it did not answer in time')));
   socket.on('error', (error) => {
@@ -43,12 +45,12 @@ export async function forward(
         return socket.write(chunk) ? undefined : drained(socket);
       },
     });
-    if (!(await reader.fill(HEADER_LENGTH))) throw failed(failure);
+    if (!(await reader.fill(HEADER_LENGTH))) throw unanswered(failure);
     const { length = 0, flags: status } = parseHeader(reader.take(HEADER_LENGTH));
-    if (length > LONGEST_REPLY) throw failed(new Error('its answer is too long'));
+    if (length > LONGEST_REPLY) throw unanswered(new Error('it is too long'));
     const body = await reader.read(length).catch((error: unknown) => {
       // Not the client is gone, but the other node.
-      throw failed(error);
+      throw unanswered(error);
     });
     if (status !== 0) throw new WireError(status, `node ${id} answered with status ${status}`);
     return Buffer.concat([replyHeader(length, status), body]);

@@ -89,4 +89,11 @@ export const appenderMutations = [
     to: 'if (offset < 0)',
     tests,
   },
+  {
+    name: 'a node put back to an older copy changes no appender before it has what its peers have',
+    file: 'daemon/fastdfs/appenders.ts',
+    from: 'if (lag !== undefined)',
+    to: 'if (lag === "")',
+    tests: ['fastdfs/restored'],
+  },
 ];

@@ -7,6 +7,8 @@ const storage = 'daemon/fastdfs/storage.ts';
 const tracker = 'daemon/fastdfs/tracker.ts';
 const server = 'daemon/fastdfs/server.ts';
 const recorded = ['fastdfs/recorded'];
+const forward = 'daemon/fastdfs/forward.ts';
+const forwarding = ['fastdfs/forwarding'];
 const hostile = ['fastdfs/hostile'];
 const connections = ['fastdfs/connections'];
 const cluster = ['fastdfs/cluster'];
@@ -216,5 +218,19 @@ export const fastdfsProtocolMutations = [
     from: 'if (!(length >= 0 && end <= this.bytes.length))',
     to: 'if (length < 0)',
     tests: ['fastdfs/fuzz'],
+  },
+  {
+    name: 'a reply of another node whose header is not whole is none',
+    file: forward,
+    from: 'if (!(await reader.fill(HEADER_LENGTH))) throw unanswered(failure);',
+    to: 'await reader.fill(HEADER_LENGTH);',
+    tests: forwarding,
+  },
+  {
+    name: 'a client whose command was forwarded gets no status if the reply is not whole',
+    file: connection,
+    from: ' || error instanceof OutcomeUnknown) throw',
+    to: ') throw',
+    tests: forwarding,
   },
 ];
