@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../test/helpers/ports.js';
+import { freePort } from './ports.js';
 
 const READY_SECONDS = 60;
 const END_SECONDS = 10;
@@ -13,17 +13,32 @@ const HOST = '127.0.0.2';
 /** A storage server of real FastDFS, with a tracker. */
 export interface FastdfsServers {
   storageHost: string;
+  trackerPort: number;
   storagePort: number;
   storagePid: number;
   stop(): Promise<void>;
 }
 
+interface FastdfsOptions {
+  /** What ran on the directory before: it keeps its ports, which FastDFS has recorded. */
+  before?: FastdfsServers;
+  /** Lines of the tracker's configuration. */
+  tracker?: string[];
+  /** Subdirectories in each of the two levels of the store path. */
+  subdirectories?: number;
+}
+
 /**
- * Starts the tracker and the storage server of real FastDFS, unsynced as it is by default.
+ * Starts the tracker and the storage server of real FastDFS, unsynced as it is by default. The store path is `store` in the
+ * directory, the binlogs are in `storage/data/sync`.
  * @param root directory with `bin/fdfs_trackerd`, `bin/fdfs_storaged` and, in `lib` or `lib64`, their libraries
  */
-export async function startFastdfs(root: string, directory: string): Promise<FastdfsServers> {
-  const [tracker, storage] = [await freePort(), await freePort()];
+export async function startFastdfs(
+  root: string,
+  directory: string,
+  { before, tracker: trackerLines = [], subdirectories = 256 }: FastdfsOptions = {},
+): Promise<FastdfsServers> {
+  const [tracker, storage] = [before?.trackerPort ?? (await freePort()), before?.storagePort ?? (await freePort())];
   const children: ChildProcess[] = [];
   const stop = async () => {
     for (const child of children.toReversed()) await endOf(child);
@@ -44,14 +59,15 @@ export async function startFastdfs(root: string, directory: string): Promise<Fas
     return child;
   };
   try {
-    await start('tracker', tracker, ['store_lookup = 2', 'reserved_storage_space = 1%']);
+    await start('tracker', tracker, ['store_lookup = 2', 'reserved_storage_space = 1%', ...trackerLines]);
     const storePath = join(directory, 'store');
     mkdirSync(storePath, { recursive: true });
     const server = await start('storage', storage, [
       ...['group_name = group1', 'store_path_count = 1', `store_path0 = ${storePath}`],
-      ...[`tracker_server = ${HOST}:${tracker}`, 'subdir_count_per_path = 256', 'fsync_after_written_bytes = 0'],
+      ...[`tracker_server = ${HOST}:${tracker}`, `subdir_count_per_path = ${subdirectories}`],
+      'fsync_after_written_bytes = 0',
     ]);
-    return { storageHost: HOST, storagePort: storage, storagePid: server.pid as number, stop };
+    return { storageHost: HOST, trackerPort: tracker, storagePort: storage, storagePid: server.pid as number, stop };
   } catch (error) {
     await stop();
     throw error;
