@@ -49,7 +49,7 @@ t.test('fidfs adopt takes the files of FastDFS in', async (t) => {
     t.match(report, { files: 0, metadata: 0, left: 1 });
   });
 
-  // Seen to fail without the comparison with the name, and without the look at the time.
+  // Seen to fail without the comparison with the name, and without that of the modification time with now, in adopter.ts.
   t.test(
     'what does not match its ID is left alone and named; what changed just now is left for the next run',
     async (t) => {

@@ -74,7 +74,7 @@ t.test('adopted files are copied to the other node', async (t) => {
     await node.until(async () => (await node.get(link)).body.equals(all.get(link) as Buffer), 'mended, the link too');
   });
 
-  // Seen to fail with `foreign` deletions, which left no tombstone.
+  // Seen to fail without `isDeleted` in the loop of reconcile(), which leaves foreign files alone.
   await t.test('a deleted one does not come back with an older copy of the disk', async (t) => {
     const [id, content] = [...store.metadata].map(([name]) => [name, all.get(name)] as const)[0] as [string, Buffer];
     t.equal((await node.delete(id)).status, 204);

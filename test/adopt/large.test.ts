@@ -62,7 +62,8 @@ function header(allocated: number, size: number, tail: string): Buffer {
   return bytes;
 }
 
-// Seen to fail with a search for each candidate through the rest of its chunk for the other type: 24 s for 1 MiB.
+// Seen to fail with a search through the rest of the chunk for each byte, and, the slot between two chunks, with each chunk read where
+// the one before it ended.
 t.test('a trunk file full of the bytes of a type is scanned in linear time, in many turns', async (t) => {
   const file = join(directoryOf(t), '000001');
   const bytes = Buffer.alloc(8 * MEBIBYTE, 'L');
@@ -83,7 +84,7 @@ t.test('a trunk file full of the bytes of a type is scanned in linear time, in m
   t.ok(turns > 4, `${turns} turns`);
 });
 
-// Seen to fail with readFileSync: one turn.
+// Seen to fail with readFileSync in chunksOf() of foreign.ts: one turn.
 t.test('the names of a binlog are read whole, in many turns', async (t) => {
   const binlog = join(directoryOf(t), 'binlog.000');
   const names = Array.from({ length: 100_000 }, (_, number) => packedName(number));
@@ -99,7 +100,7 @@ t.test('the names of a binlog are read whole, in many turns', async (t) => {
   await t.rejects(new PackedNames().read([], [binlog], AbortSignal.abort()), { name: 'AbortError' });
 });
 
-// Seen to fail with readFileSync (ERR_STRING_TOO_LONG), and, the last count, without the names of deleted files.
+// Seen to fail (the second count) without the look at the deleted files in replication/adoption.ts.
 t.test('a binlog longer than a string may be: the count and the adoption are complete', async (t) => {
   const { store, node } = await createOnFastdfs(t);
   const sync = join(store.roots[0] as string, 'data/sync');

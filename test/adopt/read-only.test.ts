@@ -5,7 +5,7 @@ import { adopt, allOf, createOnFastdfs, wrongOf } from '../helpers/adopting.js';
 import { assertProblem } from '../helpers/assert-problem.js';
 import { snapshotOf } from '../helpers/files.js';
 
-// Seen to fail without readOnly in openStorePaths, and in restrictAccess (modes).
+// Seen to fail without readOnly in openStorePaths() of main.ts, and in its call of restrictAccess() (the modes of files change).
 t.test('readOnly serves the disk of a running FastDFS, and writes nothing there', async (t) => {
   const { store, node } = await createOnFastdfs(t, { FIDFS_READ_ONLY: 'true' });
   const before = snapshotOf(store.roots);

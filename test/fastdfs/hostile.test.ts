@@ -27,7 +27,7 @@ function check(t: Test, { status, body }: WireReply, isAnswered: boolean, title:
   if (status !== 0) t.equal(body.length, 0, title);
 }
 
-// Seen to fail (no end of the connection) with lengths taken as they are.
+// Seen to fail (no end of the connection) without the check of `header.length` in connection.ts.
 t.test('a length that cannot be true: status 22, and the connection is closed', async (t) => {
   for (const length of [2n ** 63n, -1n, 2n ** 53n, 2n ** 64n - 1n]) {
     for (const client of [await wire.toStorage(), await wire.toTracker()]) {
@@ -223,7 +223,8 @@ t.test('requests sent together are answered one after another', async (t) => {
   await client.closed();
 });
 
-// Seen to fail (connection closed) with every refused upload closing it, and (no reply) with the socket destroyed at once.
+// Seen to fail (connection closed) with every refused upload closing it. A socket that is destroyed at once, which can lose the reply,
+// loses none here.
 t.test('an upload over maxFileSize: 22; the connection goes on where not too much follows', async (t) => {
   const client = await wire.toStorage();
   for (const size of [MIB + 1, 3 * MIB]) {

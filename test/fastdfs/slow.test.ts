@@ -19,7 +19,7 @@ function trickle({ socket }: WireClient): void {
   socket.on('close', () => clearInterval(timer));
 }
 
-// A single test, because all cases wait for the same minute. Seen to fail without isTooSlow() in connection.ts.
+// A single test, because all cases wait for the same minute. Seen to fail without the call of isTooSlow() in server.ts.
 t.test('a client that sends or takes next to nothing is dropped; idle ones are not, and others upload', async (t) => {
   const wire = await startWire(t);
   const { node } = wire;

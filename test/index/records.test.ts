@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Index } from '../../daemon/index/index.js';
 import { keyOf, metadataName } from '../../daemon/store/names.js';
-import type { StoredFile } from '../../daemon/store/records.js';
+import { type StoredFile, supersedes } from '../../daemon/store/records.js';
 import fileId from '../../file-id/file-id.js';
 
 const KEY = fileId.encodeKey({ serverId: 3, created: 1_795_000_000, size: 1000, crc32: 7, counter: 9 });
@@ -72,7 +72,7 @@ t.test('the index returns every kind of file as it was recorded', async (t) => {
   t.ok(index.isDeleted(keyOf(SLAVE)));
 });
 
-// Seen to fail without isReplacement() in batch-writer.ts, and with >= in supersedes().
+// Seen to fail without isReplacement() in batch-writer.ts, and with the SHA-256 not compared, or compared with >=, in supersedes().
 t.test('a later version replaces a record, an earlier one does not, and totals stay right', async (t) => {
   const index = openIndex(t);
   const name = metadataName(MASTER);
@@ -87,6 +87,8 @@ t.test('a later version replaces a record, an earlier one does not, and totals s
   t.match(index.find(keyOf(name)), { size: 20 }, 'of the same version the smaller SHA-256 loses');
   add(index, at(2000, 40, 3));
   t.match(index.find(keyOf(name)), { size: 40 });
+  const last = at(2000, 40, 3);
+  t.notOk(supersedes(last, last), 'a file that has been copied is not copied again');
   t.strictSame(index.totals, { files: 1, bytes: 40, saved: 0 });
   t.strictSame(index.findByContent(Buffer.alloc(32, 3)), [], 'and no upload becomes a link to it');
   index.missing.add(at(3000, 50, 1));
