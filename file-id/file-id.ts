@@ -15,7 +15,11 @@
 
 import secondOf from './created.js';
 
-/** The kind of a file. Normal and slave names differ only in their length, as in FastDFS. */
+/**
+ * The kind of a file. The tail of a slave differs from that of a normal, appender or trunk file in its length, or in its form: the
+ * prefix follows the digits. FastDFS compares the lengths only. The name of a slave whose prefix is digits, or begins with a dot, may
+ * be one that a normal file can have, and is decoded as such.
+ */
 export type FileKind = 'normal' | 'appender' | 'slave' | 'trunk';
 
 /** The node that accepted the upload: a server id (1 to 16777215), or, in old FastDFS clusters, an IPv4 address. */
@@ -91,11 +95,15 @@ const NAME_PATTERN = '[A-Za-z0-9_-]{26}[AEIMQUYcgkosw048][A-Za-z0-9._-]{1,46}';
  */
 const SMALL_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]A[A-Za-z0-9_-]{4}AA[AB]';
 
-/** Source of a regular expression for the name of an appender: a size field with that flag. */
-const APPENDER_PATTERN = '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]E[A-Za-z0-9_-]{14}[AEIMQUYcgkosw048][A-Za-z0-9._-]{7}';
+/** Source of a regular expression for the name of an appender: a size field with that flag. To be followed by `$`. */
+const APPENDER_PATTERN =
+  '[A-Za-z0-9_-]{10}[CGKOSWaeimquy26-]E[A-Za-z0-9_-]{14}[AEIMQUYcgkosw048](?=.{7}$)[0-9]*(?:[.][A-Za-z0-9._-]*)?';
 
-/** Source of a regular expression for a trunk name: a size field with that flag, and a part of 16 more characters. */
-const TRUNK_PATTERN = '[A-Za-z0-9_-]{11}I[A-Za-z0-9_-]{31}[A-Za-z0-9._-]{7}';
+/**
+ * Source of a regular expression for a trunk name: a size field with that flag, and a part of 16 more characters. To be followed
+ * by `$`.
+ */
+const TRUNK_PATTERN = '[A-Za-z0-9_-]{11}I[A-Za-z0-9_-]{31}(?=.{7}$)[0-9]*(?:[.][A-Za-z0-9._-]*)?';
 
 function fail(reason: string): never {
   const error = new Error(reason);
@@ -148,6 +156,11 @@ function makeTail(extension: string, random: number): string {
   return digits === 0 ? suffix : String(10 ** digits + (random % 10 ** digits)).substring(1) + suffix;
 }
 
+/** Whether these are the last 7 characters of the name of a file that is no slave: digits, and the extension with its dot. */
+function isTail(tail: string): boolean {
+  return tail.length === TAIL_LENGTH && /^[0-9]*(\.[A-Za-z0-9._-]*)?$/.test(tail);
+}
+
 /** The creation time of a name, in seconds since 1970. Does not check the name. */
 function createdOf(name: string): number {
   return secondOf(name.substring(4, 12));
@@ -194,7 +207,7 @@ function decodeName(name: string): Pick<FileId, 'kind' | 'source' | 'created' | 
   if (isTrunk && !/^[A-Za-z0-9_-]{16}$/.test(name.substring(KEY_LENGTH, tailStart))) {
     fail('the trunk part holds a character that no ID has');
   }
-  const isSlave = tailLength !== TAIL_LENGTH;
+  const isSlave = !isTail(name.substring(tailStart));
   const kind: FileKind = isSlave ? 'slave' : isTrunk ? 'trunk' : isAppender ? 'appender' : 'normal';
   const known = kind === 'normal' || kind === 'trunk';
   let trunk: TrunkLocation | null = null;
@@ -293,6 +306,7 @@ export default {
   join: join,
   encodeKey: encodeKey,
   makeTail: makeTail,
+  isTail: isTail,
   createdOf: createdOf,
   keyOf: keyOf,
   decodeName: decodeName,

@@ -13,6 +13,7 @@ const METADATA_SUFFIX = '-m';
 const KEY_CHARACTERS = 27;
 const NORMAL_LENGTH = 34;
 const TRUNK_LENGTH = 50;
+const TAIL_LENGTH = 7;
 /** Bits 63 and 59 of the size field of a trunk name, in its first byte. */
 const TRUNK_FLAGS = 0x88;
 /** Bits 63 and 58: an appender. */
@@ -20,8 +21,6 @@ const APPENDER_FLAGS = 0x84;
 const TWO_32 = 2 ** 32;
 const PREFIX = /^[A-Za-z0-9._-]{1,16}$/;
 const EXTENSION = /^[A-Za-z0-9._-]{0,6}$/;
-/** Characters of an extension with its dot at most. */
-const SUFFIX_LENGTH = 7;
 
 /** The kind of a recorded file; `metadata` is not in IDs. */
 export type RecordKind = FileKind | 'metadata';
@@ -60,9 +59,9 @@ export function ownerOfMetadata(name: string): string {
   return name.slice(0, -METADATA_SUFFIX.length);
 }
 
-/** Whether the 20 bytes of a name are the key of its record, because no other file has them. */
+/** Whether the 20 bytes of a name are the key of its record: those of a file that is neither a slave nor metadata. */
 function hasOwnKey(name: string, bytes: Buffer): boolean {
-  if (isMetadata(name)) return false;
+  if (isMetadata(name) || !fileId.isTail(name.slice(-TAIL_LENGTH))) return false;
   if (name.length === NORMAL_LENGTH) return true;
   return name.length === TRUNK_LENGTH && ((bytes[8] as number) & TRUNK_FLAGS) === TRUNK_FLAGS;
 }
@@ -120,7 +119,7 @@ export function foundVersion(name: string, mtimeMs: number): number | undefined 
 
 /** A name without its extension, which has up to 6 characters. */
 export function withoutExtension(name: string): string {
-  const dot = name.indexOf('.', Math.max(KEY_CHARACTERS, name.length - SUFFIX_LENGTH));
+  const dot = name.indexOf('.', Math.max(KEY_CHARACTERS, name.length - TAIL_LENGTH));
   return dot < 0 ? name : name.slice(0, dot);
 }
 

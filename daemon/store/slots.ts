@@ -1,5 +1,6 @@
 import { open } from 'node:fs/promises';
-import { FILE_SLOT, isTail, LINK_SLOT, SLOT_HEADER, TAIL_LENGTH } from './trunk.js';
+import fileId from '../../file-id/file-id.js';
+import { FILE_SLOT, LINK_SLOT, SLOT_HEADER, TAIL_LENGTH } from './trunk.js';
 
 const CHUNK = 2 ** 18;
 
@@ -52,7 +53,7 @@ function slotAt(chunk: Buffer, position: number, start: number, end: number): Sl
   const offset = start + position;
   if (allocated < SLOT_HEADER + size || offset + SLOT_HEADER + size > end) return undefined;
   const tail = chunk.toString('latin1', position + SLOT_HEADER - TAIL_LENGTH, position + SLOT_HEADER);
-  if (!isTail(tail)) return undefined;
+  if (!fileId.isTail(tail)) return undefined;
   const crc32 = chunk.readUInt32BE(position + 9);
   return { offset, allocated, size, crc32, created: chunk.readUInt32BE(position + 13), tail };
 }

@@ -23,11 +23,6 @@ const LONGEST_LINK = 84;
 /** Number of links that are followed. FastDFS makes links to files only. */
 const LINKS = 4;
 
-/** Whether these are the last 7 characters of a name: digits and the extension. */
-export function isTail(tail: string): boolean {
-  return /^\d*(?:\.[A-Za-z0-9._-]*)?$/.test(tail);
-}
-
 /** The bytes of a packed file: part of a trunk file, or, if a link leads there, a whole plain file. */
 export interface PackedFile {
   /** Path of the file that holds the bytes. */

@@ -52,8 +52,8 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
 }
 
 /**
- * Whether a name contains size and CRC32 of its file. A slave file of FastDFS whose name is as long as a normal one decodes as a
- * normal one, but has another form of tail.
+ * Whether a name surely contains size and CRC32 of its file: not that of a foreign file which may be a slave whose prefix begins with
+ * a dot (`853._s`), decoded as normal.
  */
 export function tellsContent({ ours, name }: FoundFile): boolean {
   const { size } = decodeName(name);

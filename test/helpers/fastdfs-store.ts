@@ -182,3 +182,31 @@ export function makeFastdfsStore(directory: string): FastdfsStore {
   put(join(root, 'logs/storaged.log'), '[2026-11-22 06:16:19] INFO');
   return { roots, plain, packed, links, symbolic, dangling, freed, metadata, pathOf };
 }
+
+let counter = 0;
+
+/** An ID such as FastDFS makes for a file with this content on the first store path. */
+export function foreignId(content: Buffer, tail: string, directory = '00/00'): string {
+  const key = Buffer.alloc(20);
+  Buffer.from([10, 66, 0, 4]).copy(key);
+  key.writeUInt32BE(CREATED, 4);
+  key.writeUInt32BE(0x80000000 + ++counter, 8);
+  key.writeUInt32BE(content.length, 12);
+  key.writeUInt32BE(crc32(content), 16);
+  return `group1/M00/${directory}/${key.toString('base64url')}${tail}`;
+}
+
+/** The path of an ID below the first store path. Makes its directory. */
+export function foreignPath(root: string, id: string): string {
+  const path = join(root, 'data', ...id.split('/').slice(2));
+  mkdirSync(dirname(path), { recursive: true });
+  return path;
+}
+
+/** Writes the file of an ID as FastDFS does, and returns its path. */
+export function putForeign(root: string, id: string, content: Buffer | string, time = CREATED): string {
+  const path = foreignPath(root, id);
+  writeFileSync(path, content);
+  utimesSync(path, time, time);
+  return path;
+}

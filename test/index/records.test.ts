@@ -42,6 +42,8 @@ t.test('a slave and the metadata of a file have keys of their own, beside that o
     false,
     'metadata whose name is as long as a normal one',
   );
+  for (const tail of ['417_big', '41_s.gz', '4-1.jpg'])
+    t.notOk(keyOf(MASTER.slice(0, 27) + tail).equals(KEY), `a slave whose name is as long as a normal one: ${tail}`);
 });
 
 // Seen to fail without the name in `tail`, and without the column `size`.

@@ -272,6 +272,13 @@ export const indexMutations = [
     tests: recordsTest,
   },
   {
+    name: 'slaves with names as long as normal ones have keys of their own',
+    file: names,
+    from: 'isMetadata(name) || !fileId.isTail(name.slice(-TAIL_LENGTH))',
+    to: 'isMetadata(name)',
+    tests: recordsTest,
+  },
+  {
     name: 'earlier versions can decode derived keys',
     file: names,
     from: '0x80000000 + (digest.readUInt32BE() & 0x7fffff)',
