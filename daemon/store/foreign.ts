@@ -174,18 +174,30 @@ async function packedIn(
     if (slot !== undefined) known.set(slot, [...(known.get(slot) ?? []), start]);
   };
   for (const name of new Set([...(await names()).in(path.number, directory), ...plain])) add(name);
-  const idOf = (name: string) => fileId.decode(fileId.join(group, path.number, directory, name));
+  const isOf = (name: string) =>
+    unpacked.has(name) || packed.find(fileId.decode(fileId.join(group, path.number, directory, name))) !== undefined;
   for (const { name: trunkFile } of trunkFiles) {
     for await (const { offset, tail } of slotsOf(join(fileDirectory(path.root, directory), trunkFile))) {
-      // Slaves and metadata of a packed file tell all of its name but the tail, which is in the slot.
-      const starts = known.get(`${Number(trunkFile)}/${offset}`) ?? [];
-      const candidates = new Set(starts.map((start) => start.slice(0, PACKED_STEM) + tail));
-      const name = [...candidates].find((one) => unpacked.has(one) || packed.find(idOf(one)) !== undefined);
-      if (name === undefined) unnamed.push(`data/${fileId.directories(directory)}/${trunkFile} at ${offset}`);
-      else if (!unpacked.has(name) && !records.isDeleted(keyOf(name))) files.push({ ...place, name, form: 'packed' });
+      const candidates = candidatesFor(known.get(`${Number(trunkFile)}/${offset}`) ?? [], tail).filter(isOf);
+      if (candidates.length === 0) unnamed.push(`data/${fileId.directories(directory)}/${trunkFile} at ${offset}`);
+      for (const name of candidates)
+        if (!unpacked.has(name) && !records.isDeleted(keyOf(name))) files.push({ ...place, name, form: 'packed' });
     }
   }
   return { files, unnamed };
+}
+
+/**
+ * The names that a slot with this tail may have. Slaves and metadata of a packed file tell all of its name but the tail. A whole
+ * name with another tail is that of a deleted file, whose place the slot has taken: with the same content in the same second it
+ * differs in nothing else that is in the slot.
+ */
+function candidatesFor(starts: readonly string[], tail: string): string[] {
+  const stemOf = (name: string) => name.slice(0, PACKED_STEM);
+  const whole = starts.filter((name) => name.length === PACKED_STEM + tail.length);
+  const stems = new Set(whole.map(stemOf));
+  const others = starts.filter((name) => !stems.has(stemOf(name))).map((name) => stemOf(name) + tail);
+  return [...new Set([...whole.filter((name) => name.endsWith(tail)), ...others])];
 }
 
 /** Trunk file and offset in a name that begins with that of a packed file; undefined for another name. */

@@ -172,7 +172,10 @@ export function makeFastdfsStore(directory: string): FastdfsStore {
   const [root = ''] = roots;
   const created = [...plain.keys(), ...packed.keys(), ...freed].filter((id) => !targets.has(id));
   const line = (operation: string, ...ids: string[]) => `${[CREATED, operation, ...ids.map(withoutGroup)].join(' ')}\n`;
-  const lines = created.map((id) => line('C', id));
+  // In the same second, a file with the same content was in the place of another one, and deleted before.
+  const [[place]] = [...packed] as [[string, Buffer]];
+  const earlier = place.replace(/(\/00\/00\/.{13})./, '$1z').replace(/\d{3}\.txt$/, '111.txt');
+  const lines = [line('C', earlier), line('D', earlier), ...created.map((id) => line('C', id))];
   for (const [id, target] of targets) lines.push(line('L', id, target));
   for (const id of freed) lines.push(line('D', id));
   put(join(root, 'data/sync/binlog.000.gz'), gzipSync(lines.filter((_, number) => number % 2 === 0).join('')));

@@ -101,4 +101,11 @@ export const adoptionMutations = [
     to: "name.endsWith('.gz') || ",
     tests: ['adopt/binlogs'],
   },
+  {
+    name: 'a slot is not adopted under the name of the file that was in its place before',
+    file: 'daemon/store/foreign.ts',
+    from: 'whole.filter((name) => name.endsWith(tail))',
+    to: 'whole.map((name) => stemOf(name) + tail)',
+    tests: adoptTest,
+  },
 ];
