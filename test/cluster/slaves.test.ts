@@ -36,7 +36,7 @@ t.test('slaves and metadata of two nodes', async (t) => {
   const large = random.bytes(400_000);
   const small = random.bytes(2000);
 
-  // Seen to fail with the log published before the renames in batch-commit.ts.
+  // Seen to fail without the wait for acknowledgements in waitForCopies() of daemon/operations/uploads.ts.
   await t.test('are on both when they are answered', async (t) => {
     for (const [prefix, content] of [
       ['_small', small],
