@@ -16,6 +16,7 @@ import { timeOf } from '../store/public-names.js';
 import { supersedes } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import type { StorePath } from '../store/store-path.js';
+import { copyEarlier } from './earlier-version.js';
 import { decodeFiles } from './page.js';
 import { differenceOf, toRecord } from './peer-file.js';
 import type { RateLimit } from './rate-limit.js';
@@ -239,6 +240,21 @@ export class Fetcher {
   }
 
   private async downloadFrom(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
+    const { index, paths } = this.parts;
+    if (sizeOf(temporary) === 0 && (await copyEarlier(underWay.file, temporary, { index, paths }))) {
+      try {
+        return await this.download(peer, underWay, temporary);
+      } catch (error) {
+        if (!(error instanceof NotToBeHad)) throw error;
+        // Not an append, or the peer has another version.
+        rmSync(temporary, { force: true });
+      }
+    }
+    await this.download(peer, underWay, temporary);
+  }
+
+  /** Downloads what the temporary file lacks, and checks the whole. */
+  private async download(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
     const { file } = underWay;
     const { group, serverId, peerSecret = '' } = this.parts.settings;
     const { size } = file;
@@ -264,8 +280,8 @@ export class Fetcher {
       utimesSync(temporary, timeOf(file), timeOf(file));
       return;
     }
-    // A download that is too short can be resumed.
-    if (content.size >= size) rmSync(temporary, { force: true });
+    // A download that is too short can be resumed, unless it is of another version.
+    if (content.size >= size || file.version) rmSync(temporary, { force: true });
     throw new NotToBeHad(`sent ${difference}`);
   }
 

@@ -96,4 +96,18 @@ export const appenderMutations = [
     to: 'if (lag === "")',
     tests: ['fastdfs/restored'],
   },
+  {
+    name: 'of an append only the rest is fetched',
+    file: 'daemon/replication/earlier-version.ts',
+    from: 'if (!version) return false;',
+    to: 'if (version !== null) return false;',
+    tests: ['fastdfs/appender-copies'],
+  },
+  {
+    name: 'a longer version that is no append is fetched whole',
+    file: 'daemon/replication/fetcher.ts',
+    from: 'if (!(error instanceof NotToBeHad)) throw error;',
+    to: 'if (error) throw error;',
+    tests: ['fastdfs/appender-copies'],
+  },
 ];
