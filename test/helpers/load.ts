@@ -278,13 +278,13 @@ export async function broken(
       if (!sent) await node.until(isGone, 'gone', 3).catch(() => found.push(`${id}: deleted, and yet ${status}`));
       if (sent && status !== 200) found.push(`${id}: ${status} instead of ${sent.size} bytes`);
       if (sent && status === 200 && digest(body) !== sent.sha256) found.push(`${id}: other bytes`);
-      const wanted = metadata.get(id);
-      if (wanted === undefined) continue;
-      const has = await node.get(`/metadata/${id}`, node.authorized());
-      if (has.body.toString().trim() !== wanted) found.push(`${id}: metadata ${has.body}, not ${wanted}`);
     }
   };
   await Promise.all(Array.from({ length: 8 }, ask));
+  for (const [id, wanted] of metadata) {
+    const { body } = await node.get(`/metadata/${id}`, node.authorized());
+    if (body.toString().trim() !== wanted) found.push(`${id}: metadata ${body}, not ${wanted}`);
+  }
   for (const [id, digests] of appenders) {
     const { status, body } = await node.get(id);
     const has = status === 404 ? undefined : status === 200 ? digest(body) : String(status);
