@@ -99,7 +99,7 @@ export class Fetcher {
   private async run(): Promise<void> {
     while (!this.ending.signal.aborted) {
       for (const file of this.due()) {
-        const key = file.key.toString('base64url');
+        const key = keyOf(file);
         const underWay: UnderWay = { file, bytes: 0, done: Promise.resolve() };
         this.active.set(key, underWay);
         underWay.done = this.fetch(underWay).finally(() => {
@@ -116,7 +116,9 @@ export class Fetcher {
   private due(): MissingFile[] {
     // A second file with the same content becomes a hard link to the first, so it waits for that without occupying a slot.
     const contents = new Set([...this.active.values()].map(({ file }) => contentOf(file)));
-    const isWanted = (file: MissingFile) => contents.size < contents.add(contentOf(file)).size;
+    // A later version of a file that is being fetched waits for the end of that.
+    const isWanted = (file: MissingFile) =>
+      !this.active.has(keyOf(file)) && contents.size < contents.add(contentOf(file)).size;
     const free = AT_ONCE - this.active.size;
     if (free === 0) return [];
     try {
@@ -134,7 +136,8 @@ export class Fetcher {
     const { file } = underWay;
     const { index, onFetched, onFailed, onSetAside } = this.parts;
     try {
-      if (!this.isHere(file)) await this.obtain(underWay);
+      if (this.isHere(file)) this.removeTemporary(file);
+      else await this.obtain(underWay);
       // A log may have added its sequence number since; `onFetched` needs it to acknowledge the entry.
       const told = index.missing.find(file.key) ?? file;
       const recorded = index.find(file.key);
@@ -143,6 +146,8 @@ export class Fetcher {
       index.missing.remove(file.key);
       onFetched(told);
     } catch (error) {
+      // A later version may come without being fetched.
+      if (file.version) this.removeTemporary(file);
       if (this.ending.signal.aborted) return;
       const reason = (error as Error).message;
       onFailed(file, reason);
@@ -166,6 +171,16 @@ export class Fetcher {
     return isRecorded && path?.isOpen === true && path.sizeOf(directory, name) !== undefined;
   }
 
+  /** Removes what was downloaded of a file that is not to be fetched any more. Does not throw: the next start does it, too. */
+  private removeTemporary({ name, storePath }: MissingFile): void {
+    const path = this.parts.paths[storePath];
+    try {
+      if (path?.isOpen) rmSync(temporaryOf(path, name), { force: true });
+    } catch (error) {
+      this.parts.warn('a partial download could not be removed; the next start does it', error);
+    }
+  }
+
   /** Stores the file, from a node that has it or as a hard link to a local one. Rejects with the reasons of all nodes. */
   private async obtain(underWay: UnderWay): Promise<void> {
     const { file } = underWay;
@@ -178,7 +193,7 @@ export class Fetcher {
     if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
     // A file that changes must not share its bytes.
     const linked = file.version ? undefined : await copies.linkTemporary(file);
-    const temporary = linked ?? temporaryFile(path.root, `fetch-${file.name}`);
+    const temporary = linked ?? temporaryOf(path, file.name);
     if (!linked) await this.askEach(file, (peer) => this.downloadFrom(peer, underWay, temporary));
     let failure: string | undefined;
     await copies.take({
@@ -305,6 +320,14 @@ export class Fetcher {
       await file.close();
     }
   }
+}
+
+function keyOf({ key }: MissingFile): string {
+  return key.toString('base64url');
+}
+
+function temporaryOf({ root }: StorePath, name: string): string {
+  return temporaryFile(root, `fetch-${name}`);
 }
 
 function contentOf({ sha256 }: MissingFile): string {
