@@ -145,6 +145,10 @@ export class Adopter {
   private async commit(path: StorePath, checked: readonly Checked[], adopted: Adopted): Promise<void> {
     const { names, writer } = this.store;
     const unnamed = new Map<Checked, UnnamedFile>();
+    const inPlace: StoredFile[] = [];
+    const leave = () => {
+      for (const file of inPlace) names.leave(file);
+    };
     const done: AdoptedFile[] = [];
     await writer.commit({
       write: () => {
@@ -153,13 +157,22 @@ export class Adopter {
           const stored = this.write(path, one, adopted);
           if (!stored) continue;
           if (stored.temporary !== undefined) unnamed.set(one, stored as UnnamedFile);
+          else {
+            // No copy of a peer replaces it in the same batch.
+            names.reserve(stored);
+            inPlace.push(stored);
+          }
           added.push(stored);
           done.push(toAdopted(one, stored.linked === true));
         }
         return added;
       },
-      undo: () => names.remove([...unnamed.values()]),
+      undo: () => {
+        leave();
+        names.remove([...unnamed.values()]);
+      },
       finish: () => {
+        leave();
         for (const file of unnamed.values()) names.publish(file);
       },
     });

@@ -3,12 +3,14 @@ import fileId from '../../file-id/file-id.js';
 import type { Duplicates } from './duplicates.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
+import { FILE_TIME, filePath } from './layout.js';
 import { decodeName } from './names.js';
 import type { PublicNames, UnnamedFile } from './public-names.js';
 import { type FileRecord, type Records, type RemovedFile, type StoredFile, supersedes } from './records.js';
 import { isDeletedFile } from './recover-file.js';
 import type { Store, StoreSettings } from './store.js';
 import type { StorePath } from './store-path.js';
+import { isUnchanged, readUnrecorded, type UnrecordedFile } from './unrecorded.js';
 
 /** A file of a peer, verified against its ID and SHA-256, to be stored on this node at the same location. */
 export interface Copy extends FileRecord {
@@ -37,6 +39,12 @@ export interface FailedCopy {
 /** State of the copies of one `take`. */
 interface Making {
   files: Map<Copy, UnnamedFile>;
+  /** Files on the disk without a record under the names of copies, or why they could not be read. */
+  unrecorded: Map<Copy, UnrecordedFile | { reason: string }>;
+  /** Files without a record that are kept, and recorded, instead of their copies. */
+  kept: StoredFile[];
+  /** Copies that replace a different file of the same version, of which neither is the later one. */
+  conflicting: Set<Copy>;
   /** Copies that another change of the same batch makes, too. */
   duplicates: Copy[];
   /** Copies that could not be written. */
@@ -67,18 +75,31 @@ export class Copies {
 
   /**
    * Makes copies and deletions durable. Copies that cannot be made are passed to `alongside`, those that could not be renamed
-   * in a second call; the other copies are not affected. Skips files deleted in the meantime. Rejects with a StoreError if
-   * nothing was recorded; all of it may be retried then.
+   * in a second call; the other copies are not affected. Skips files deleted in the meantime. A file on the disk without a record
+   * (of FastDFS, before its adoption) is compared as a recorded one, and is recorded if the copy does not supersede it. Rejects
+   * with a StoreError if nothing was recorded; all of it may be retried then.
    */
   async take({ copies, removed = [], alongside }: Takeover): Promise<void> {
-    const making: Making = { files: new Map(), duplicates: [], failed: [] };
+    const making: Making = {
+      ...{ files: new Map(), kept: [], conflicting: new Set(), duplicates: [], failed: [] },
+      unrecorded: await this.findUnrecorded(copies),
+    };
+    const leave = () => {
+      for (const file of making.kept) this.names.leave(file);
+    };
     try {
       await this.writer.commit({
         write: () => this.write(copies, making),
-        undo: () => this.names.remove([...making.files.values()]),
+        undo: () => {
+          leave();
+          this.names.remove([...making.files.values()]);
+        },
         removed: removed.filter((file) => this.isRemovable(file)),
         alongside: () => alongside?.(making.failed),
-        finish: () => this.publish(making),
+        finish: () => {
+          leave();
+          this.publish(making);
+        },
       });
       const { unnamed } = making;
       if (unnamed) await this.writer.commit({ alongside: () => this.withdraw(unnamed, making, alongside) });
@@ -104,7 +125,24 @@ export class Copies {
     return duplicate && this.paths[storePath]?.linkTemporary(randomUUID(), duplicate);
   }
 
-  private write(copies: readonly Copy[], { files, duplicates, failed }: Making): StoredFile[] {
+  /** Reads the files that have the names of copies, no record, and a content that the name does not determine. */
+  private async findUnrecorded(copies: readonly Copy[]): Promise<Making['unrecorded']> {
+    const found: Making['unrecorded'] = new Map();
+    for (const copy of copies) {
+      const path = this.paths[copy.storePath];
+      if (copy.version === undefined || !path?.isOpen || this.records.find(copy.key)) continue;
+      try {
+        const file = await readUnrecorded(path, copy);
+        if (file) found.set(copy, file);
+      } catch (error) {
+        found.set(copy, { reason: `the file here cannot be read: ${(error as Error).message}` });
+      }
+    }
+    return found;
+  }
+
+  private write(copies: readonly Copy[], making: Making): StoredFile[] {
+    const { files, kept, conflicting, duplicates, failed } = making;
     const { wanted, recorded } = this.records.reading(() => {
       const left = copies.filter(({ name }) => !isDeletedFile(name, this.records));
       return { wanted: left, recorded: new Map(left.map((copy) => [copy, this.records.find(copy.key)])) };
@@ -120,14 +158,47 @@ export class Copies {
           // That change may write another content.
           if (copy.version !== undefined) throw new StoreError('unavailable', 'not fetched yet');
           duplicates.push(copy);
-        } else if (!record || supersedes(copy, record)) files.set(copy, this.writeTemporary(copy, record));
-        else if (record.sha256.equals(copy.sha256) && path.sizeOf(directory, name) === undefined)
+          continue;
+        }
+        const unrecorded = record ? undefined : this.unrecordedOf(copy, path, making);
+        const present = record ?? unrecorded;
+        if (unrecorded && !supersedes(copy, unrecorded)) {
+          kept.push(this.keep(copy, path, unrecorded));
+        } else if (!present || supersedes(copy, present)) {
+          files.set(copy, this.writeTemporary(copy, record));
+          if (present && present.version === copy.version) conflicting.add(copy);
+        } else if (record?.sha256.equals(copy.sha256) && path.sizeOf(directory, name) === undefined)
           files.set(copy, this.writeTemporary(copy));
       } catch (error) {
         failed.push({ copy, reason: (error as Error).message });
       }
     }
-    return [...files.values()];
+    return [...files.values(), ...kept];
+  }
+
+  /**
+   * The file without a record on the disk that differs from a copy; undefined if there is none, or if the copy may replace it anyway.
+   * Throws a StoreError if it is not known: the copy is then tried again.
+   */
+  private unrecordedOf(copy: Copy, path: StorePath, { unrecorded }: Making): UnrecordedFile | undefined {
+    if (copy.version === undefined) return undefined;
+    const found = unrecorded.get(copy);
+    if (found && 'reason' in found) throw new StoreError('failed', found.reason);
+    const isSame = found ? isUnchanged(path, copy, found) : path.sizeOf(copy.directory, copy.name) === undefined;
+    if (!isSame) throw new StoreError('unavailable', 'the file here was changed while it was compared');
+    return found?.sha256.equals(copy.sha256) ? undefined : found;
+  }
+
+  /** The record of a file on the disk that has none. In this node's log, so that peers get the file. */
+  private keep({ key, storePath, directory, name }: Copy, path: StorePath, found: UnrecordedFile): StoredFile {
+    const { size, crc32, sha256, version } = found;
+    if (!version) path.calls.utimesSync(filePath(path.root, directory, name), FILE_TIME, FILE_TIME);
+    const id = fileId.join(this.group, storePath, directory, name);
+    const { created } = decodeName(name);
+    const content = { size, crc32, sha256, version, created };
+    const file = { id, key, storePath, directory, name, ...content, accepted: true, existed: true };
+    this.names.reserve(file);
+    return file;
   }
 
   private writeTemporary(copy: Copy, replaced?: FileRecord): UnnamedFile {
@@ -145,6 +216,7 @@ export class Copies {
     const unnamed: FailedCopy[] = [];
     for (const [copy, file] of making.files) {
       try {
+        if (making.conflicting.has(copy)) this.setAside(copy);
         this.names.publish(file);
       } catch (error) {
         unnamed.push({ copy, reason: (error as Error).message });
@@ -156,6 +228,17 @@ export class Copies {
         unnamed.push({ copy, reason: 'it could not be renamed to its final name' });
     }
     if (unnamed.length > 0) making.unnamed = unnamed;
+  }
+
+  /** Moves the file that a copy replaces to quarantine. */
+  private setAside({ storePath, directory, name }: Copy): void {
+    const path = this.paths[storePath] as StorePath;
+    if (path.sizeOf(directory, name) === undefined) return;
+    const kept = path.quarantine(directory, name);
+    this.writer.warn(
+      `two nodes had stored different files as ${name}; the one that was here is kept as ${kept}`,
+      undefined,
+    );
   }
 
   /** Withdraws the records of copies whose temporary file could not be renamed. */

@@ -32,6 +32,13 @@ export const adoptionMutations = [
     tests: ['index/records'],
   },
   {
+    name: 'a copy does not replace a later file that is not adopted yet',
+    file: 'daemon/store/copies.ts',
+    from: 'if (copy.version === undefined) return undefined;\n    const found',
+    to: 'return undefined;\n    const found',
+    tests: ['adopt/group'],
+  },
+  {
     name: 'rebuild finds adopted files again',
     file: 'daemon/cli/rebuild.ts',
     from: 'if (!file.ours && !wasRecorded(path, file)) {',
