@@ -110,10 +110,10 @@ export function isMutable(name: string): boolean {
 
 /**
  * The version of a file that is found on the disk (see `Version`): of one that changes, its modification time, in milliseconds since
- * 1970.
+ * 1970; 1 if that is earlier, because versions are not negative, and 0 is that of files that never change.
  */
 export function foundVersion(name: string, mtimeMs: number): number | undefined {
-  if (isMutable(name)) return Math.round(mtimeMs);
+  if (isMutable(name)) return Math.max(1, Math.round(mtimeMs));
   return decodeName(name).kind === 'slave' ? 0 : undefined;
 }
 
