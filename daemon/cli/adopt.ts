@@ -33,13 +33,28 @@ export async function adopt(client: Client, dryRun: boolean, lists: readonly str
 
 /** What an adoption did, in lines. */
 export function formatAdoption(report: AdoptionReport): string {
-  const { dryRun, files, bytes, packed, symbolic, metadata, deduplicated, busy, left, problems, unnamed, slots } =
-    report;
+  const {
+    dryRun,
+    files,
+    bytes,
+    packed,
+    symbolic,
+    metadata,
+    deduplicated,
+    copies,
+    busy,
+    left,
+    problems,
+    unnamed,
+    slots,
+  } = report;
   const lines = problems.map(({ id, reason }) => `left as it is: ${id}: ${reason}`);
   if (left > problems.length) lines.push(`left as they are: ${left - problems.length} more`);
   for (const slot of slots) lines.push(`packed file of unknown name: ${slot}`);
   if (unnamed > slots.length) lines.push(`packed files of unknown names: ${unnamed - slots.length} more`);
   if (unnamed > 0) lines.push('Give their IDs in a file, one a line: fidfs adopt --names FILE');
+  for (const [storePath, size] of dryRun ? Object.entries(copies) : [])
+    lines.push(`${formatBytes(size)} of space will be needed on ${storePath} for copies of packed files and links`);
   if (busy > 0) lines.push(`${counted(busy, 'file')} changed a moment ago: run fidfs adopt again`);
   lines.push(
     `${counted(files, 'file')} (${packed} packed, ${counted(symbolic, 'symbolic link')}), ${counted(metadata, 'metadata file')}, ` +

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Index } from '../index/index.js';
-import { Adopter } from '../store/adopter.js';
+import { type AdoptedFile, Adopter } from '../store/adopter.js';
 import { FileReaders } from '../store/file-readers.js';
 import { countOf, type ForeignFile, type ForeignSearch, foreignIn, PackedNames } from '../store/foreign.js';
+import { storePathLabel } from '../store/layout.js';
 import { keyOf } from '../store/names.js';
 import type { Store } from '../store/store.js';
 import type { StorePath } from '../store/store-path.js';
@@ -11,7 +12,7 @@ import type { RateLimit } from './rate-limit.js';
 
 /** Threads that read files. */
 const READERS = 2;
-/** Maximum number of files of a batch, and of bytes of their contents. */
+/** Maximum number of files that are located and taken together. */
 const BATCH_FILES = 256;
 /** Batches that are read or recorded at the same time. */
 const BATCHES = 2 * READERS;
@@ -42,6 +43,8 @@ export interface AdoptionReport {
   metadata: number;
   /** Files that were replaced by a hard link to a file with the same content. */
   deduplicated: number;
+  /** Bytes of the copies that packed files and symbolic links need or got, for each store path with any (`M00`). */
+  copies: Record<string, number>;
   /** Files that are probably being written; the next adoption takes them. */
   busy: number;
   /** Number of files that were left as they are, and the reasons for the first of them. */
@@ -97,7 +100,16 @@ export class Adoption {
     this.last = undefined;
     this.failure = undefined;
     const none = { files: 0, bytes: 0, packed: 0, symbolic: 0, metadata: 0, deduplicated: 0, busy: 0, left: 0 };
-    const progress = { ...none, dryRun: order.dryRun, problems: [], unnamed: 0, slots: [], directories: 0, of: 0 };
+    const progress = {
+      ...none,
+      dryRun: order.dryRun,
+      copies: {},
+      problems: [],
+      unnamed: 0,
+      slots: [],
+      directories: 0,
+      of: 0,
+    };
     this.progress = progress;
     this.running = this.run(order, progress)
       .then(() => {
@@ -179,7 +191,7 @@ export class Adoption {
       const task = adopter.take(path, files, { readers, dryRun, signal, pace: (bytes) => limit.take(bytes, signal) });
       const counted = task
         .then(({ done, busy, left }) => {
-          for (const file of done) this.add(report, file);
+          for (const file of done) this.add(report, path, file);
           report.busy += busy;
           for (const problem of left) {
             report.left++;
@@ -214,14 +226,14 @@ export class Adoption {
     if (!dryRun) this.set(report.left + report.busy + report.unnamed);
   }
 
-  private add(
-    report: AdoptionReport,
-    file: { size: number; form: ForeignFile['form']; isMetadata: boolean; linked: boolean },
-  ) {
+  private add(report: AdoptionReport, { number }: StorePath, file: AdoptedFile): void {
     if (file.isMetadata) report.metadata++;
     else report.files++;
     report.bytes += file.size;
     if (file.form !== 'plain') report[file.form]++;
     if (file.linked && file.form === 'plain') report.deduplicated++;
+    if (file.copied === 0) return;
+    const label = storePathLabel(number);
+    report.copies[label] = (report.copies[label] ?? 0) + file.copied;
   }
 }

@@ -1,12 +1,13 @@
-import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { sep } from 'node:path';
+import { readFileSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import type { FileReaders, ReadFile, ToRead } from './file-readers.js';
 import type { ForeignFile } from './foreign.js';
+import { ForeignContent, type Located, locate } from './foreign-content.js';
+import { SMALL_FILE } from './incoming-file.js';
 import { differenceFromName } from './inspect.js';
-import { copyTemporary, dataDirectory, FILE_TIME, filePath } from './layout.js';
+import { copyTemporary, FILE_TIME } from './layout.js';
 import { decodeName, foundVersion, isMetadata, keyOf } from './names.js';
-import type { UnnamedFile } from './public-names.js';
+import { commitPublicFiles } from './public-write.js';
 import type { Records, StoredFile } from './records.js';
 import { isDeletedFile } from './recover-file.js';
 import type { Store } from './store.js';
@@ -15,8 +16,8 @@ import { tellsContent } from './walk.js';
 
 /** A file that was changed this recently may be being written. */
 const RECENT_MILLISECONDS = 60_000;
-/** Files up to this size are compared with duplicates, and their bytes kept while they are recorded. */
-const SMALL = 512 * 1024;
+/** Bytes of small files that a batch handles in memory, with no turn of the event loop in between. */
+const BATCH_BYTES = 8 * 2 ** 20;
 /** Cost of looking up and opening a file, as a number of bytes read. */
 const FILE_COST = 4096;
 
@@ -27,6 +28,8 @@ export interface AdoptedFile {
   isMetadata: boolean;
   /** Whether it is a hard link to a file that was there before. */
   linked: boolean;
+  /** Bytes of space that its copy takes. */
+  copied: number;
 }
 
 export interface Adopted {
@@ -45,21 +48,14 @@ export interface AdoptOptions {
   pace(bytes: number): Promise<void>;
 }
 
-/** Length of a packed file's name. */
-const PACKED_LENGTH = 50;
-
-/** A foreign file, with where its bytes are. */
-interface Located {
-  file: ForeignFile;
-  path: string;
-  offset: number;
-  size: number | undefined;
-  /** Whether size and CRC32 in the name may be those of the path of a link. */
-  isLink: boolean;
+/** A foreign file that is about to be read; with `content` if it becomes a file of its own. */
+interface Prepared {
+  located: Located;
+  content: ForeignContent | undefined;
 }
 
 /** A foreign file that was read and matches its name. */
-interface Checked extends Located {
+interface Checked extends Prepared {
   read: ReadFile;
 }
 
@@ -71,21 +67,82 @@ export class Adopter {
     private readonly records: Records,
   ) {}
 
-  /** Takes some files of one store path, all in one change. Rejects with a StoreError; then none has been recorded. */
+  /**
+   * Takes some files of one store path. Those that need more space than there is are left as they are. Rejects with a StoreError if
+   * nothing more can be recorded.
+   */
   async take(path: StorePath, files: readonly ForeignFile[], options: AdoptOptions): Promise<Adopted> {
     const adopted: Adopted = { done: [], busy: 0, left: [] };
-    const located = files.flatMap((file) => this.locate(path, file, adopted) ?? []);
-    const wanted = located.map((one) => this.toRead(one));
-    options.signal.throwIfAborted();
-    const found = await options.readers.read(wanted);
-    // Afterwards, because the sizes are known now; the next batches wait.
-    await options.pace(found.reduce((sum, one) => sum + ('size' in one ? one.size : 0) + FILE_COST, 0));
-    options.signal.throwIfAborted();
-    const checked = located.flatMap((one, number) => this.check(one, found[number], adopted) ?? []);
-    if (checked.length === 0) return adopted;
-    if (options.dryRun) adopted.done.push(...checked.map((one) => toAdopted(one, false)));
-    else await this.commit(path, checked, adopted);
+    let batch: Located[] = [];
+    let bytes = 0;
+    for (const file of files) {
+      const found = locate(this.store, this.group, path, file);
+      if ('reason' in found) {
+        this.leave(file, found.reason, adopted);
+        continue;
+      }
+      const inMemory = found.size <= SMALL_FILE ? found.size : 0;
+      if (bytes + inMemory > BATCH_BYTES) {
+        await this.takeBatch(path, batch, options, adopted);
+        batch = [];
+        bytes = 0;
+      }
+      batch.push(found);
+      bytes += inMemory;
+    }
+    await this.takeBatch(path, batch, options, adopted);
     return adopted;
+  }
+
+  private async takeBatch(
+    path: StorePath,
+    batch: readonly Located[],
+    options: AdoptOptions,
+    adopted: Adopted,
+  ): Promise<void> {
+    const { readers, signal, dryRun } = options;
+    const prepared: Prepared[] = [];
+    try {
+      for (const located of batch) {
+        const content = dryRun || located.file.form === 'plain' ? undefined : this.prepare(path, located, adopted);
+        if (content !== null) prepared.push({ located, content });
+      }
+      signal.throwIfAborted();
+      const found = await readers.read(prepared.map(toRead));
+      // Afterwards, because the sizes are known now; the next batches wait.
+      await options.pace(found.reduce((sum, one) => sum + ('size' in one ? one.size : 0) + FILE_COST, 0));
+      signal.throwIfAborted();
+      const checked = prepared.flatMap((one, number) => this.check(one, found[number], adopted) ?? []);
+      if (dryRun) adopted.done.push(...checked.map((one) => toAdopted(one, one.located.source !== undefined)));
+      else await this.commit(path, await this.copy(checked, options, adopted), adopted);
+    } finally {
+      for (const { content } of prepared) await content?.release();
+    }
+  }
+
+  /** Null if the file is left as it is. */
+  private prepare(path: StorePath, located: Located, adopted: Adopted): ForeignContent | null {
+    try {
+      return ForeignContent.prepare(this.store, path, located);
+    } catch (error) {
+      this.leave(located.file, (error as Error).message, adopted);
+      return null;
+    }
+  }
+
+  /** Copies the files that are too large for memory. Resolves with all files but those that are left as they are. */
+  private async copy(
+    checked: readonly Checked[],
+    { pace, signal }: AdoptOptions,
+    adopted: Adopted,
+  ): Promise<Checked[]> {
+    const copied: Checked[] = [];
+    for (const one of checked) {
+      const reason = await one.content?.copy(one.read, pace, signal);
+      if (reason === undefined) copied.push(one);
+      else this.leave(one.located.file, reason, adopted);
+    }
+    return copied;
   }
 
   private leave(file: ForeignFile, reason: string, { left }: Adopted): undefined {
@@ -93,46 +150,11 @@ export class Adopter {
     return undefined;
   }
 
-  /** Where the bytes of a file are; undefined if it is left as it is. */
-  private locate(path: StorePath, file: ForeignFile, adopted: Adopted): Located | undefined {
-    const full = filePath(path.root, file.directory, file.name);
-    const id = () => fileId.decode(fileId.join(this.group, path.number, file.directory, file.name));
-    if (file.form === 'plain') {
-      // A packed file that was unpacked before its record was lost.
-      const isLink = file.name.length === PACKED_LENGTH && this.store.packed.find(id())?.isLink === true;
-      return { file, path: full, offset: 0, size: undefined, isLink };
-    }
-    if (file.form === 'symbolic') {
-      const target = this.targetOf(full);
-      if (typeof target === 'string') return { file, path: target, offset: 0, size: undefined, isLink: true };
-      return this.leave(file, target.reason, adopted);
-    }
-    const found = this.store.packed.find(id());
-    if (!found) return this.leave(file, 'its slot is not there any more, or its link leads nowhere', adopted);
-    return { file, ...found };
-  }
-
-  /** The file that a symbolic link leads to. Only files of the store paths count. */
-  private targetOf(link: string): string | { reason: string } {
-    try {
-      const target = realpathSync(link);
-      const isInside = this.store.paths.some(({ root }) => target.startsWith(realpathSync(dataDirectory(root)) + sep));
-      if (!isInside) return { reason: 'it is a symbolic link out of the store paths' };
-      return statSync(target).isFile() ? target : { reason: 'it is a symbolic link to something other than a file' };
-    } catch {
-      return { reason: 'it is a symbolic link that leads nowhere' };
-    }
-  }
-
-  private toRead({ file, path, offset, size }: Located): ToRead {
-    return { path, offset, size, keep: file.form !== 'plain' && (size ?? sizeOf(path)) <= SMALL };
-  }
-
-  private check(one: Located, read: ReadFile | { reason: string } | undefined, adopted: Adopted): Checked | undefined {
-    const { file } = one;
+  private check(one: Prepared, read: ReadFile | { reason: string } | undefined, adopted: Adopted): Checked | undefined {
+    const { file, isLink } = one.located;
     if (!read || 'reason' in read) return this.leave(file, read?.reason ?? 'it was not read', adopted);
     const isSure = tellsContent({ ...file, ours: false });
-    const difference = isSure && !one.isLink ? differenceFromName(file.name, read) : undefined;
+    const difference = isSure && !isLink ? differenceFromName(file.name, read) : undefined;
     if (difference === undefined) return { ...one, read };
     // FastDFS writes a file under its final name in some cases.
     if (file.form === 'plain' && Math.abs(Date.now() - read.mtimeMs) < RECENT_MILLISECONDS) {
@@ -143,46 +165,27 @@ export class Adopter {
   }
 
   private async commit(path: StorePath, checked: readonly Checked[], adopted: Adopted): Promise<void> {
+    if (checked.length === 0) return;
     const { names, writer } = this.store;
-    const unnamed = new Map<Checked, UnnamedFile>();
-    const inPlace: StoredFile[] = [];
-    const leave = () => {
-      for (const file of inPlace) names.leave(file);
+    const adoptedAs = new Map<StoredFile, Checked>();
+    const write = () => {
+      for (const one of checked) {
+        const stored = this.write(path, one, adopted);
+        if (stored) adoptedAs.set(stored, one);
+      }
+      return [...adoptedAs.keys()];
     };
-    const done: AdoptedFile[] = [];
-    await writer.commit({
-      write: () => {
-        const added: StoredFile[] = [];
-        for (const one of checked) {
-          const stored = this.write(path, one, adopted);
-          if (!stored) continue;
-          if (stored.temporary !== undefined) unnamed.set(one, stored as UnnamedFile);
-          else {
-            // No copy of a peer replaces it in the same batch.
-            names.reserve(stored);
-            inPlace.push(stored);
-          }
-          added.push(stored);
-          done.push(toAdopted(one, stored.linked === true));
-        }
-        return added;
-      },
-      undo: () => {
-        leave();
-        names.remove([...unnamed.values()]);
-      },
-      finish: () => {
-        leave();
-        for (const file of unnamed.values()) names.publish(file);
-      },
-    });
-    adopted.done.push(...done);
+    const { stored, unnamed } = await commitPublicFiles({ writer, names, records: this.records }, write);
+    for (const file of stored) adopted.done.push(toAdopted(adoptedAs.get(file) as Checked, file.linked === true));
+    for (const { file, error } of unnamed)
+      this.leave((adoptedAs.get(file) as Checked).located.file, (error as Error).message, adopted);
   }
 
   /** The record of a file, after what its form needs; undefined if it is left as it is. */
   private write(path: StorePath, one: Checked, adopted: Adopted): StoredFile | undefined {
-    const { file, read } = one;
-    const { storePath, directory, name, form } = file;
+    const { located, content, read } = one;
+    const { file, path: fullPath } = located;
+    const { storePath, directory, name } = file;
     const key = keyOf(name);
     const recorded = this.records.find(key);
     if (recorded) {
@@ -204,12 +207,12 @@ export class Adopter {
       existed: true,
     };
     try {
-      if (form !== 'plain') return this.store.names.write(stored, this.contentOf(one));
+      if (content) return this.store.names.write(stored, content.contentOf(read));
       // Changed in the meantime; other files never change, and one that is gone has no time to set.
       if (version && path.sizeOf(directory, name) !== size) return undefined;
-      const linked = version ? undefined : this.link(path, one, stored);
+      const linked = version ? undefined : this.link(path, fullPath, read, stored);
       if (linked) return linked;
-      if (!version) path.calls.utimesSync(one.path, FILE_TIME, FILE_TIME);
+      if (!version) path.calls.utimesSync(fullPath, FILE_TIME, FILE_TIME);
       if (!version) this.store.duplicates.wrote(sha256, stored);
       return stored;
     } catch (error) {
@@ -217,14 +220,9 @@ export class Adopter {
     }
   }
 
-  private contentOf({ path, offset, read }: Checked): Uint8Array[] {
-    if (read.content) return [read.content];
-    return [readFileSync(path).subarray(offset, offset + read.size)];
-  }
-
   /** A temporary hard link to a file with the same bytes, both of which are read for that; undefined if there is none. */
-  private link(path: StorePath, { path: own, read }: Checked, stored: StoredFile): StoredFile | undefined {
-    if (!this.store.deduplicates || read.size > SMALL || read.size === 0) return undefined;
+  private link(path: StorePath, own: string, read: ReadFile, stored: StoredFile): StoredFile | undefined {
+    if (!this.store.deduplicates || read.size > SMALL_FILE || read.size === 0) return undefined;
     const { sha256, size, storePath } = stored;
     if (!this.store.duplicates.mayHave({ sha256, storePath })) return undefined;
     const content = [readFileSync(own)];
@@ -237,10 +235,14 @@ export class Adopter {
   }
 }
 
-function toAdopted({ file: { form, name }, read }: Checked, linked: boolean): AdoptedFile {
-  return { form, size: read.size, isMetadata: isMetadata(name), linked };
+function toRead({ located, content }: Prepared): ToRead {
+  if (content) return content.toRead;
+  const { file, path, offset, size } = located;
+  return { path, offset, size: file.form === 'plain' ? undefined : size, keep: false };
 }
 
-function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+function toAdopted({ located: { file }, read }: Checked, linked: boolean): AdoptedFile {
+  const { form, name } = file;
+  const copied = form === 'plain' || linked ? 0 : read.size;
+  return { form, size: read.size, isMetadata: isMetadata(name), linked, copied };
 }

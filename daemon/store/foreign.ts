@@ -1,4 +1,5 @@
-import { createReadStream, type Dirent } from 'node:fs';
+import { constants, type Dirent } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import fileId from '../../file-id/file-id.js';
@@ -111,9 +112,18 @@ export class PackedNames {
   }
 }
 
-/** The bytes of a file, which is compressed if its name ends in `.gz`. Rejects with the error of the file system or of zlib. */
+/**
+ * The bytes of a regular file, which is compressed if its name ends in `.gz`. Rejects with the error of the file system or of zlib,
+ * and if it is no regular file: a pipe or a device may have no end.
+ */
 async function* chunksOf(file: string, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const source = createReadStream(file, { highWaterMark: CHUNK, signal });
+  // Without O_NONBLOCK the opening of a named pipe waits for a writer.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (!(await handle.stat()).isFile()) {
+    await handle.close();
+    throw new Error(`${file} is not a regular file`);
+  }
+  const source = handle.createReadStream({ highWaterMark: CHUNK, signal });
   if (!file.endsWith('.gz')) return yield* source;
   const unzip = createGunzip({ chunkSize: CHUNK });
   source.once('error', (error) => unzip.destroy(error));

@@ -141,6 +141,14 @@ export class Store {
   }
 
   /**
+   * Begins to receive a file of this many bytes that is already on this node, and must stay on this store path. Throws a StoreError
+   * (full) if there is no space for it.
+   */
+  receiveOn(path: StorePath, size: number): IncomingFile {
+    return new IncomingFile((bytes) => new Reservation(path, bytes), size, this.settings.sync !== 'off');
+  }
+
+  /**
    * Reserves space for this many bytes on one store path. Throws a StoreError (full or unavailable) if no store path has it.
    */
   reserve(bytes: number): Reservation {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -98,6 +99,11 @@ t.test('the names of a binlog are read whole, in many turns', async (t) => {
   t.ok(turns > 4, `${turns} turns`);
   await t.rejects(new PackedNames().read([], [`${binlog}.gone`], signal), { code: 'ENOENT' });
   await t.rejects(new PackedNames().read([], [binlog], AbortSignal.abort()), { name: 'AbortError' });
+  // Seen to wait without end.
+  const pipe = join(directoryOf(t), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const endless of [pipe, '/dev/zero'])
+    await t.rejects(new PackedNames().read([], [endless], signal), { message: `${endless} is not a regular file` });
 });
 
 // Seen to fail (the second count) without the look at the deleted files in replication/adoption.ts.

@@ -115,4 +115,32 @@ export const adoptionMutations = [
     to: 'whole.map((name) => stemOf(name) + tail)',
     tests: adoptTest,
   },
+  {
+    name: 'adopted copies need space above the reserve',
+    file: 'daemon/store/foreign-content.ts',
+    from: 'new Reservation(path, size)',
+    to: 'new Reservation(path, 0)',
+    tests: ['adopt/copies'],
+  },
+  {
+    name: 'a symbolic link that is adopted becomes a hard link',
+    file: 'daemon/store/foreign-content.ts',
+    from: 'const linked = source && path',
+    to: 'const linked = size < 0 ? undefined : source && undefined && path',
+    tests: ['adopt/copies'],
+  },
+  {
+    name: 'a file that could not be renamed to its public name leaves no record',
+    file: 'daemon/store/public-write.ts',
+    from: 'records.withdraw([...unnamed.keys()])',
+    to: 'undefined',
+    tests: ['adopt/copies'],
+  },
+  {
+    name: 'names of packed files are read from regular files only',
+    file: 'daemon/store/foreign.ts',
+    from: '(await handle.stat()).isFile()',
+    to: '(await handle.stat())',
+    tests: ['adopt/large'],
+  },
 ];
