@@ -6,7 +6,7 @@ export const adoptionMutations = [
   {
     name: 'a dry run of adopt changes nothing',
     file: adopter,
-    from: 'if (options.dryRun) adopted',
+    from: 'if (dryRun) adopted',
     to: 'if (checked.length === 0) adopted',
     tests: adoptTest,
   },

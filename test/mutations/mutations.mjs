@@ -229,7 +229,7 @@ export const mutations = [
   {
     name: 'a file that cannot get its public name has no record',
     file: 'daemon/store/public-write.ts',
-    from: 'if (isUnnamed && unnamed) {',
+    from: 'if (unnamed.size > 0) {',
     to: 'if (false) {',
     tests: [faults],
   },
