@@ -87,8 +87,12 @@ t.test('a slave', async (t) => {
     const empty = await received.finish('');
     t.teardown(() => empty.release());
     await t.rejects(store.addSlave(decoded, '-m', '', empty), { code: 'invalid' }, 'metadata');
-    await t.rejects(store.addSlave(decoded, '_abc', '', empty), { code: 'invalid' }, 'a normal file');
-    t.equal((await store.addSlave(decoded, '_abcd', '', empty)).name.length, 35);
+    for (const prefix of ['.abc', '1234'])
+      await t.rejects(store.addSlave(decoded, prefix, '', empty), { code: 'invalid' }, `a normal file: ${prefix}`);
+    for (const prefix of ['_abc', '.abcd']) {
+      const { key } = await store.addSlave(decoded, prefix, '', empty);
+      t.notSame(key, keyOf(decoded.name), `${prefix} is told from its master`);
+    }
   });
 });
 
