@@ -110,9 +110,21 @@ export class DurableWriter {
     while (this.running) await this.running;
     const { batchSync, records, checkpoints } = this.parts;
     await batchSync.everything();
-    records.record({ added: [], removed: [], checkpoint: checkpoints.settled() });
+    const checkpoint = checkpoints.settled();
+    records.record({ added: [], removed: [], checkpoint });
     await batchSync.everything();
     records.publish();
+    this.countSettled(checkpoint.batches);
+  }
+
+  private countSettled(batches: readonly number[]): void {
+    for (const path of this.parts.paths) {
+      try {
+        if (path.isOpen) path.batches.settle(batches[path.number] ?? 0);
+      } catch (error) {
+        this.warn(`the batches of ${path.root} could not be counted; a restored older copy may go undetected`, error);
+      }
+    }
   }
 
   /** Unlinks the file of a failed upload. If that fails, it is retried every second and by the next startup's recovery. */

@@ -13,7 +13,7 @@ const AT_ONCE = 1000;
 /** Keys kept in memory at a time; about 100 MB. */
 const TOMBSTONES_IN_MEMORY = 2 ** 20;
 
-/** After a crash the counter of a store path may be ahead of the checkpoint by this many batches. */
+/** After a crash, but not after a clean stop, the counter of a store path may be ahead of the checkpoint by this many batches. */
 const CRASH = 2;
 
 /** Parameters of a reconciliation, and the report it adds to. */
@@ -28,7 +28,8 @@ export interface Reconciliation {
 /** Whether a store path and the index are of the same time. If not, one of them was restored from an older copy. */
 export function isOfTheSameMoment(path: StorePath, { checkpoint }: Pick<Records, 'checkpoint'>): boolean {
   const durable = checkpoint.batches[path.number] ?? 0;
-  return path.batches.count >= durable && path.batches.count <= durable + CRASH;
+  const { count, isSettled } = path.batches;
+  return count >= durable && count <= durable + (isSettled ? 0 : CRASH);
 }
 
 /**

@@ -13,7 +13,7 @@ export interface RecoveryReport {
   temporaries: number;
   /** Complete files without a record, now recorded: uploads that were not acknowledged. */
   indexed: number;
-  /** Paths of damaged files in quarantine. */
+  /** Paths in quarantine of damaged files, and of the bytes that were cut off from appenders. */
   quarantined: string[];
   /** Names of withdrawn records without a file: uploads that were not acknowledged, unless the disk lost data. */
   forgotten: string[];
@@ -21,7 +21,7 @@ export interface RecoveryReport {
   deleted: number;
   /** Recorded files that do not exist; they are fetched from peers. */
   missing: number;
-  /** Appenders of which bytes were cut off that were not acknowledged. */
+  /** Appenders of which bytes were cut off: their recording was not completed. */
   appended: number;
   /** Numbers of store paths that were reconciled, because they or the index had been restored from an older copy. */
   reconciled: number[];

@@ -50,10 +50,8 @@ export async function recover(
   await recoverFiles(open, records, { group, serverId, report, checked });
   const differing = open.filter((path) => !isOfTheSameMoment(path, records));
   for (const path of differing) await reconcile(path, records, { group, serverId, ids, report });
-  report.appended = recoverAppenders(
-    open.filter((path) => !differing.includes(path)),
-    records,
-  );
+  const matching = open.filter((path) => !differing.includes(path));
+  recoverAppenders(matching, records, report);
   report.reconciled = differing.map(({ number }) => number);
   withdrawMissingFiles(open, records, { serverId, report, checked });
   return report;

@@ -166,10 +166,16 @@ export class StorePath extends Disk {
     this.calls.removeSync(filePath(this.root, directory, name));
   }
 
-  /** Moves a corrupt file to quarantine/ and returns its path there. */
-  quarantine(directory: number, name: string): string {
+  /** A path in quarantine/ that no file has. */
+  nameInQuarantine(name: string): string {
     let target = join(quarantineDirectory(this.root), name);
     for (let copy = 1; existsSync(target); copy++) target = join(quarantineDirectory(this.root), `${name}.${copy}`);
+    return target;
+  }
+
+  /** Moves a corrupt file to quarantine/ and returns its path there. */
+  quarantine(directory: number, name: string): string {
+    const target = this.nameInQuarantine(name);
     this.calls.renameSync(filePath(this.root, directory, name), target);
     return target;
   }

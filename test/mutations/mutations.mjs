@@ -164,6 +164,27 @@ export const mutations = [
     tests: ['durable-write/earlier-peers'],
   },
   {
+    name: 'an index that lacks the last batch before a clean stop is found out',
+    file: 'daemon/store/reconcile.ts',
+    from: '(isSettled ? 0 : CRASH)',
+    to: '(isSettled ? CRASH : CRASH)',
+    tests: ['durable-write/put-back-recent'],
+  },
+  {
+    name: 'a clean stop is recorded on the store path',
+    file: 'daemon/store/durable-write.ts',
+    from: 'this.countSettled(checkpoint.batches);',
+    to: '',
+    tests: ['durable-write/put-back-recent'],
+  },
+  {
+    name: 'what is cut off from an appender is kept',
+    file: 'daemon/store/recover-appenders.ts',
+    from: 'const kept = keepRest(path, record);',
+    to: 'const kept = undefined;',
+    tests: ['durable-write/put-back-recent'],
+  },
+  {
     name: 'a store path that is put back brings its versions',
     file: 'daemon/store/reconcile.ts',
     from: 'if (record && !isDeleted) replaceOther(',
