@@ -55,7 +55,8 @@ export function restrictAccess(
     }
   };
   restrict(data, group);
-  for (const name of ['key', 'lock', 'log', 'index.db', 'index.db-wal', 'index.db-shm']) restrict(join(data, name));
+  for (const name of ['key', 'keys.json', 'keys.lock', 'lock', 'log', 'index.db', 'index.db-wal', 'index.db-shm'])
+    restrict(join(data, name));
   for (const root of storePaths) {
     restrict(dataDirectory(root), group);
     for (const path of [temporaryDirectory, quarantineDirectory, tombstonesFile, batchesFile, markerFile, lockFile]) {

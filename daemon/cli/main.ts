@@ -11,6 +11,7 @@ import { adopt, formatAdoption } from './adopt.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
+import { addKeysCommands } from './keys.js';
 import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
@@ -198,6 +199,15 @@ command('key', 'Print the upload key.', [
   if (options.json) printJson({ key });
   else print(`${key}\n`);
 });
+
+addKeysCommands(
+  addExamples(
+    program
+      .command('keys')
+      .description('Make, list and remove named keys, each with rights of its own; whether the node runs or not.'),
+    ['fidfs keys add web --rights upload,delete', 'fidfs keys list', 'fidfs keys remove web'],
+  ),
+);
 
 command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
   (options: Options) => {

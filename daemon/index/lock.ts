@@ -16,6 +16,15 @@ export function lockDataDirectory(data: string): () => void {
   return lock(lockFile(data), (options) => new Error(`another fidfs is at work on ${data}; stop it first`, options));
 }
 
+/**
+ * Locks the file of named keys of a data directory, which is independent of its node: between reading and replacing it nobody
+ * else does. As `lockDataDirectory`.
+ */
+export function lockKeys(data: string): () => void {
+  const taken = (options: ErrorOptions) => new Error(`another fidfs changes the keys in ${data}; try again`, options);
+  return lock(join(data, 'keys.lock'), taken);
+}
+
 /** Like `lockDataDirectory`, for a store path, which another node may have in its settings too. Throws WrongStorePath. */
 export function lockStorePath(root: string): () => void {
   const file = lockFile(root);
