@@ -13,6 +13,7 @@ export type AlarmKind =
   | 'index' // damage of the index
   | 'disk' // a store path that takes no files
   | 'rolled-back' // the replication log lacks entries that a peer has: the data is an older copy
+  | 'keys' // the file of named keys is not valid
   | 'peer'; // a peer whose settings contradict this node's
 
 interface Alarm {

@@ -6,6 +6,7 @@ import { Alarms } from './alarm.js';
 import { Cluster } from './cluster/cluster.js';
 import { RECORDS } from './cluster/hello.js';
 import { readOrMakeKey } from './config/key.js';
+import { KeyRing } from './config/key-ring.js';
 import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
 import { createFastdfs } from './fastdfs/server.js';
 import { createServer } from './http/server.js';
@@ -132,12 +133,12 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings.readOnly ? { ...settings, storePaths: [] } : settings, warn);
   await recoverStore(settings, paths, index, log);
-  const node = createNode(settings, paths, index, log, warn);
-  const { store, cluster, replication, alarms, requests } = node;
+  const node = createNode(settings, key, paths, index, log, warn);
+  const { store, cluster, replication, alarms, requests, keys } = node;
   await store.writer.settle();
   if (index.replicationLog.enabled) await replication.takeDeletions();
   const observer = new Observer(createMetrics(node), log);
-  const server = createServer(node, key, observer, log);
+  const server = createServer(node, observer, log);
   const fastdfs = createFastdfs(node, observer, log);
   await server.listen().catch((error: unknown) => {
     const address = formatAddress(settings.daemonListen);
@@ -165,6 +166,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
     await Promise.all([server.close(), fastdfs.close()]);
     endWatch();
     requests.stop();
+    keys.stop();
     await replication.stop();
     await cluster.stop();
     alarms.stop();
@@ -176,8 +178,12 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
 }
 
 /** Constructs the modules of a node. The store paths and the index must be open. */
-function createNode(settings: Settings, paths: StorePath[], index: Index, log: Logger, warn: Warn): Node {
+function createNode(settings: Settings, key: string, paths: StorePath[], index: Index, log: Logger, warn: Warn): Node {
   const alarms = new Alarms(log, settings.alertUrl, settings);
+  const keys = new KeyRing(key, settings.data, (reason) => {
+    if (reason === undefined) alarms.clear('keys', 'keys.json');
+    else alarms.raise('keys', 'keys.json', `the keys that it had before stay in use: ${reason}`);
+  });
   const cluster = new Cluster(
     settings,
     nginxDirectory(settings),
@@ -208,7 +214,7 @@ function createNode(settings: Settings, paths: StorePath[], index: Index, log: L
     refusesOthers,
   });
   const info = (progress: object, message: string) => log.info(progress, message);
-  const parts = { settings, store, index, cluster, acknowledgements, alarms };
+  const parts = { settings, keys, store, index, cluster, acknowledgements, alarms };
   const replication: Replication = new Replication({ ...parts, info, warn });
   const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
   return { ...parts, copyPolicy, replication, requests: new Requests(settings), underWay };

@@ -2,6 +2,8 @@ import fileId from '../file-id/file-id.js';
 import type { Alarms } from './alarm.js';
 import type { Cluster } from './cluster/cluster.js';
 import { type Hello, PROTOCOL, RECORDS } from './cluster/hello.js';
+import { differing, type Fingerprints, fingerprints } from './cluster/shared-settings.js';
+import type { KeyRing } from './config/key-ring.js';
 import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
@@ -16,6 +18,7 @@ import { version } from './version.js';
 /** The modules of a running node. */
 export interface Node {
   settings: Settings;
+  keys: KeyRing;
   store: Store;
   index: Index;
   cluster: Cluster;
@@ -68,7 +71,15 @@ function unlessDamaged<T>(index: Index, read: () => T, otherwise: T): T {
 }
 
 /** The modules whose state a hello describes. */
-type DescribedParts = HealthParts & Pick<Node, 'settings' | 'alarms' | 'requests'>;
+type DescribedParts = HealthParts & Pick<Node, 'settings' | 'keys' | 'alarms' | 'requests'>;
+
+/** The fingerprints of the settings that must be equal on all nodes; none without peers, which have the secret for them. */
+function sharedSettings({ settings, keys }: Pick<Node, 'settings' | 'keys'>): Fingerprints {
+  const { peerSecret, fastdfsTokenKey, legacy } = settings;
+  if (peerSecret === undefined) return {};
+  const groups = legacy.toSorted((one, other) => (one.group < other.group ? -1 : 1));
+  return fingerprints(peerSecret, { keys: keys.digest, fastdfsTokenKey, legacy: groups });
+}
 
 /** The state of this node: the hello for peers, and part of the status. */
 export function describeNode(node: DescribedParts): Hello {
@@ -101,6 +112,7 @@ export function describeNode(node: DescribedParts): Hello {
       ? { address: settings.fastdfsAddress ?? null, port: settings.fastdfsStorage.port }
       : null,
     oldestScrub: unlessDamaged(index, () => replication.scrub.oldest, 0),
+    shared: sharedSettings(node),
     alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
   };
 }
@@ -113,8 +125,9 @@ function describeAdoption({ adoption: { progress, last, failure } }: Replication
 export function describeAll(node: Node) {
   const { settings, store, index, cluster, acknowledgements, replication } = node;
   const { antiEntropy, scrub } = replication;
+  const { shared = {}, ...own } = describeNode(node);
   return {
-    ...describeNode(node),
+    ...own,
     sync: settings.sync,
     copies: settings.copies,
     /** Human-readable reason why the node is not ready; null if it is. */
@@ -138,6 +151,8 @@ export function describeAll(node: Node) {
       since: new Date(since).toISOString(),
       /** Number of entries of this node's log that the peer does not hold. */
       backlog: peer.group === settings.group ? acknowledgements.backlogOf(peer.id) : 0,
+      /** Names of the settings that are other ones there, although they must be equal on all nodes. */
+      differing: differing(shared, hello?.shared ?? {}),
       hello: hello ?? null,
     })),
     aside: unlessDamaged(index, () => index.missing.setAside(), []).map((file) => ({

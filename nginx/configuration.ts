@@ -108,6 +108,7 @@ const proxy = (unavailable: string) => `${NORMALISED}
   proxy_set_header Connection "";
   proxy_set_header Host $http_host;
   proxy_set_header X-Fidfs-Scheme $scheme;
+  proxy_set_header X-Fidfs-Client $remote_addr;
   proxy_set_header X-Request-Id $request_id;
   proxy_next_upstream off;
   proxy_read_timeout 300s;

@@ -16,7 +16,9 @@ const WORST_FIRST = [
     'too-few-copies',
     'set-aside',
     'under-copied',
+    'keys',
     'peer',
+    'settings',
     'down',
   ],
 ] as const;
@@ -35,7 +37,8 @@ export function findingsOf(status: Status): string[] {
     if (trouble === null || notReady?.includes(`${root}: `)) continue;
     own.push({ kind: 'disk', text: `${root}: the store path takes no files: ${trouble}` });
   }
-  for (const { id, state, reason } of peers) {
+  for (const { id, state, reason, differing } of peers) {
+    if (differing.length > 0) own.push({ kind: 'settings', text: differentSettings(id, differing) });
     if (state === 'up') continue;
     own.push({ kind: state === 'wrong' ? 'peer' : 'down', text: reason ?? `node ${id} is ${state}` });
   }
@@ -59,6 +62,11 @@ export function findingsOf(status: Status): string[] {
   }
   const rank = ({ kind }: Finding) => WORST_FIRST.indexOf(kind);
   return all.sort((one, other) => rank(one) - rank(other)).map(({ text }) => text);
+}
+
+function differentSettings(id: number, names: string[]): string {
+  const what = names.map((name) => (name === 'keys' ? 'other keys (key, keys.json)' : `another ${name}`));
+  return `node ${id} has ${what.join(' and ')} than this node; make them equal on all nodes`;
 }
 
 function fewerCopies(number: number): string {

@@ -61,6 +61,8 @@ const helloSchema = z.object({
     .object({ address: z.string().max(45).nullable(), port: count.max(65535) })
     .nullable()
     .default(null),
+  /** Fingerprints of the settings that must be equal on all nodes; absent in earlier versions. */
+  shared: z.record(z.string().max(40), z.string().max(64)).optional(),
   /** Human-readable alarms. */
   alarms: z.array(z.string().max(2000)).max(100),
 });

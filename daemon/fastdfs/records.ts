@@ -30,7 +30,7 @@ export const LONGEST_BODY = 512;
 /** What the tracker commands need of the node. */
 export type TrackerParts = Pick<
   Node,
-  'settings' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'alarms' | 'requests'
+  'settings' | 'keys' | 'store' | 'index' | 'cluster' | 'copyPolicy' | 'replication' | 'alarms' | 'requests'
 >;
 
 /** A node of a group, for the records. */

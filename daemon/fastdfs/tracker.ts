@@ -50,7 +50,11 @@ export class Tracker {
     if (wanted !== undefined && !cluster.groups.includes(wanted))
       throw new WireError(Status.notFound, `there is no group ${wanted}`);
     const own = this.addresses.own(localAddress);
-    const other = await otherGroupFor(this.node, wanted, (peer) => this.addresses.of(peer) !== undefined);
+    const other = await otherGroupFor(
+      this.node,
+      wanted === undefined ? undefined : [wanted],
+      (peer) => this.addresses.of(peer) !== undefined,
+    );
     const group = other?.settings.group ?? settings.group;
     const peers = cluster
       .peersOf(group)

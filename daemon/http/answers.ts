@@ -8,6 +8,7 @@ import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from '../operatio
 import { errorCode, StoreError } from '../store/errors.js';
 import { sentence } from '../words.js';
 import { ClientGone } from './body.js';
+import { accessOf } from './rights/limits.js';
 import { TUS_PATH } from './tus.js';
 
 /*
@@ -74,7 +75,13 @@ function withoutToken(url: string): string {
 
 /** Maps an error to a problem document, answers with it and logs it. Answers nothing for ClientGone. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply, log: Logger): void {
-  const context = { requestId: request.id, method: request.method, url: withoutToken(request.url).slice(0, 200) };
+  const { key } = accessOf(request);
+  const context = {
+    requestId: request.id,
+    ...(key === undefined ? {} : { key }),
+    method: request.method,
+    url: withoutToken(request.url).slice(0, 200),
+  };
   if (error instanceof ClientGone) {
     log.info(context, error.message);
     request.raw.destroy();
@@ -85,8 +92,9 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   if (problem.status >= 500 && (cause || problem.problem === 'internal')) {
     log.error({ ...context, err: cause ?? problem }, problem.message);
   } else log.info({ ...context, status: problem.status }, problem.message);
-  if (problem.status >= 500 && request.method === 'HEAD' && request.url.startsWith(`${TUS_PATH}/`)) {
-    reply.header('retry-after', RETRY_AFTER);
+  const mayPass = problem.status >= 500 || problem.status === 429;
+  if (mayPass && request.method === 'HEAD' && request.url.startsWith(`${TUS_PATH}/`)) {
+    if (problem.status !== 429) reply.header('retry-after', RETRY_AFTER);
     // On any other error status a tus client discards the upload and begins a new one.
     sendProblem(reply, new Problem('upload-busy', problem.message));
     return;

@@ -1,18 +1,18 @@
-import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { Hello } from '../cluster/hello.js';
 import { Problem } from '../operations/problems.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
+import type { Authorization } from './authorization.js';
+import { accessOf, assertGroup } from './rights/limits.js';
 
 const ASK_MILLISECONDS = 3000;
 
 /** Adds the routes of the web console: the state of the cluster, and the copies of a file on each node. */
-export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize: onRequestHookHandler): void {
-  const hooks = { onRequest: authorize };
-
-  server.get('/console/api/cluster', hooks, async () => {
+export function addConsoleRoutes(server: FastifyInstance, node: Node, authorization: Authorization): void {
+  server.get('/console/api/cluster', { onRequest: authorization.requires('admin') }, async () => {
     const { serverId, group } = node.settings;
     const own = { id: serverId, group, state: 'up', reason: null, since: null, ...helloFields(describeNode(node)) };
     const others = node.cluster.peers.map(({ settings: { id, group }, state, reason, since, hello }) => ({
@@ -22,10 +22,11 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorize:
     return { self: serverId, time: new Date().toISOString(), nodes: [own, ...others] };
   });
 
-  server.get('/console/api/copies', hooks, async (request) => {
+  server.get('/console/api/copies', { onRequest: authorization.requires('list') }, async (request) => {
     const text = String((request.query as { id?: unknown }).id);
     const id = decodeId(text);
     if (!id) throw new Problem('bad-id', 'This is not the ID of a file.');
+    assertGroup(accessOf(request), id.group);
     const { cluster, settings, store } = node;
     const isOwn = id.group === cluster.ownGroup;
     const own = isOwn ? [{ id: settings.serverId, group: id.group, state: 'up', holds: store.holds(id) ?? null }] : [];

@@ -4,6 +4,7 @@ import type { Peer } from '../cluster/cluster.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { Problem } from '../operations/problems.js';
 import { nameInAddress } from './address.js';
+import { ACCESS_PARAMETER, type Access } from './rights/limits.js';
 
 /** An upload is answered after replication. In milliseconds. */
 const ANSWER_MILLISECONDS = 300_000;
@@ -19,8 +20,15 @@ const ANSWERED_HEADERS = [
   ...['tus-resumable', 'tus-version', 'upload-offset', 'upload-expires', 'fidfs-id', 'fidfs-url'],
 ];
 
+const EARLIER = 'The node that was to take this upload runs an earlier version, which does not know limits of keys.';
+
 /** Query parameter of a forwarded upload: the base of its public addresses. */
 export const ORIGIN_PARAMETER = 'origin';
+
+/** Whether a peer, by its last hello, enforces the limits of an access: an earlier version would ignore them. */
+export function canForward({ hello }: Peer, { limits }: Access): boolean {
+  return limits.length === 0 || hello?.shared !== undefined;
+}
 
 /**
  * Forwards an upload, or the creation of a resumable one, to a node of another group; streams the body. Rejects with a
@@ -32,12 +40,16 @@ export async function forwardUpload(
   peer: Peer,
   base: string,
   path: '/upload' | '/tus',
+  access: Access,
 ): Promise<FastifyReply> {
+  if (!canForward(peer, access)) throw new Problem('unavailable', EARLIER);
   const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
   query.delete('group');
   const name = nameInAddress(request.originalUrl);
   if (name && !query.get('filename')) query.set('filename', name);
   query.set(ORIGIN_PARAMETER, base);
+  // Also replaces one that the client sends.
+  query.set(ACCESS_PARAMETER, JSON.stringify(access));
   const target = `${PEER_PREFIX}${path}?${query}`;
   const headers: Record<string, string> = { authorization: peer.client.authorization('POST', target) };
   for (const name of PASSED_HEADERS) {

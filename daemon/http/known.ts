@@ -2,10 +2,13 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { Problem } from '../operations/problems.js';
 import { assertUploadsAreTaken } from '../operations/uploads.js';
+import { filePath } from '../store/layout.js';
 import { readSmallBody } from './body.js';
-import type { Challenges, Claim } from './challenges.js';
+import type { Challenges, Claim, Proven } from './challenges.js';
 import { extensionFromParameter } from './extension.js';
 import { publicBase } from './public-address.js';
+import { assertExtension, assertTypeOfFile } from './rights/file-types.js';
+import { type Access, accessOf, covers, sizeLimitOf } from './rights/limits.js';
 import { conclude, type Upload, type UploadParts } from './upload.js';
 
 /** Maximum length of the body, in bytes. */
@@ -36,23 +39,46 @@ export async function known(
   challenges: Challenges,
 ): Promise<Upload | undefined> {
   const base = publicBase(request, node.settings);
+  const access = accessOf(request);
   const body = parse(await readSmallBody(request.raw, BODY_LIMIT));
   assertUploadsAreTaken(node);
+  // The upload may go to another group.
+  if (!covers(access, node.settings.group))
+    throw new Problem('not-known', 'This node has no files for this key. Send the file.');
   if ('nonce' in body) {
     const proven = await challenges.answer(body.nonce, body.proof);
     if (proven === false) throw new Problem('wrong-proof', 'These are not the bytes of that file. Send the file.');
+    if (proven) await assertPermitted(access, proven, node);
     const content = proven && { ...proven.claim, crc32: proven.crc32 };
     const file = content && (await node.store.addName(content, proven.location));
     if (!file) throw new Problem('not-known', 'There is no such challenge, or not any more. Send the file.');
     return conclude(request, reply, [file], base, node);
   }
   const claim: Claim = { sha256: body.sha256, size: body.size, extension: extensionFromParameter(body.ext) };
+  assertSize(access, claim.size);
+  assertExtension(access, claim.extension);
   const challenge = node.settings.deduplicate ? await challenges.begin(claim) : undefined;
   if (!challenge) throw new Problem('not-known', 'This content is not to be had without its bytes. Send the file.');
   const { nonce, ranges, expires } = challenge;
   const text = `${JSON.stringify({ nonce, ranges, expires: new Date(expires).toISOString() })}\n`;
   reply.type('application/json').send(Buffer.from(text));
   return undefined;
+}
+
+/** Throws a Problem (`too-large`) if a key or token does not permit files of this size; the node has this one already. */
+function assertSize(access: Access, size: number): void {
+  const { bytes, detail } = sizeLimitOf(access, Number.POSITIVE_INFINITY);
+  if (size > bytes) throw new Problem('too-large', detail);
+}
+
+async function assertPermitted(access: Access, { claim, location }: Proven, { store }: UploadParts): Promise<void> {
+  assertSize(access, claim.size);
+  const root = store.paths[location.storePath]?.root ?? '';
+  const path = filePath(root, location.directory, location.name);
+  await assertTypeOfFile(access, claim.extension, path).catch((error: unknown) => {
+    if (error instanceof Problem) throw error;
+    throw new Problem('not-known', 'The file was deleted in the meantime. Send the file.', { cause: error });
+  });
 }
 
 function parse(body: Buffer) {

@@ -6,7 +6,9 @@ import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
 import { METADATA_LIMIT, METADATA_NAME, type MetadataRecord, parseMetadata } from '../store/metadata.js';
 import { answerDeletion, decodeId } from './answers.js';
+import type { Authorization } from './authorization.js';
 import { readSmallBody } from './body.js';
+import { accessOf, assertGroup } from './rights/limits.js';
 
 /** Maximum length of the JSON, in bytes: escapes may make it longer than what is stored. */
 const BODY_LIMIT = 4 * METADATA_LIMIT;
@@ -25,16 +27,17 @@ const WORDS = `Send a JSON object of strings, with names of 1 to ${METADATA_NAME
 export function addMetadataRoutes(
   server: FastifyInstance,
   node: Node,
-  { available, authorize }: { available: onRequestHookHandler; authorize: onRequestHookHandler },
+  available: onRequestHookHandler,
+  authorization: Authorization,
 ): void {
-  server.get('/metadata/*', { onRequest: [available, authorize] }, async (request, reply) => {
+  server.get('/metadata/*', { onRequest: [available, authorization.requires('list')] }, async (request, reply) => {
     const { id, text } = idOf(request);
     const records = parseMetadata(await readMetadata(id, text, node));
     const described = Object.fromEntries(records.map(([name, value]) => [name.toString(), value.toString()]));
     return reply.type('application/json').send(Buffer.from(`${JSON.stringify(described)}\n`));
   });
 
-  server.put('/metadata/*', { onRequest: [available, authorize] }, async (request, reply) => {
+  server.put('/metadata/*', { onRequest: [available, authorization.requires('upload')] }, async (request, reply) => {
     const { id, text } = idOf(request);
     const records = toRecords(await readSmallBody(request.raw, BODY_LIMIT));
     return answerDeletion(reply, await setMetadata(id, text, { records, isMerge: false }, node));
@@ -45,6 +48,7 @@ function idOf(request: FastifyRequest): { id: FileId; text: string } {
   const text = (request.params as { '*': string })['*'];
   const id = decodeId(text);
   if (!id) throw new Problem('bad-id', 'This is not the ID of a file.');
+  assertGroup(accessOf(request), id.group);
   return { id, text };
 }
 

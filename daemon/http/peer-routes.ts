@@ -16,6 +16,7 @@ import { describeNode, type Node } from '../status.js';
 import { parseMetadata } from '../store/metadata.js';
 import { answerDeletion, decodeId, keepsSlaves } from './answers.js';
 import { readSmallBody } from './body.js';
+import { parseAccess, setAccess } from './rights/limits.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
 /** Maximum length of a JSON body, in bytes; does not apply to uploads. */
@@ -140,12 +141,15 @@ export function addPeerRoutes(
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {
     underWay.enter(reply);
+    setAccess(request, parseAccess((request.query as { access?: string }).access));
     return upload(request, reply);
   });
 
   server.post(PEER_PREFIX + TUS_PATH, hooks, async (request, reply) => {
     underWay.enter(reply);
-    return tus.answer(request, reply, (request.query as { origin?: string }).origin);
+    const { origin, access } = request.query as { origin?: string; access?: string };
+    setAccess(request, parseAccess(access));
+    return tus.answer(request, reply, origin);
   });
 }
 

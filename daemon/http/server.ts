@@ -10,7 +10,7 @@ import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
 import { addAdoptionRoute } from './adoption.js';
 import { answerDeletion, answerError, answerNotFound, answerUnreadable, decodeId, keepsSlaves } from './answers.js';
-import { authorization, openAuthorization } from './authorization.js';
+import { Authorization } from './authorization.js';
 import { refuseBodies, restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
@@ -19,6 +19,7 @@ import { addMetadataRoutes } from './metadata-routes.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPackedRoute } from './packed.js';
 import { addPeerRoutes } from './peer-routes.js';
+import { accessOf, assertGroup } from './rights/limits.js';
 import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
 import { upload } from './upload.js';
@@ -39,18 +40,19 @@ export interface Server {
 }
 
 /** Creates the server, which does not listen yet. */
-export function createServer(node: Node, key: string, observer: Observer, log: Logger): Server {
+export function createServer(node: Node, observer: Observer, log: Logger): Server {
   const { store, settings, cluster, replication, underWay } = node;
   const { metrics } = observer;
-  const authorizeAlways = authorization(key);
-  const authorize = settings.uploads === 'open' ? openAuthorization(key, settings) : authorizeAlways;
+  const authorization = new Authorization(node.keys, settings, metrics);
+  const mayUpload = authorization.uploads;
+  const mayAdminister = authorization.requires('admin');
   const challenges = new Challenges(store);
   const tus = new Tus(
     node,
-    ({ id: requestId }, { id, size }) => {
+    (request, { id, size }) => {
       metrics.uploads.inc({ result: 'stored' });
       metrics.uploadedBytes.inc(size);
-      log.info({ requestId, id, bytes: size }, 'stored what came in pieces');
+      log.info({ ...contextOf(request), id, bytes: size }, 'stored what came in pieces');
     },
     (message, error) => log.error({ err: error }, message),
   );
@@ -92,7 +94,7 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
   });
 
   const takeUpload = (request: FastifyRequest, reply: FastifyReply, isPassedOn: boolean) =>
-    observer.upload({ requestId: request.id }, async () => {
+    observer.upload(contextOf(request), async () => {
       const taken = await upload(request, reply, node, isPassedOn);
       return { files: taken?.files, answer: reply };
     });
@@ -100,29 +102,30 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
   server.route({
     method: ['POST', 'PUT'],
     url: '/upload',
-    onRequest: [available, authorize],
+    onRequest: [available, mayUpload],
     handler: (request, reply) => takeUpload(request, reply, false),
   });
 
-  server.post('/upload/known', { onRequest: [available, authorize] }, async (request, reply) => {
+  server.post('/upload/known', { onRequest: [available, mayUpload] }, async (request, reply) => {
     const taken = await known(request, reply, node, challenges);
     if (!taken) return reply;
     metrics.uploads.inc({ result: 'known' });
-    log.info({ requestId: request.id, id: taken.files[0]?.id, bytes: taken.bytes }, 'stored what was known');
+    log.info({ ...contextOf(request), id: taken.files[0]?.id, bytes: taken.bytes }, 'stored what was known');
     return reply;
   });
 
-  addConsoleRoutes(server, node, authorizeAlways);
+  addConsoleRoutes(server, node, authorization);
 
-  addTusRoutes(server, node, tus, { available, authorize });
+  addTusRoutes(server, node, tus, { available, authorize: mayUpload });
 
-  addMetadataRoutes(server, node, { available, authorize: authorizeAlways });
+  addMetadataRoutes(server, node, available, authorization);
 
-  server.delete('/*', { onRequest: [available, authorizeAlways] }, async (request, reply) => {
+  server.delete('/*', { onRequest: [available, authorization.requires('delete')] }, async (request, reply) => {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
-    const deleted = await observer.deletion({ requestId: request.id }, text, () =>
+    assertGroup(accessOf(request), id.group);
+    const deleted = await observer.deletion(contextOf(request), text, () =>
       deleteAnywhere(id, text, node, conditionsOf(request.headers), keepsSlaves(request)),
     );
     return answerDeletion(reply, deleted);
@@ -153,15 +156,15 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
   });
 
   // For the fidfs command; nginx does not forward it.
-  server.get('/status', { onRequest: authorizeAlways }, async () => {
+  server.get('/status', { onRequest: mayAdminister }, async () => {
     // The last hellos are up to a second old and would not count a file that was just uploaded.
     await cluster.lookAtAll(STATUS_MILLISECONDS);
     return describeAll(node);
   });
 
-  addAdoptionRoute(server, replication.adoption, authorizeAlways, settings.readOnly);
+  addAdoptionRoute(server, replication.adoption, mayAdminister, settings.readOnly);
 
-  server.post('/scrub', { onRequest: authorizeAlways }, async (_request, reply) => {
+  server.post('/scrub', { onRequest: mayAdminister }, async (_request, reply) => {
     replication.scrub.now();
     return reply.code(202).send();
   });
@@ -184,4 +187,10 @@ export function createServer(node: Node, key: string, observer: Observer, log: L
       await Promise.all([nginxSocket.close(), server.close()]);
     },
   };
+}
+
+/** What the log says of each request: its id, and the key that permitted it. */
+function contextOf(request: FastifyRequest): { requestId: string; key?: string } {
+  const { key } = accessOf(request);
+  return { requestId: request.id, ...(key === undefined ? {} : { key }) };
 }

@@ -1,8 +1,9 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { otherGroupFor } from '../operations/uploads.js';
 import { answerNotFound } from './answers.js';
-import { forwardUpload } from './forward.js';
+import { canForward, forwardUpload } from './forward.js';
 import { publicBase } from './public-address.js';
+import { accessOf, groupsFor } from './rights/limits.js';
 import { methodOf, TUS_PATH, type Tus } from './tus.js';
 import type { UploadParts } from './upload.js';
 import { assertNotEncoded } from './whole-body.js';
@@ -19,9 +20,11 @@ export function addTusRoutes(
     server.post(url, { onRequest }, async (request, reply) => {
       assertNotEncoded(request.headers);
       const { group } = request.query as { group?: unknown };
-      const elsewhere = await otherGroupFor(node, group === undefined ? undefined : String(group));
+      const access = accessOf(request);
+      const groups = groupsFor(access, group === undefined ? undefined : String(group), node.cluster.groups);
+      const elsewhere = await otherGroupFor(node, groups, (peer) => canForward(peer, access));
       if (!elsewhere) return tus.answer(request, reply);
-      return forwardUpload(request, reply, elsewhere, publicBase(request, node.settings), TUS_PATH);
+      return forwardUpload(request, reply, elsewhere, publicBase(request, node.settings), TUS_PATH, access);
     });
     server.options(url, { onRequest: available }, (request, reply) => tus.answer(request, reply));
   }

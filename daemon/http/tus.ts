@@ -10,6 +10,7 @@ import type { StoredFile } from '../store/records.js';
 import {
   NoSuchUpload,
   NotKept,
+  type Piece,
   RESUMABLE_LIFETIME_MILLISECONDS,
   ResumableUploads,
   UploadDamaged,
@@ -19,6 +20,8 @@ import { counted } from '../words.js';
 import { readBody } from './body.js';
 import { extensionOf } from './extension.js';
 import { fileUrl, publicBase, uploadLocation } from './public-address.js';
+import { assertExtension, assertTypes } from './rights/file-types.js';
+import { accessOf, assertGroup, sizeLimitOf } from './rights/limits.js';
 import { CHECKSUM_ALGORITHMS, ExpectedChecksum } from './tus-checksum.js';
 import { Locks } from './tus-locks.js';
 import { assertNotEncoded } from './whole-body.js';
@@ -111,6 +114,7 @@ export class Tus {
       throw new Problem('precondition-failed', `Send "Tus-Resumable: ${VERSION}".`);
     }
     assertNotEncoded(request.headers);
+    assertGroup(accessOf(request), this.node.settings.group);
     const checksum = ExpectedChecksum.of(request.headers['upload-checksum']);
     const context: Context = { request, checksum, file: null, failure: undefined };
     const asked = new Request(new URL(request.url, 'http://fidfs'), {
@@ -163,7 +167,7 @@ export class Tus {
     store.extensions = ['creation', 'creation-with-upload', 'termination', 'expiration', 'checksum'];
     store.getExpiration = () => RESUMABLE_LIFETIME_MILLISECONDS;
     store.create = (upload) => this.create(upload);
-    store.getUpload = async (id) => this.describe(await this.uploads.look(id));
+    store.getUpload = async (id) => this.describe(await this.look(id));
     store.write = (_body, id, offset) => this.append(id, offset);
     store.remove = (id) => this.remove(id);
     return store;
@@ -173,22 +177,50 @@ export class Tus {
     assertUploadsAreTaken(this.node);
     const { id, size = 0, metadata = {} } = upload;
     const extension = extensionOf(metadata.filename ?? metadata.name ?? '', metadata.filetype ?? metadata.type ?? '');
+    this.assertPermitted({ size, extension });
     await this.uploads.create({ id, size, extension, metadata: Metadata.stringify(metadata) });
-    if (size === 0) this.describe(await this.uploads.look(id));
+    if (size === 0) this.describe(await this.look(id));
     return upload;
+  }
+
+  private async look(id: string): Promise<ResumableUpload> {
+    const upload = this.uploads.find(id);
+    if (upload.file === null) this.assertPermitted(upload);
+    return this.removingForbidden(id, () => this.uploads.look(id));
+  }
+
+  /**
+   * Throws a Problem (`too-large`, `type-not-allowed`) if the limits of this request exclude the upload as a whole. The request that
+   * created it may have had others: an upload token is valid for a day at most.
+   */
+  private assertPermitted({ size, extension }: Pick<ResumableUpload, 'size' | 'extension'>): void {
+    const access = accessOf(this.context.request);
+    const { bytes, detail } = sizeLimitOf(access, this.node.settings.maxFileSize);
+    if (size > bytes) throw new Problem('too-large', detail);
+    assertExtension(access, extension);
+  }
+
+  /** Removes an upload that is complete, and whose content is not what its extension says. */
+  private async removingForbidden<T>(id: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      if (error instanceof Problem && error.problem === 'type-not-allowed') await this.uploads.remove(id);
+      throw error;
+    }
   }
 
   private async append(id: string, offset: number): Promise<number> {
     const { request, checksum } = this.context;
-    const { size } = this.uploads.find(id);
-    const upload = await this.uploads.append(id, {
-      isWhole: checksum !== undefined,
-      receive: async (sink) => {
-        const read = () => readBody(request.raw, checksum?.before(sink) ?? sink, size - offset, BEYOND_END);
-        await this.locks.interruptible(id, () => request.raw.destroy(), read);
-        checksum?.check();
-      },
-    });
+    const begun = this.uploads.find(id);
+    this.assertPermitted(begun);
+    const receive: Piece['receive'] = async (sink) => {
+      const read = () => readBody(request.raw, checksum?.before(sink) ?? sink, begun.size - offset, BEYOND_END);
+      await this.locks.interruptible(id, () => request.raw.destroy(), read);
+      checksum?.check();
+    };
+    const piece = { isWhole: checksum !== undefined, receive };
+    const upload = await this.removingForbidden(id, () => this.uploads.append(id, piece));
     return this.describe(upload).offset;
   }
 
@@ -201,10 +233,11 @@ export class Tus {
 
   /**
    * Stores a complete upload and waits for its copies; resolves with its ID. Rejects with NotKept if the copies were not made
-   * in time.
+   * in time, with a Problem (`type-not-allowed`) if the limits of the request exclude its content.
    */
   private async keep(received: ReceivedFile): Promise<string> {
     assertUploadsAreTaken(this.node);
+    await assertTypes(accessOf(this.context.request), [received]);
     const files = await this.node.store.add([received]);
     await waitForCopies(files, this.node).catch((error: unknown) => {
       throw new NotKept('other nodes did not take it', { cause: error });

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId, { type FileId } from '../../file-id/file-id.js';
+import type { Peer } from '../cluster/cluster.js';
 import { Problem } from '../operations/problems.js';
 import { holderOf } from '../operations/slaves.js';
 import { assertUploadsAreTaken, otherGroupFor, waitForCopies } from '../operations/uploads.js';
@@ -7,18 +8,19 @@ import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Store } from '../store/store.js';
-import { counted } from '../words.js';
 import { prefersText } from './accept.js';
 import { nameInAddress } from './address.js';
 import { decodeId } from './answers.js';
 import { readBody } from './body.js';
 import { checkContent, type ExpectedContent, expectedContent } from './digest.js';
 import { extensionFromParameter, extensionOf } from './extension.js';
-import { forwardUpload, ORIGIN_PARAMETER } from './forward.js';
+import { canForward, forwardUpload, ORIGIN_PARAMETER } from './forward.js';
 import { assertIsFile } from './media-type.js';
 import { receiveMultipart } from './multipart.js';
 import type { SizeLimit } from './multipart-stream.js';
 import { fileUrl, publicBase } from './public-address.js';
+import { assertExtension, assertTypes } from './rights/file-types.js';
+import { type Access, accessOf, assertGroup, groupsFor, sizeLimitOf } from './rights/limits.js';
 import { assertNotEncoded, assertNotPiece } from './whole-body.js';
 
 /** The files of one answered upload, and their size in bytes. */
@@ -58,31 +60,29 @@ export async function upload(
   assertNotEncoded(headers);
   assertNotPiece(headers);
   const parameters = readParameters(request);
+  const access = accessOf(request);
   const base = (isPassedOn ? parameters.origin : undefined) ?? publicBase(request, settings);
   assertIsFile(headers['content-type'], parameters.ext !== undefined || parameters.filename !== undefined);
   const master = masterOf(parameters, headers['content-type']);
-  const choose = () =>
-    master ? holderOf(master, parameters.master ?? '', node) : otherGroupFor(node, parameters.group);
-  const elsewhere = isPassedOn ? undefined : await choose();
+  const elsewhere = isPassedOn ? undefined : await choose(access, master, parameters, node);
   if (elsewhere) {
-    await forwardUpload(request, reply, elsewhere, base, '/upload');
+    await forwardUpload(request, reply, elsewhere, base, '/upload', access);
     return undefined;
   }
+  assertGroup(access, settings.group);
   const expected = expectedContent(headers, parameters.crc32);
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
-  const limit = {
-    bytes: settings.maxFileSize,
-    detail: `A file may have up to ${counted(settings.maxFileSize, 'byte')} here.`,
-  };
+  const limit = sizeLimitOf(access, settings.maxFileSize);
   const isMultipart = /^multipart\//i.test(headers['content-type'] ?? '');
   assertUploadsAreTaken(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
-    : [await receiveRaw(request, announced, store, limit, parameters, master?.storePath)];
+    : [await receiveRaw(request, announced, store, limit, parameters, access, master?.storePath)];
   let files: StoredFile[];
   try {
     const [first] = received as [ReceivedFile];
     if (!isMultipart) checkContent(expected, first);
+    await assertTypes(access, received);
     files = master
       ? [await store.addSlave(master, parameters.prefix ?? '', first.extension, first)]
       : await store.add(received);
@@ -107,6 +107,21 @@ export async function conclude(
   const urlOf = (file: StoredFile) => fileUrl(node.settings, base, file.id);
   answer(request, reply, files, urlOf, (file) => node.copyPolicy.copiesOf(file));
   return { files, bytes: files.reduce((sum, file) => sum + file.size, 0) };
+}
+
+/** The node that an upload is forwarded to; undefined if it is stored here. Rejects with a Problem. */
+async function choose(
+  access: Access,
+  master: FileId | undefined,
+  parameters: Parameters,
+  node: UploadParts,
+): Promise<Peer | undefined> {
+  if (!master) {
+    const groups = groupsFor(access, parameters.group, node.cluster.groups);
+    return otherGroupFor(node, groups, (peer) => canForward(peer, access));
+  }
+  assertGroup(access, master.group);
+  return holderOf(master, parameters.master ?? '', node);
 }
 
 /** The file that an upload becomes a slave of; undefined if none is named. Throws a Problem. */
@@ -158,11 +173,13 @@ async function receiveRaw(
   store: Store,
   limit: SizeLimit,
   { ext, filename }: Parameters,
+  access: Access,
   storePath: number | undefined,
 ): Promise<ReceivedFile> {
   const extension =
     ext !== undefined ? extensionFromParameter(ext) : extensionOf(filename, request.headers['content-type']);
   if (announced !== undefined && announced > limit.bytes) throw new Problem('too-large', limit.detail);
+  assertExtension(access, extension);
   const file = store.receive(announced, undefined, storePath);
   try {
     await readBody(request.raw, file, limit.bytes, limit.detail);

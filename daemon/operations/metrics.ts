@@ -20,6 +20,9 @@ export interface Metrics {
   uploadedBytes: Counter;
   uploadSeconds: Histogram;
   deletions: Counter<'result'>;
+  /** By the name of the key, of which there are few, and the right that the request needed. */
+  keyRequests: Counter<'key' | 'right'>;
+  wrongKeys: Counter;
   registry: Registry;
 }
 
@@ -133,6 +136,18 @@ export function createMetrics(node: Node): Metrics {
       name: 'fidfs_deletions_total',
       help: 'Deletion requests.',
       labelNames: ['result'],
+      registers,
+    }),
+    keyRequests: new Counter({
+      ...{
+        name: 'fidfs_key_requests_total',
+        help: 'Requests that a key, or an upload token signed with it, permitted.',
+      },
+      labelNames: ['key', 'right'],
+      registers,
+    }),
+    wrongKeys: new Counter({
+      ...{ name: 'fidfs_wrong_keys_total', help: 'Requests with a wrong key, or a token that no key has signed.' },
       registers,
     }),
   };

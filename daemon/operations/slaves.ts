@@ -17,7 +17,7 @@ export async function holderOf(
 ): Promise<Peer | undefined> {
   const { cluster, store } = node;
   if (master.group !== cluster.ownGroup) {
-    if (cluster.groups.includes(master.group)) return otherGroupFor(node, master.group);
+    if (cluster.groups.includes(master.group)) return otherGroupFor(node, [master.group]);
     throw notFound();
   }
   if (store.holds(master)) return undefined;

@@ -50,24 +50,24 @@ export async function waitForChange(changed: StoredFile, { copyPolicy }: Pick<No
 }
 
 /**
- * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` is the group
- * that the client asks for. Rejects with a Problem (`no-such-group`, `unavailable`).
+ * Chooses the node of another group that receives an upload; undefined if it is stored on this node. `wanted` are the groups
+ * that it may go to, mostly the one that the client asks for; any if undefined. Rejects with a Problem (`no-such-group`, `unavailable`).
  * @param isSuitable which nodes of other groups may be chosen
  */
 export async function otherGroupFor(
   node: Pick<Node, 'cluster' | 'index' | 'store' | 'copyPolicy'>,
-  wanted: string | undefined,
+  wanted: readonly string[] | undefined,
   isSuitable: (peer: Peer) => boolean = () => true,
 ): Promise<Peer | undefined> {
   const { cluster, index, store, copyPolicy } = node;
   // In a cluster of one group there is no choice, but the client may ask for another group.
-  if (cluster.groups.length === 1 && (wanted === undefined || wanted === cluster.ownGroup)) return undefined;
+  if (cluster.groups.length === 1 && (wanted?.includes(cluster.ownGroup) ?? true)) return undefined;
   const available = store.paths.reduce(
     (sum, { space, unavailable }) => sum + (unavailable === undefined ? space.available : 0),
     0,
   );
   const own = { available, unavailable: index.damage ?? store.unavailable ?? copyPolicy.unavailable };
-  const left = new Set(wanted === undefined ? cluster.groups : [wanted]);
+  const left = new Set(wanted ?? cluster.groups);
   for (;;) {
     const destination = chooseDestination(cluster, own, left);
     if (!destination) break;
@@ -76,8 +76,8 @@ export async function otherGroupFor(
     if (peer) return peer;
     left.delete(destination.group);
   }
-  if (wanted !== undefined && !cluster.groups.includes(wanted)) {
-    throw new Problem('no-such-group', `There is no group ${wanted}.`);
+  if (wanted && !wanted.some((group) => cluster.groups.includes(group))) {
+    throw new Problem('no-such-group', `There is no group ${wanted.join(', ')}.`);
   }
   throw new Problem('unavailable', 'No node takes uploads for this now; try again in a few seconds.');
 }

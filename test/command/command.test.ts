@@ -142,7 +142,7 @@ t.test('the fidfs command', async (t) => {
 
     const well = await status();
     const few = '2 copies are promised and 1 node is there';
-    const peer = { id: 2, group: 'group1', url: 'http://b', since: '', backlog: 0 };
+    const peer = { id: 2, group: 'group1', url: 'http://b', since: '', backlog: 0, differing: [] };
     const alarms = [
       `too-few-copies: group1: uploads are refused: ${few}`,
       'set-aside: x: a file',

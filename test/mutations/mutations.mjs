@@ -12,6 +12,7 @@ import { fastdfsMutations } from './fastdfs.mjs';
 import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
 import { replicationMutations } from './replication.mjs';
+import { rightsMutations } from './rights.mjs';
 
 const commit = 'daemon/store/batch-commit.ts';
 const log = 'daemon/store/batch-log.ts';
@@ -30,6 +31,7 @@ export const mutations = [
   ...fastdfsProtocolMutations,
   ...indexMutations,
   ...replicationMutations,
+  ...rightsMutations,
   {
     name: 'a deletion by key alone deletes a file that arrived in the meantime',
     file: commit,

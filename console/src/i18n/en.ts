@@ -66,6 +66,8 @@ export const en = {
   problems: {
     'no-key': 'The key is missing.',
     'wrong-key': 'The key is wrong.',
+    'too-many-wrong-keys': 'Too many wrong keys came from this address; wait a minute.',
+    'no-right': 'The key does not permit this.',
     'cross-site': 'The server takes this only from pages of its own site.',
     'too-large': 'The file is larger than this server takes.',
     full: 'The server’s disks are full. Nothing was kept.',

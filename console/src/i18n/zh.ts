@@ -68,6 +68,8 @@ export const zh: Texts = {
   problems: {
     'no-key': '缺少密钥。',
     'wrong-key': '密钥错误。',
+    'too-many-wrong-keys': '此地址提交的错误密钥过多，请等待一分钟。',
+    'no-right': '该密钥没有此项权限。',
     'cross-site': '服务器只接受来自本站页面的请求。',
     'too-large': '文件超过了服务器允许的大小。',
     full: '服务器磁盘已满，没有保存任何内容。',
