@@ -68,6 +68,7 @@ function partsFor(index: Index): AntiEntropyParts {
   const none = new Proxy({}, { get: unneeded });
   return {
     ...{ group: 'group1', index, paths: [], limit: new RateLimit(Number.POSITIVE_INFINITY), info: unneeded },
+    alarms: { raise: unneeded, clear: () => {} },
     copies: none as AntiEntropyParts['copies'],
     fetcher: none as AntiEntropyParts['fetcher'],
   };

@@ -14,6 +14,7 @@ const WORST_FIRST = [
     'disk',
     'not-ready',
     'too-few-copies',
+    'replication',
     'set-aside',
     'under-copied',
     'keys',

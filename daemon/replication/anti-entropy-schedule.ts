@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Alarms } from '../alarm.js';
+import type { Peer } from '../cluster/cluster.js';
 import type { Settings } from '../config/settings.js';
 import type { ReplicationLog } from '../index/replication-log.js';
 import type { AntiEntropy } from './anti-entropy.js';
@@ -9,6 +10,8 @@ import type { Readiness } from './readiness.js';
 
 /** Delay before the round after a peer went down, and between retries, in milliseconds. */
 const SETTLE_MILLISECONDS = 500;
+/** Number of failed rounds in succession after which there is an alarm. Retries follow after `SETTLE_MILLISECONDS`. */
+const ALARMING_FAILURES = 8;
 /** Shortest time between two rounds that a peer's going down starts, in milliseconds. */
 const DOWN_PAUSE_MILLISECONDS = 30_000;
 
@@ -34,6 +37,8 @@ export class AntiEntropySchedule {
   private urgent = new AbortController();
   /** Server ids of followers that have shown that this node's log has lost entries; empty after the recovery. */
   private readonly ahead = new Set<number>();
+  /** Number of rounds in succession that failed, by server id, while the peer was up. */
+  private readonly failures = new Map<number, number>();
   private downTimer: NodeJS.Timeout | undefined;
   /** In milliseconds of `performance.now()`. */
   private lastDown = Number.NEGATIVE_INFINITY;
@@ -125,11 +130,27 @@ export class AntiEntropySchedule {
   private async compareWith({ peer }: Follower): Promise<boolean> {
     try {
       await this.parts.antiEntropy.run(peer, this.ending.signal);
+      this.failures.delete(peer.id);
+      this.parts.alarms.clear('replication', subjectOf(peer.id));
       return true;
     } catch (error) {
-      if (!this.ending.signal.aborted)
-        this.parts.warn('anti-entropy with a peer did not finish; it is repeated', error);
+      if (!this.ending.signal.aborted) this.failed(peer, error);
       return false;
     }
   }
+
+  private failed(peer: Peer, error: unknown): void {
+    this.parts.warn('anti-entropy with a peer did not finish; it is repeated', error);
+    if (!peer.isUp) return;
+    const failures = (this.failures.get(peer.id) ?? 0) + 1;
+    this.failures.set(peer.id, failures);
+    if (failures < ALARMING_FAILURES) return;
+    const detail = `anti-entropy with node ${peer.id}, which is up, fails repeatedly: ${(error as Error).message}`;
+    this.parts.alarms.raise('replication', subjectOf(peer.id), detail);
+  }
+}
+
+/** The subject of the alarm that rounds with a peer fail. */
+function subjectOf(peer: number): string {
+  return `comparison with node ${peer}`;
 }

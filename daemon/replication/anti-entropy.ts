@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
+import type { Alarms } from '../alarm.js';
 import type { Peer } from '../cluster/cluster.js';
 import { RECORDS } from '../cluster/hello.js';
 import type { DeferredDeletion } from '../index/deferred.js';
@@ -10,18 +11,27 @@ import { keyOf } from '../store/names.js';
 import type { FileRecord, RemovedFile } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import { filesIn } from '../store/walk.js';
-import { type NamedFile, namedSchema, PAGE_ENTRIES, PAGE_TOMBSTONES } from './page.js';
-import { isSmall, isUnderstood, isWanted, named, toRecord } from './peer-file.js';
+import { counted } from '../words.js';
+import { type NamedFile, namedSchema, PAGE_ENTRIES, PAGE_TOMBSTONES, reasonOf } from './page.js';
+import { isSmall, isUnderstood, isWanted, named, toRecord, unreadableSubject } from './peer-file.js';
 import { Refill, type RefillParts, type RoundResult } from './refill.js';
 
 /** Number of directories whose file names one request asks for. */
 const DIRECTORIES_AT_ONCE = 32;
 const KEY_LENGTH = 20;
 
-const namesSchema = z.object({ files: z.array(namedSchema) });
+const namesSchema = z.object({ files: z.array(z.unknown()) });
+/** Names that cannot be read are requested this many times, because they may have been corrupted on their way. */
+const UNREADABLE_TRIES = 3;
+
+interface Names {
+  files: FileRecord[];
+  unreadable: string[];
+}
 
 export interface AntiEntropyParts extends RefillParts {
   paths: readonly StorePath[];
+  alarms: Pick<Alarms, 'raise' | 'clear'>;
   info(progress: object, message: string): void;
 }
 
@@ -64,12 +74,13 @@ export class AntiEntropy {
 
   private async compare(peer: Peer, signal: AbortSignal): Promise<boolean> {
     const { files, tombstones } = await this.differences(peer, 'all', signal);
-    const found = { directories: 0, files: 0, bytes: 0, deletions: 0, pending: 0 };
+    const found: RoundResult = { directories: 0, files: 0, bytes: 0, deletions: 0, pending: 0, unreadable: 0 };
     found.deletions = await this.takeTombstones(peer, tombstones, signal);
     await this.takeDirectories(peer, files, found, signal);
     if (found.files + found.deletions > 0)
       this.parts.info({ peer: peer.id, ...found }, 'anti-entropy took the files and deletions that only a peer had');
-    return found.pending === 0 && this.parts.index.deferred.isEmpty;
+    if (found.unreadable === 0) this.parts.alarms.clear('replication', unreadableSubject(peer.id));
+    return found.pending + found.unreadable === 0 && this.parts.index.deferred.isEmpty;
   }
 
   /** Parts whose digests differ from the peer's, or that only the peer has. */
@@ -164,7 +175,8 @@ export class AntiEntropy {
     try {
       for (let done = 0; done < places.length; done += DIRECTORIES_AT_ONCE) {
         this.progress = { peer: peer.id, directories: done, of: places.length, files: found.files };
-        const files = await next;
+        const { files, unreadable } = await next;
+        this.leaveOut(peer, unreadable, found);
         next = namesFrom(done + DIRECTORIES_AT_ONCE);
         found.directories += Math.min(DIRECTORIES_AT_ONCE, places.length - done);
         await this.takeFiles(files, refill, found);
@@ -174,11 +186,31 @@ export class AntiEntropy {
     }
   }
 
-  private async askNames(peer: Peer, places: number[], signal: AbortSignal): Promise<FileRecord[]> {
-    if (places.length === 0) return [];
+  /** Requests the names of directories, and reads each by itself. `unreadable` has the reasons of those that cannot be read. */
+  private async askNames(peer: Peer, places: number[], signal: AbortSignal): Promise<Names> {
+    if (places.length === 0) return { files: [], unreadable: [] };
     const body = Buffer.from(JSON.stringify({ places, records: RECORDS }));
-    const told = await peer.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
-    return namesSchema.parse(told).files.map((file) => toRecord(file, this.parts.group));
+    for (let tries = 1; ; tries++) {
+      const told = await peer.client.askJson('/names', { method: 'POST', body, timeout: 60_000, signal });
+      const names: Names = { files: [], unreadable: [] };
+      for (const file of namesSchema.parse(told).files) {
+        const { data, error } = namedSchema.safeParse(file);
+        try {
+          if (data) names.files.push(toRecord(data, this.parts.group));
+          else names.unreadable.push(reasonOf(error));
+        } catch (failure) {
+          names.unreadable.push((failure as Error).message);
+        }
+      }
+      if (names.unreadable.length === 0 || tries === UNREADABLE_TRIES) return names;
+    }
+  }
+
+  private leaveOut({ id }: Peer, unreadable: readonly string[], found: RoundResult): void {
+    if (unreadable.length === 0) return;
+    found.unreadable += unreadable.length;
+    const reason = `${counted(found.unreadable, 'file')} of node ${id} cannot be read and ${found.unreadable === 1 ? 'is' : 'are'} left out`;
+    this.parts.alarms.raise('replication', unreadableSubject(id), `${reason}: ${unreadable[0]}`);
   }
 
   private async takeFiles(files: FileRecord[], refill: Refill, found: RoundResult): Promise<void> {

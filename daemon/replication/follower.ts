@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Alarms } from '../alarm.js';
 import type { Peer } from '../cluster/cluster.js';
 import { RECORDS } from '../cluster/hello.js';
 import type { DeferredDeletion } from '../index/deferred.js';
@@ -10,8 +11,8 @@ import { decodeRecorded, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import type { AntiEntropy } from './anti-entropy.js';
 import type { Fetcher } from './fetcher.js';
-import { decodeLog, type LogPage, PAGE_LIMIT } from './page.js';
-import { differenceOf, isSmall, isWanted, toRecord } from './peer-file.js';
+import { type DecodedLog, decodeLog, type LogPage, PAGE_LIMIT } from './page.js';
+import { differenceOf, isSmall, isWanted, toRecord, unreadableSubject } from './peer-file.js';
 import type { Removal } from './removal.js';
 
 /** How long a request waits at the peer for new entries; shorter while files are fetched, to report the progress. */
@@ -20,6 +21,8 @@ const FETCHING_MILLISECONDS = 1000;
 /** If more entries of a log than this are missing, the follower acknowledges none. */
 const WITHOUT_LIMIT = 50_000;
 const LONGEST_PAUSE_MILLISECONDS = 5000;
+/** A page with an entry that cannot be read is requested this many times, because it may have been corrupted on its way. */
+const UNREADABLE_TRIES = 5;
 
 /** A log entry of a deletion. */
 type Deletion = Extract<LogPage['entries'][number], { removed: string }>;
@@ -32,8 +35,8 @@ export interface FollowerParts {
   fetcher: Fetcher;
   antiEntropy: AntiEntropy;
   removal: Removal;
+  alarms: Pick<Alarms, 'raise' | 'clear'>;
   info(context: object, message: string): void;
-  warn(message: string, error: unknown): void;
 }
 
 /**
@@ -55,8 +58,8 @@ export class Follower {
   private behind: { entries: number; since: number | undefined } = { entries: 0, since: undefined };
   /** Human-readable reason why the peer cannot be followed now; undefined if it can. */
   unavailable: string | undefined;
-  /** Whether a warning was logged that the peer is up and cannot be followed. */
-  private isSaid = false;
+  /** The first entry that could not be read in the last page, and how often. */
+  private unread = { sequence: 0, tries: 0 };
   /** The end of the peer's log when its deletions were last taken because the disk is full. */
   private deletedUpTo = 0;
 
@@ -65,6 +68,11 @@ export class Follower {
     private readonly parts: FollowerParts,
   ) {
     this.cursor = parts.index.replicationLog.cursor(this.id);
+  }
+
+  /** The subject of the alarm that the peer is up and cannot be followed. */
+  private get subject(): string {
+    return `log of node ${this.id}`;
   }
 
   get id(): number {
@@ -100,8 +108,7 @@ export class Follower {
         // A peer is up only if its settings match this node's.
         if (!this.peer.isUp) throw new Error(this.peer.reason);
         await this.step();
-        if (this.isSaid) this.parts.info({ peer: this.id }, 'a peer is followed again');
-        this.isSaid = false;
+        this.parts.alarms.clear('replication', this.subject);
         this.unavailable = undefined;
         pause = 0;
       } catch (error) {
@@ -111,10 +118,9 @@ export class Follower {
         if (this.unavailable === undefined && this.peer.isUp)
           this.parts.info({ reason: message }, 'a peer cannot be followed now');
         this.unavailable = message;
-        if (this.peer.isUp && pause === LONGEST_PAUSE_MILLISECONDS && !this.isSaid) {
-          this.isSaid = true;
-          const { id } = this;
-          this.parts.warn(`node ${id} is up and cannot be followed, so this node is missing what is new there`, error);
+        if (this.peer.isUp && pause === LONGEST_PAUSE_MILLISECONDS) {
+          const said = `node ${this.id} is up and cannot be followed, so this node is missing what is new there`;
+          this.parts.alarms.raise('replication', this.subject, `${said}: ${message}`);
         }
         // A short pause while the peer is down, to follow it soon after it is up.
         pause = this.peer.isUp ? Math.min(LONGEST_PAUSE_MILLISECONDS, Math.max(100, pause * 2)) : 200;
@@ -128,7 +134,7 @@ export class Follower {
   private async step(): Promise<void> {
     const cursor = this.cursor;
     const page = await this.ask(cursor);
-    const { log, contents } = decodeLog(page);
+    const { log, contents, unreadable } = decodeLog(page);
     if (!cursor || log.gap) {
       await this.compare(log);
       return;
@@ -136,7 +142,7 @@ export class Follower {
     if (log.upTo > cursor.sequence) {
       // The backlog is set before the entries are taken, because that may fail.
       this.behind = { entries: log.end - cursor.sequence, since: this.behind.since ?? Math.floor(Date.now() / 1000) };
-      await this.takeOrDelete(log, contents);
+      await this.takeOrDelete(log, { contents, unreadable });
     }
     this.behind = { entries: log.end - log.upTo, since: log.nextTime ?? undefined };
     if (log.upTo >= log.end) this.caughtUp = true;
@@ -177,9 +183,9 @@ export class Follower {
    * Takes a page. If the disk is full, takes the deletions of the peer by anti-entropy instead, for which space is reserved
    * (see `Ballast`), and throws the error.
    */
-  private async takeOrDelete(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
+  private async takeOrDelete(log: LogPage, decoded: Omit<DecodedLog, 'log'>): Promise<void> {
     try {
-      await this.take(log, contents);
+      await this.take(log, decoded);
     } catch (error) {
       if (error instanceof StoreError && error.code === 'full' && log.end !== this.deletedUpTo) {
         await this.parts.antiEntropy.takeDeletions(this.peer, this.ending.signal);
@@ -189,18 +195,24 @@ export class Follower {
     }
   }
 
-  private async take(log: LogPage, contents: Map<LogPage['entries'][number], Buffer>): Promise<void> {
+  private async take(log: LogPage, { contents, unreadable }: Omit<DecodedLog, 'log'>): Promise<void> {
     const { group, index, copies, fetcher, removal } = this.parts;
     const sequences = new Map<FileRecord, number>();
     const wanted: Copy[] = [];
     const missing: FailedCopy[] = [];
     const removed: DeferredDeletion[] = [];
     for (const entry of log.entries) {
-      if ('removed' in entry) {
-        removed.push(this.toDeletion(entry));
+      let record: FileRecord;
+      try {
+        if ('removed' in entry) {
+          removed.push(this.toDeletion(entry));
+          continue;
+        }
+        record = toRecord(entry, group);
+      } catch (error) {
+        unreadable.set(entry.number, (error as Error).message);
         continue;
       }
-      const record = toRecord(entry, group);
       const content = contents.get(entry);
       // A small file without content is a hard link on the peer, whose content this node probably has.
       const reason = content ? differenceOf(record, content) : isSmall(record) ? undefined : 'not fetched yet';
@@ -210,8 +222,10 @@ export class Follower {
       if (reason === undefined) wanted.push(copy);
       else if (isWanted(record, index)) missing.push({ copy, reason });
     }
+    // An acknowledgement of the entries up to an unreadable one would include that one.
+    const from = Math.max(this.cursor?.from ?? 0, this.leaveOut(unreadable));
     const deferred = await removal.remove(removed);
-    const cursor = { epoch: log.incarnation, sequence: log.upTo, from: this.cursor?.from ?? 0 };
+    const cursor = { epoch: log.incarnation, sequence: log.upTo, from };
     await copies.take({
       copies: wanted,
       alongside: (failed) => {
@@ -225,6 +239,18 @@ export class Follower {
       },
     });
     this.cursor = cursor;
+  }
+
+  /** Returns the last entry that cannot be read, or 0. Throws if it may be readable the next time. */
+  private leaveOut(unreadable: ReadonlyMap<number, string>): number {
+    const sequences = [...unreadable.keys()].sort((one, other) => one - other);
+    const [first] = sequences;
+    if (first === undefined) return 0;
+    const reason = `entry ${first} of the log of node ${this.id} cannot be read: ${unreadable.get(first)}`;
+    this.unread = { sequence: first, tries: this.unread.sequence === first ? this.unread.tries + 1 : 1 };
+    if (this.unread.tries < UNREADABLE_TRIES) throw new Error(reason);
+    this.parts.alarms.raise('replication', unreadableSubject(this.id), `${reason}; it is left out`);
+    return sequences.at(-1) as number;
   }
 
   private toDeletion({ number: sequence, removed: id, foreign }: Deletion): DeferredDeletion {

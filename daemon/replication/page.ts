@@ -63,6 +63,11 @@ const logSchema = z.object({
 /** The head of a page of a replication log. */
 export type LogPage = z.output<typeof logSchema>;
 
+const unparsedLogSchema = logSchema.extend({ entries: z.array(z.unknown()).max(PAGE_ENTRIES) });
+
+/** What must be readable of each entry. */
+const anyEntrySchema = fileSchema.pick({ enclosed: true }).extend({ number });
+
 const filesSchema = z.object({ files: z.array(fileSchema).max(PAGE_ENTRIES) });
 
 /** Encodes a page. `enclosed`: contents of the enclosed files, in the order of the head. */
@@ -71,6 +76,11 @@ export function encodePage(head: LogPage | { files: PageFile[] }, enclosed: read
   const length = Buffer.alloc(4);
   length.writeUInt32BE(text.length);
   return Buffer.concat([length, text, ...enclosed]);
+}
+
+/** Why a value could not be read, on one line. */
+export function reasonOf(error: z.ZodError): string {
+  return z.prettifyError(error).replace(/\s+/g, ' ');
 }
 
 /** The head of a page, and the contents after it. Throws if the page is malformed. */
@@ -94,11 +104,29 @@ function distribute<File extends object>(files: readonly File[], rest: Buffer): 
   return contents;
 }
 
-/** Decodes a page of a log. Throws if it is malformed. */
-export function decodeLog(page: Buffer): { log: LogPage; contents: Map<LogPage['entries'][number], Buffer> } {
+/** A page of a log, and the contents of its enclosed files. */
+export interface DecodedLog {
+  log: LogPage;
+  contents: Map<LogPage['entries'][number], Buffer>;
+  /** The reasons why entries could not be read, by sequence number; `log.entries` does not have them. */
+  unreadable: Map<number, string>;
+}
+
+/** Decodes a page of a log, each entry by itself. Throws if the page is malformed. */
+export function decodeLog(page: Buffer): DecodedLog {
   const { head, rest } = split(page);
-  const log = logSchema.parse(head);
-  return { log, contents: distribute(log.entries, rest) };
+  const { entries: unparsed, ...others } = unparsedLogSchema.parse(head);
+  const unreadable = new Map<number, string>();
+  const all = unparsed.map((one) => {
+    const { data, error } = entrySchema.safeParse(one);
+    if (data) return data;
+    const entry = anyEntrySchema.parse(one);
+    unreadable.set(entry.number, reasonOf(error));
+    return entry;
+  });
+  const contents = distribute(all, rest) as DecodedLog['contents'];
+  const entries = all.filter((one) => !unreadable.has(one.number)) as LogPage['entries'];
+  return { log: { ...others, entries }, contents, unreadable };
 }
 
 /** Decodes a page of files. Throws if it is malformed. */

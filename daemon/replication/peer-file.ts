@@ -34,6 +34,11 @@ export function isWanted(file: FileRecord, records: Pick<Records, 'find' | 'isDe
   return !record || supersedes(file, record);
 }
 
+/** The subject of the alarm that a peer has entries or files that cannot be read. */
+export function unreadableSubject(peer: number): string {
+  return `entries of node ${peer}`;
+}
+
 /** Whether a node understands the record of a file, by the version of the records that it says it does. */
 export function isUnderstood(name: string, records: number): boolean {
   return records >= 2 || decodeName(name).kind === 'normal';

@@ -18,6 +18,8 @@ export interface RoundResult {
   deletions: number;
   /** Files still to be fetched: large ones, and those received corrupt. */
   pending: number;
+  /** Files whose names or records could not be read. */
+  unreadable: number;
 }
 
 export interface RefillParts {

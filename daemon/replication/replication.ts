@@ -65,10 +65,10 @@ export class Replication {
       },
     });
     const { fetcher } = this;
-    const antiEntropy = new AntiEntropy({ group, index, paths, copies, fetcher, limit, info });
+    const antiEntropy = new AntiEntropy({ group, index, paths, copies, fetcher, limit, alarms, info });
     const removal = new Removal({ group, index, copies, storePaths: paths.length, warn });
     const followers = cluster.group.map(
-      (peer) => new Follower(peer, { group, index, copies, fetcher, antiEntropy, removal, info, warn }),
+      (peer) => new Follower(peer, { group, index, copies, fetcher, antiEntropy, removal, alarms, info }),
     );
     const readiness = new Readiness(followers, index.missing, settings.maxLag);
     const log = index.replicationLog;

@@ -61,6 +61,7 @@ function comparer(t: Test, directory: string) {
     copies,
     fetcher: unneeded,
     limit,
+    alarms: { raise: (_kind, _subject, detail) => t.fail(detail), clear: () => {} },
     info: () => {},
   });
   return { index, path, antiEntropy };

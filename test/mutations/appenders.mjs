@@ -97,6 +97,20 @@ export const appenderMutations = [
     tests: ['fastdfs/restored'],
   },
   {
+    name: 'an unreadable entry of a log is not acknowledged',
+    file: 'daemon/replication/follower.ts',
+    from: 'const from = Math.max(this.cursor?.from ?? 0, this.leaveOut(unreadable));',
+    to: 'this.leaveOut(unreadable); const from = this.cursor?.from ?? 0;',
+    tests: ['cluster/unreadable'],
+  },
+  {
+    name: 'an unreadable name does not end a round',
+    file: 'daemon/replication/anti-entropy.ts',
+    from: 'tries === UNREADABLE_TRIES) return names;',
+    to: 'tries < 0) return names;',
+    tests: ['cluster/unreadable'],
+  },
+  {
     name: 'of an append only the rest is fetched',
     file: 'daemon/replication/earlier-version.ts',
     from: 'if (!version) return false;',
