@@ -67,7 +67,8 @@ export class AppenderCommands {
     const name = await this.receiving.nameOfLength(request.body, nameLength);
     if (request.body.left > 0) throw invalid('the body is longer than its fields');
     const elsewhere = this.changer(name.id);
-    if (elsewhere) return forward(elsewhere, request.command, Buffer.concat([fixed, name.bytes]), request.body);
+    if (elsewhere)
+      return forward(elsewhere, request.command, Buffer.concat([fixed, name.bytes]), request.body, this.node);
     await this.assertAppender(name.id);
     await this.node.store.appenders.truncate(name.id, size, this.parameters);
     return replyHeader(0, Status.ok);
@@ -77,8 +78,9 @@ export class AppenderCommands {
   private async rename(request: Request): Promise<Reply> {
     const { id, bytes } = await this.receiving.nameOfLength(request.body, request.body.left);
     const elsewhere = this.changer(id);
-    if (elsewhere) return forward(elsewhere, request.command, bytes, request.body);
-    await this.assertAppender(id);
+    if (elsewhere) return forward(elsewhere, request.command, bytes, request.body, this.node);
+    // A client that lost the reply repeats the command.
+    if (!this.node.store.appenders.renamed(id)) await this.assertAppender(id);
     const stored = await this.node.store.appenders.toNormal(id, (file) => waitForCopies([file], this.node));
     return reply(text(this.node.settings.group, Width.group), Buffer.from(nameOf(stored.id), 'latin1'));
   }
@@ -93,7 +95,7 @@ export class AppenderCommands {
     const { body, command } = request;
     const { id, bytes } = await this.receiving.nameOfLength(request.body, nameLength);
     const elsewhere = this.changer(id);
-    if (elsewhere) return forward(elsewhere, command, Buffer.concat([fixed, bytes]), body);
+    if (elsewhere) return forward(elsewhere, command, Buffer.concat([fixed, bytes]), body, this.node);
     await this.assertAppender(id);
     const piece = await this.receiving.receive(body, size, '', id.storePath);
     try {

@@ -81,7 +81,7 @@ export class Storage {
     const extension = fields.padded(Width.extension);
     const { id: master, bytes } = await this.receiving.nameOfLength(body, nameLength);
     const holder = await this.receiving.holderOf(master);
-    if (holder) return forward(holder, command, Buffer.concat([fixed, bytes]), body);
+    if (holder) return forward(holder, command, Buffer.concat([fixed, bytes]), body, this.node);
     return this.observer.upload({ protocol: 'fastdfs' }, async () => {
       assertUploadsAreTaken(this.node);
       const received = await this.receiving.receive(body, size, extension, master.storePath);

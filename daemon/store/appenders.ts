@@ -8,6 +8,9 @@ import { filePath } from './layout.js';
 import { keyOf } from './names.js';
 import type { FileRecord, StoredFile } from './records.js';
 
+/** Number of renamed appenders whose new names are kept in memory. */
+const RENAMED = 10_000;
+
 /** Parameters of a change. */
 export interface AppenderChange {
   /** Maximum size of the file, in bytes. */
@@ -25,6 +28,9 @@ export interface AppenderChange {
 export class Appenders {
   /** The last change of each appender that is being changed, by key: changes of one file run one after another. */
   private readonly running = new Map<string, Promise<unknown>>();
+
+  /** The new names of the appenders that were renamed last, by key, in that order. */
+  private readonly newNames = new Map<string, StoredFile>();
 
   private readonly files: AppenderFiles;
 
@@ -79,10 +85,13 @@ export class Appenders {
 
   /**
    * Gives the content a new, normal ID, without copying its bytes, and deletes the appender when `settle` has accepted the new file.
-   * Rejects as `append`; then the appender is as before, and the new file is not stored, or removed by `settle`.
+   * Rejects as `append`; then the appender is as before, and the new file is not stored, or removed by `settle`. Repeated, it
+   * resolves with the same file; see `renamed`.
    */
   toNormal(id: FileId, settle: AppenderChange['settle']): Promise<StoredFile> {
     return this.exclusive(id, async () => {
+      const former = this.renamed(id);
+      if (former) return former;
       const record = this.files.recordOf(id);
       const path = this.files.pathOf(id);
       const stored = await this.files.addName(record, path);
@@ -100,8 +109,26 @@ export class Appenders {
         .commit({ removed })
         .catch((error: unknown) => this.parts.writer.warn(`the appender ${name} could not be removed`, error));
       this.files.forget(record);
+      this.remember(keyOf(id.name), stored);
       return stored;
     });
+  }
+
+  /**
+   * The file that an appender was made into, if it still exists; undefined if it was not renamed since the start of the daemon, or
+   * before `RENAMED` others.
+   */
+  renamed({ name }: Pick<FileId, 'name'>): StoredFile | undefined {
+    const { records } = this.parts;
+    const key = keyOf(name);
+    const stored = this.newNames.get(key.toString('latin1'));
+    return stored && records.isDeleted(key) && records.find(stored.key) ? stored : undefined;
+  }
+
+  private remember(key: Buffer, stored: StoredFile): void {
+    this.newNames.set(key.toString('latin1'), stored);
+    const [oldest] = this.newNames.keys();
+    if (this.newNames.size > RENAMED && oldest !== undefined) this.newNames.delete(oldest);
   }
 
   private async appendTo(record: FileRecord, piece: Piece, change: AppenderChange): Promise<StoredFile> {

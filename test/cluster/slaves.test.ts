@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { createLinkedCluster, holds, ready, setBetween, startAll, startCluster } from '../helpers/cluster.js';
@@ -114,5 +115,8 @@ t.test('both sides of a partition change metadata and make a slave, and end with
   await holds(a, [onlyHere.id]);
   const isSame = async () => (await a.get(id)).body.equals((await b.get(id)).body);
   await a.until(isSame, 'equal');
-  for (const node of nodes) await node.assertClean(t);
+  // Both nodes had stored a slave of this name; the replaced one is kept.
+  const kept = nodes.map(({ storePath }) => join(storePath, 'quarantine')).filter((path) => existsSync(path));
+  t.equal(kept.flatMap((path) => readdirSync(path)).length, 1);
+  for (const node of nodes) await node.assertClean(t, { isKilled: true });
 });

@@ -233,4 +233,25 @@ export const fastdfsProtocolMutations = [
     to: ') throw',
     tests: forwarding,
   },
+  {
+    name: 'the reply to a forwarded command is awaited while the node is up',
+    file: 'daemon/fastdfs/forward.ts',
+    from: 'socket.setTimeout(0).setKeepAlive',
+    to: 'socket.setKeepAlive',
+    tests: forwarding,
+  },
+  {
+    name: 'the reply to a forwarded command is not awaited from a node that stays down',
+    file: 'daemon/fastdfs/forward.ts',
+    from: "if (isLost) socket.destroy(new Error('it is down'));",
+    to: 'void isLost;',
+    tests: forwarding,
+  },
+  {
+    name: 'a repeated renaming of an appender is answered with the same name',
+    file: 'daemon/store/appenders.ts',
+    from: 'this.remember(keyOf(id.name), stored);',
+    to: 'void this.remember;',
+    tests: forwarding,
+  },
 ];
