@@ -26,7 +26,7 @@ export class Addresses {
       Settings,
       'serverId' | 'group' | 'fastdfsStorage' | 'fastdfsAddress' | 'fastdfsAddressWidth'
     >,
-    private readonly cluster: Pick<Cluster, 'peer'>,
+    private readonly cluster: Pick<Cluster, 'peer' | 'peers'>,
   ) {}
 
   /**
@@ -48,10 +48,16 @@ export class Addresses {
   }
 
   /** The address of a peer; undefined if it serves no storage commands, or if the address cannot be told. */
-  of({ id, settings, hello, origin }: Peer): StorageAddress | undefined {
+  of(peer: Peer): StorageAddress | undefined {
+    const { id, settings, hello } = peer;
     if (!hello?.fastdfs) return undefined;
-    const ip = hello.fastdfs.address ?? (origin === undefined ? '' : new URL(origin).hostname.replace(/^\[|\]$/g, ''));
+    const ip = hello.fastdfs.address ?? addressOf(peer);
     return this.fits(ip) ? { id, group: settings.group, ip, port: hello.fastdfs.port } : undefined;
+  }
+
+  /** Whether an IP address is that of a peer: in its URL, as resolved last, or the one that it tells clients. */
+  isPeer(ip: string): boolean {
+    return this.cluster.peers.some((peer) => addressOf(peer) === ip || peer.hello?.fastdfs?.address === ip);
   }
 
   /** The address of the node that accepted an upload; empty if it is not known. */
@@ -66,4 +72,9 @@ export class Addresses {
     const version = isIP(ip);
     return version === 4 || (version === 6 && this.settings.fastdfsAddressWidth === 'ipv6');
   }
+}
+
+/** The IP address of a peer's URL, as resolved last; empty if it is not resolved. */
+function addressOf({ origin }: Peer): string {
+  return origin === undefined ? '' : new URL(origin).hostname.replace(/^\[|\]$/g, '');
 }

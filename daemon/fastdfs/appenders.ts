@@ -1,11 +1,11 @@
 import type { FileId } from '../../file-id/file-id.js';
+import { changerOf } from '../operations/changer.js';
 import { Problem } from '../operations/problems.js';
 import { assertUploadsAreTaken, waitForChange, waitForCopies } from '../operations/uploads.js';
 import type { AppenderChange } from '../store/appenders.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
 import type { StoredFile } from '../store/records.js';
 import type { Addresses } from './addresses.js';
-import { changerOf } from './changer.js';
 import { Fields, invalid, reply, replyHeader, Status, StorageCommand, text, Width } from './codec.js';
 import type { Handler, Reply, Request } from './connection.js';
 import { forward } from './forward.js';

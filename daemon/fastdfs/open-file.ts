@@ -3,11 +3,11 @@ import type { Dispatcher } from 'undici';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
+import { changerOf } from '../operations/changer.js';
 import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
 import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
-import { changerOf } from './changer.js';
 
 /** Bytes read from the disk and written to the socket at a time. */
 const CHUNK = 256 * 1024;

@@ -32,7 +32,7 @@ export function createFastdfs(node: Node, observer: Observer, log: Logger): Fast
   const addresses = new Addresses(settings, node.cluster);
   const doors: Door[] = [];
   const open = (name: string, address: Address | undefined, handlers: ReadonlyMap<number, Handler>) => {
-    if (address) doors.push(new Door(name, address, handlers, node, log));
+    if (address) doors.push(new Door(name, address, handlers, node, addresses, log));
   };
   open('fastdfsTracker', settings.fastdfsTracker, new Tracker(node, addresses).handlers);
   const storage = new Storage(node, addresses, observer).handlers;
@@ -92,7 +92,8 @@ class Door implements Host {
     private readonly setting: string,
     private readonly address: Address,
     handlers: ReadonlyMap<number, Handler>,
-    private readonly node: Pick<Node, 'settings' | 'underWay'>,
+    private readonly node: Pick<Node, 'settings' | 'underWay' | 'cluster'>,
+    private readonly addresses: Addresses,
     private readonly log: Logger,
   ) {
     this.handlers = new Map([...handlers, [CommonCommand.activeTest, () => replyHeader(0, Status.ok)]]);
@@ -161,7 +162,7 @@ class Door implements Host {
   private accept(socket: Socket): void {
     socket.on('error', () => {}); // the reader sees the end of the connection
     const client = plainAddress(socket.remoteAddress ?? '');
-    if (this.isStopping() || !this.permitted.check(client, isIPv6(client) ? 'ipv6' : 'ipv4')) {
+    if (this.isStopping() || !this.isPermitted(client)) {
       if (!this.isStopping())
         this.log.warn({ client, setting: this.setting }, 'a connection from outside of fastdfsFrom was closed');
       socket.destroy();
@@ -175,6 +176,11 @@ class Door implements Host {
     this.connections.add(connection);
     socket.once('close', () => this.connections.delete(connection));
     void connection.run();
+  }
+
+  private isPermitted(client: string): boolean {
+    // Other nodes forward commands.
+    return this.permitted.check(client, isIPv6(client) ? 'ipv6' : 'ipv4') || this.addresses.isPeer(client);
   }
 
   /** Closes the oldest idle connection. Returns false if none is idle. */

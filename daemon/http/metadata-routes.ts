@@ -33,8 +33,7 @@ export function addMetadataRoutes(
   server.get('/metadata/*', { onRequest: [available, authorization.requires('list')] }, async (request, reply) => {
     const { id, text } = idOf(request);
     const records = parseMetadata(await readMetadata(id, text, node));
-    const described = Object.fromEntries(records.map(([name, value]) => [name.toString(), value.toString()]));
-    return reply.type('application/json').send(Buffer.from(`${JSON.stringify(described)}\n`));
+    return reply.type('application/json').send(Buffer.from(`${JSON.stringify(toObject(records))}\n`));
   });
 
   server.put('/metadata/*', { onRequest: [available, authorization.requires('upload')] }, async (request, reply) => {
@@ -50,6 +49,26 @@ function idOf(request: FastifyRequest): { id: FileId; text: string } {
   if (!id) throw new Problem('bad-id', 'This is not the ID of a file.');
   assertGroup(accessOf(request), id.group);
   return { id, text };
+}
+
+/** The records as an object. Throws a Problem (`not-json`) if that would lose something: clients of FastDFS may store any bytes. */
+function toObject(records: readonly MetadataRecord[]): Record<string, string> {
+  const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  const entries = new Map<string, string>();
+  for (const [name, value] of records) {
+    try {
+      const text = utf8.decode(name);
+      if (entries.has(text)) throw notJson(`has the name ${JSON.stringify(text)} twice`);
+      entries.set(text, utf8.decode(value));
+    } catch (error) {
+      throw error instanceof Problem ? error : notJson('has bytes that are not UTF-8');
+    }
+  }
+  return Object.fromEntries(entries);
+}
+
+function notJson(words: string): Problem {
+  return new Problem('not-json', `The metadata of this file ${words}; clients of FastDFS's protocol get it unchanged.`);
 }
 
 function toRecords(body: Buffer): MetadataRecord[] {

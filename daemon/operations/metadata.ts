@@ -1,16 +1,22 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { formatMetadata, type MetadataRecord, mergeMetadata, parseMetadata } from '../store/metadata.js';
+import { keyOf, metadataName } from '../store/names.js';
+import { changerOf } from './changer.js';
 import { Problem } from './problems.js';
 import { assertUploadsAreTaken } from './uploads.js';
 
 /** Time beyond `copyTimeout` within which another node answers, in milliseconds. */
 const ANSWER_MILLISECONDS = 5000;
+/** Limit for a change that another node made to reach this one, in milliseconds, and the interval of looking at it. */
+const ARRIVAL_MILLISECONDS = 1000;
+const LOOK_MILLISECONDS = 10;
 
-export type MetadataParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'index' | 'copyPolicy'>;
+export type MetadataParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'index' | 'copyPolicy' | 'replication'>;
 
 /** A change of a file's metadata: all records, or those to merge into what it has. No records at all remove the metadata. */
 export interface MetadataChange {
@@ -26,7 +32,11 @@ export interface MetadataSet {
   wanted: number;
 }
 
-const setSchema = z.object({ id: z.string(), copies: z.number(), wanted: z.number() });
+/** As `MetadataSet`, with the version of the metadata, which nodes of earlier versions do not send. */
+const setSchema = z.object({
+  ...{ id: z.string(), copies: z.number(), wanted: z.number() },
+  version: z.number().optional(),
+});
 const toldSchema = z.object({ metadata: z.base64() });
 /** The body of a change that is passed on to a peer. */
 export const metadataChangeSchema = z.object({ metadata: z.base64(), isMerge: z.boolean() });
@@ -48,28 +58,51 @@ export function readMetadataHere(id: FileId, node: MetadataParts): Buffer {
   return node.store.metadata(id) ?? Buffer.alloc(0);
 }
 
-/** Changes the metadata of a file of any group. Rejects with a Problem or a StoreError. */
+/**
+ * Changes the metadata of a file of any group, on the node that `changerOf` names while it is up, so that a merge finds what an earlier
+ * one made; otherwise on this node, or on another one that has the file. Rejects with a Problem or a StoreError.
+ */
 export async function setMetadata(
   id: FileId,
   text: string,
   change: MetadataChange,
   node: MetadataParts,
 ): Promise<MetadataSet> {
-  if (isHere(id, node)) return setMetadataHere(id, text, change, node);
   const { records, isMerge } = change;
   const body = Buffer.from(JSON.stringify({ metadata: formatMetadata(records).toString('base64'), isMerge }));
   const timeout = node.settings.copyTimeout + ANSWER_MILLISECONDS;
   const ask = ({ client }: Peer) => client.askJson('/metadata', { method: 'POST', query: { id: text }, body, timeout });
-  return setSchema.parse(await askOthers(id, node, ask));
+  if (!isHere(id, node)) return toSet(setSchema.parse(await askOthers(id, node, ask)));
+  const changer = changerOfHere(id, node);
+  try {
+    const set = changer && setSchema.parse(await ask(changer));
+    if (set) await arrival(id, set.version, node);
+    if (set) return toSet(set);
+  } catch (error) {
+    // It is lost or does not have the file. If it made the change nevertheless, the same change again does no harm.
+    if (!(error instanceof PeerError)) throw error;
+  }
+  return toSet(await setMetadataHere(id, text, change, node));
 }
 
-/** As `setMetadata`, of a file of this node. */
-export async function setMetadataHere(
+/** As `setMetadata` for a peer, of a file of this node. Rejects with a Problem if this node may not have the last metadata yet. */
+export async function setMetadataForPeer(
+  id: FileId,
+  text: string,
+  change: MetadataChange,
+  node: MetadataParts,
+): Promise<MetadataSet & { version: number | undefined }> {
+  const { lag } = node.replication.readiness;
+  if (lag !== undefined) throw new Problem('unavailable', `This node has not got everything of its peers yet: ${lag}.`);
+  return setMetadataHere(id, text, change, node);
+}
+
+async function setMetadataHere(
   id: FileId,
   text: string,
   { records, isMerge }: MetadataChange,
   node: MetadataParts,
-): Promise<MetadataSet> {
+): Promise<MetadataSet & { version: number | undefined }> {
   const { store, copyPolicy, settings } = node;
   if (!isHere(id, node)) throw notFound();
   assertUploadsAreTaken(node);
@@ -77,7 +110,27 @@ export async function setMetadataHere(
     formatMetadata(isMerge ? mergeMetadata(parseMetadata(current ?? Buffer.alloc(0)), records) : records),
   );
   await copyPolicy.waitForAcknowledgements([stored]);
-  return { id: text, copies: copyPolicy.copiesOf(stored), wanted: settings.copies };
+  const { version } = stored;
+  return { id: text, copies: copyPolicy.copiesOf(stored), wanted: settings.copies, version };
+}
+
+function toSet({ id, copies, wanted }: MetadataSet): MetadataSet {
+  return { id, copies, wanted };
+}
+
+/** The peer that changes the metadata of a file of this node, if it is up; undefined if it is this node. */
+function changerOfHere({ source }: FileId, { settings, cluster }: MetadataParts): Peer | undefined {
+  const peer = cluster.peer(changerOf(source, settings));
+  return peer?.isUp ? peer : undefined;
+}
+
+/** Resolves when this node has a version of a file's metadata, so that it can be read here, or after `ARRIVAL_MILLISECONDS`. */
+async function arrival({ name }: FileId, version: number | undefined, { index, store }: MetadataParts): Promise<void> {
+  const key = keyOf(metadataName(name));
+  const isHere = () => version === undefined || (index.find(key)?.version ?? 0) >= version;
+  for (const end = Date.now() + ARRIVAL_MILLISECONDS; !isHere() && Date.now() < end; ) await sleep(LOOK_MILLISECONDS);
+  // Its batch gives the file its name after the record.
+  await store.writer.commit({});
 }
 
 function isHere(id: FileId, { store }: Pick<Node, 'store'>): boolean {

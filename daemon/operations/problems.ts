@@ -23,6 +23,7 @@ export const CATALOGUE = {
   'not-found': [404, 'No such file'],
   'not-known': [404, 'Send the file'],
   'method-not-allowed': [405, 'Method not allowed'],
+  'not-json': [406, 'Metadata that JSON cannot hold'],
   'body-timeout': [408, 'The body stopped coming'],
   exists: [409, 'Name taken'],
   'offset-conflict': [409, 'Not where the upload stands'],

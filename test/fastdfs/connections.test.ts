@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import t from 'tap';
+import { createCluster, holds, startAll } from '../helpers/cluster.js';
 import { WireClient } from '../helpers/fastdfs-client.js';
-import { startWire } from '../helpers/fastdfs-server.js';
+import { serveWire, startWire } from '../helpers/fastdfs-server.js';
+import type { TestNode } from '../helpers/node.js';
 
 const MIB = 2 ** 20;
 const CONNECTIONS = 5000;
@@ -23,6 +25,23 @@ t.test('a connection from outside of fastdfsFrom is closed without an answer', a
     socket.destroy();
   }
   await wire.node.until(() => /from outside of fastdfsFrom/.test(wire.node.log), 'telling of it in the log');
+});
+
+// Seen to fail (16) without isPeer() in addresses.ts.
+t.test('other nodes are not outside of fastdfsFrom: they forward commands', async (t) => {
+  const env = { FIDFS_COPIES: '1', FIDFS_FASTDFS_FROM: '127.0.0.9' };
+  const nodes = await createCluster(t, { groups: ['group1', 'group1'], env });
+  const [source, other] = nodes as [TestNode, TestNode];
+  const [own, forwarder] = [await serveWire(t, source), await serveWire(t, other)];
+  await startAll(nodes);
+  const connectFrom = (port: number) => WireClient.connect(port, '127.0.0.1', '127.0.0.9');
+  const [first, second] = [await connectFrom(own.storagePort), await connectFrom(forwarder.storagePort)];
+  const id = await first.upload(Buffer.from('start'), 'log', { command: 23 });
+  await holds(other, [id]);
+  t.equal((await second.append(id, Buffer.from(' and more'))).status, 0);
+  t.equal((await first.download(id)).body.toString(), 'start and more');
+  first.close();
+  second.close();
 });
 
 /** Resident memory of a process, in bytes. */

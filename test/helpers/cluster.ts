@@ -74,7 +74,8 @@ export async function startAll(nodes: readonly TestNode[]): Promise<void> {
   }
 }
 
-function seesAllUp(node: TestNode): boolean {
+/** Whether a node has all its peers marked as up. */
+export function seesAllUp(node: TestNode): boolean {
   const { nodes } = JSON.parse(readFileSync(join(node.data, 'nginx/cluster.json'), 'utf8')) as {
     nodes: Record<string, { up: boolean }>;
   };

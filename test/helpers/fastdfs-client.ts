@@ -55,8 +55,8 @@ export class WireClient {
     socket.on('error', closed).on('close', closed).on('end', closed);
   }
 
-  static async connect(port: number, host = '127.0.0.1'): Promise<WireClient> {
-    const socket = connect({ port, host, noDelay: true });
+  static async connect(port: number, host = '127.0.0.1', localAddress?: string): Promise<WireClient> {
+    const socket = connect({ port, host, noDelay: true, ...(localAddress === undefined ? {} : { localAddress }) });
     await once(socket, 'connect');
     return new WireClient(socket);
   }
