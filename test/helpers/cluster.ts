@@ -71,6 +71,8 @@ export async function startAll(nodes: readonly TestNode[]): Promise<void> {
   for (const node of nodes) {
     await ready(node);
     await node.until(() => seesAllUp(node), 'aware of its peers', READY_SECONDS);
+    // A peer that was seen down during the start is compared again.
+    await ready(node);
   }
 }
 
