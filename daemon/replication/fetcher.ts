@@ -17,7 +17,7 @@ import { supersedes } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import type { StorePath } from '../store/store-path.js';
 import { copyEarlier } from './earlier-version.js';
-import { decodeFiles } from './page.js';
+import { decodeFiles, PAGE_LIMIT } from './page.js';
 import { differenceOf, toRecord } from './peer-file.js';
 import type { RateLimit } from './rate-limit.js';
 
@@ -226,7 +226,8 @@ export class Fetcher {
   /** Takes the newest metadata that a peer has: its nginx sends none. */
   private async takeMetadata(peer: Peer, file: MissingFile): Promise<void> {
     const body = Buffer.from(JSON.stringify({ keys: [file.key.toString('hex')] }));
-    const options = { method: 'POST', body, timeout: SILENCE_MILLISECONDS, signal: this.ending.signal } as const;
+    const limit = PAGE_LIMIT;
+    const options = { method: 'POST', body, limit, timeout: SILENCE_MILLISECONDS, signal: this.ending.signal } as const;
     const { files, contents } = decodeFiles(await peer.client.ask('/files', options));
     const [told] = files;
     const content = told && contents.get(told);

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { ADOPTED_METADATA } from '../store/metadata.js';
 
 /*
  * Format of the pages in which logs and files are sent: the length of a head (4 bytes, big-endian), the head in JSON, then the
  * contents of the files that the head marks as enclosed, in its order.
  */
 
-/** Files up to this size are enclosed in the page; larger ones are fetched with a request each. In bytes. */
+/** Files up to this size are enclosed in the page; larger ones are fetched with a request each (of metadata, with a page of its own). In bytes. */
 export const ENCLOSED_FILE = 128 * 1024;
 /** Maximum content of a page: bytes of files, and entries. */
 export const PAGE_BYTES = 8 * 2 ** 20;
@@ -13,7 +14,7 @@ export const PAGE_ENTRIES = 512;
 /** Maximum number of tombstones in one response of `/tombstones`, as keys of 20 bytes. */
 export const PAGE_TOMBSTONES = 8192;
 /** The longest page that is read, in bytes: a page may exceed `PAGE_BYTES` by one file, and has a head. */
-export const PAGE_LIMIT = PAGE_BYTES + 4 * ENCLOSED_FILE;
+export const PAGE_LIMIT = PAGE_BYTES + ADOPTED_METADATA + 4 * ENCLOSED_FILE;
 
 const number = z.number().int().nonnegative();
 
@@ -35,7 +36,7 @@ export type NamedFile = z.output<typeof namedSchema>;
 
 const fileSchema = namedSchema.extend({
   /** Length of its content in this page, in bytes; absent if it is not enclosed. */
-  enclosed: number.max(ENCLOSED_FILE).optional(),
+  enclosed: number.max(ADOPTED_METADATA).optional(),
 });
 
 /** A file in the head of a page. SHA-256 in hex. */

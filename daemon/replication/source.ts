@@ -4,11 +4,13 @@ import type { Index } from '../index/index.js';
 import type { LogEntry } from '../index/replication-log.js';
 import { isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
+import { ADOPTED_METADATA } from '../store/metadata.js';
+import { isMetadata } from '../store/names.js';
 import type { FileLocation, FileRecord } from '../store/records.js';
 import type { StorePath } from '../store/store-path.js';
 import type { Acknowledgements, Question } from './acknowledgements.js';
-import { encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
-import { isSmall, isUnderstood, named } from './peer-file.js';
+import { ENCLOSED_FILE, encodePage, type LogPage, PAGE_BYTES, PAGE_ENTRIES, type PageFile } from './page.js';
+import { isUnderstood, named } from './peer-file.js';
 
 /** Serves pages of this node's replication log, and small files, to its followers. */
 export class Source {
@@ -56,7 +58,9 @@ export class Source {
     const files: PageFile[] = [];
     for (const key of keys) {
       const record = this.index.find(key);
-      const file = record && page.enclose(record);
+      // No other request brings metadata: nginx does not serve it.
+      const limit = record && isMetadata(record.name) ? ADOPTED_METADATA : ENCLOSED_FILE;
+      const file = record && page.enclose(record, limit);
       if (file) files.push(file);
       if (page.isFull) break;
     }
@@ -123,13 +127,13 @@ class PageBuilder {
     return this.bytes >= PAGE_BYTES;
   }
 
-  /** A file, with its content if it is small; undefined if the file does not exist or its store path is not open. */
-  enclose(record: FileRecord): PageFile | undefined {
+  /** A file, with its content if it has up to `limit` bytes; undefined if the file does not exist or its store path is not open. */
+  enclose(record: FileRecord, limit = ENCLOSED_FILE): PageFile | undefined {
     const { storePath, directory, name, size } = record;
     const path = this.paths[storePath];
     if (!path?.isOpen) return undefined;
     const file = named(record, this.group);
-    if (!isSmall(record)) return file;
+    if (size > limit) return file;
     const content = readSmallFile(filePath(path.root, directory, name), size);
     if (!content) return undefined;
     this.contents.push(content);

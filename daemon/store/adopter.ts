@@ -6,6 +6,7 @@ import { ForeignContent, type Located, locate } from './foreign-content.js';
 import { SMALL_FILE } from './incoming-file.js';
 import { differenceFromName } from './inspect.js';
 import { copyTemporary, FILE_TIME } from './layout.js';
+import { ADOPTED_METADATA } from './metadata.js';
 import { decodeName, foundVersion, isMetadata, keyOf } from './names.js';
 import { commitPublicFiles } from './public-write.js';
 import type { Records, StoredFile } from './records.js';
@@ -79,6 +80,10 @@ export class Adopter {
       const found = locate(this.store, this.group, path, file);
       if ('reason' in found) {
         this.leave(file, found.reason, adopted);
+        continue;
+      }
+      if (isMetadata(file.name) && found.size > ADOPTED_METADATA) {
+        this.leave(file, `metadata may have up to ${ADOPTED_METADATA} bytes, and this has ${found.size}`, adopted);
         continue;
       }
       const inMemory = found.size <= SMALL_FILE ? found.size : 0;

@@ -10,6 +10,8 @@ const FIELD_SEPARATOR = 2;
 export const METADATA_NAME = 64;
 /** Maximum length of all metadata of a file, in bytes: it is sent to peers within a page. */
 export const METADATA_LIMIT = 64 * 1024;
+/** Maximum length of metadata of FastDFS that is adopted, in bytes: a peer sends it within a page. */
+export const ADOPTED_METADATA = 2 ** 20;
 
 /** A name and its value; any bytes but the separators. */
 export type MetadataRecord = readonly [name: Buffer, value: Buffer];

@@ -4,6 +4,20 @@ const adoptTest = ['adopt/adopt'];
 
 export const adoptionMutations = [
   {
+    name: 'long metadata is sent to peers',
+    file: 'daemon/replication/source.ts',
+    from: 'isMetadata(record.name) ? ADOPTED_METADATA : ENCLOSED_FILE',
+    to: 'isMetadata(record.name) ? ENCLOSED_FILE : ENCLOSED_FILE',
+    tests: ['adopt/long-metadata'],
+  },
+  {
+    name: 'metadata that no peer could get is not adopted',
+    file: 'daemon/store/adopter.ts',
+    from: 'found.size > ADOPTED_METADATA',
+    to: 'found.size < 0',
+    tests: ['adopt/long-metadata'],
+  },
+  {
     name: 'a dry run of adopt changes nothing',
     file: adopter,
     from: 'if (dryRun) adopted',
