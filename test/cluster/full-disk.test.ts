@@ -51,7 +51,7 @@ t.test('a node whose index is on a full disk', { skip: cannotMount() }, async (t
   await t.test('goes on when there is room again, and says so', async () => {
     disk.empty();
     await holds(b, ids);
-    await b.until(() => b.log.includes('a peer is followed again'), 'heard');
+    await b.until(() => b.log.includes('an alarm is over'), 'heard');
   });
   for (const node of nodes) await node.assertClean(t);
 });
