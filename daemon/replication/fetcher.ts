@@ -278,13 +278,15 @@ export class Fetcher {
     underWay.bytes = had;
     if (had < size || size === 0) {
       const id = fileId.join(group, file.storePath, file.directory, file.name);
+      // An appender may have grown since; the bytes of this version are still the first ones.
+      const range = file.version && size > 0 ? `bytes=${had}-${size - 1}` : had > 0 ? `bytes=${had}-` : undefined;
       const mark = readMark(readMarkKey(peerSecret), id, serverId, peer.id);
       const answer = await peer.client.raw(`/${id}`, {
         ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
-        headers: { [READ_MARK_HEADER]: mark, ...(had > 0 ? { range: `bytes=${had}-` } : {}) },
+        headers: { [READ_MARK_HEADER]: mark, ...(range === undefined ? {} : { range }) },
         signal: this.ending.signal,
       });
-      if (answer.statusCode !== (had > 0 ? 206 : 200)) {
+      if (answer.statusCode !== (range === undefined ? 200 : 206)) {
         await answer.body.dump();
         throw new NotToBeHad(answer.statusCode === 404 ? 'does not have it' : `answers ${answer.statusCode}`);
       }

@@ -39,5 +39,22 @@ t.test('of a file that was appended to, a node fetches only the rest', async (t)
     content = Buffer.concat([content.subarray(0, offset), piece]);
     await other.until(isCopied, 'copied again');
   });
+
+  // Without the end of the range it takes several tries, which fail only while the file grows.
+  await t.test('while it is appended to all the time', async () => {
+    const started = await client.upload(random.bytes(30 * SIZE), 'log', { command: 23 });
+    let isOver = false;
+    const appending = (async () => {
+      while (!isOver) await client.append(started, random.bytes(1000));
+    })();
+    try {
+      await other.until(() => other.hasFile(started), 'copied');
+    } finally {
+      isOver = true;
+      await appending;
+    }
+    const last = () => readFileSync(source.pathOf(started));
+    await other.until(() => readFileSync(other.pathOf(started)).equals(last()), 'copied again');
+  });
   for (const node of nodes) await node.assertClean(t);
 });
