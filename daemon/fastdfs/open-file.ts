@@ -6,7 +6,7 @@ import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js
 import { changerOf } from '../operations/changer.js';
 import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
-import { isNotFound } from '../store/errors.js';
+import { errorCode, isNotFound } from '../store/errors.js';
 import { filePath } from '../store/layout.js';
 
 /** Bytes read from the disk and written to the socket at a time. */
@@ -64,12 +64,18 @@ async function openPart(path: string, start: number, length?: number): Promise<O
   try {
     handle = await open(path, 'r');
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    // ELOOP: a symbolic link that leads to itself.
+    if (isNotFound(error) || errorCode(error) === 'ELOOP') return undefined;
     throw error;
   }
   const close = () => handle.close();
   try {
-    const size = length ?? (await handle.stat()).size;
+    const stat = await handle.stat();
+    if (!stat.isFile()) {
+      await close();
+      return undefined;
+    }
+    const size = length ?? stat.size;
     return { size, close, read: (offset, count) => readHere(handle, start + offset, count) };
   } catch (error) {
     await close();

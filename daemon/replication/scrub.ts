@@ -10,7 +10,7 @@ import type { FileRecord } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import type { Store } from '../store/store.js';
 import type { StorePath } from '../store/store-path.js';
-import { directoriesOf, type FoundFile, filesIn, tellsContent } from '../store/walk.js';
+import { directoriesOf, type FoundFile, filesAndLinksIn, tellsContent } from '../store/walk.js';
 import type { Fetcher } from './fetcher.js';
 import { RateLimit } from './rate-limit.js';
 
@@ -225,7 +225,11 @@ export class Scrub {
       for (const directory of directoriesOf(path)) {
         this.ending.signal.throwIfAborted();
         await sleep(0); // lets uploads run in between
-        for (const file of filesIn(path, directory, ids)) {
+        for (const file of filesAndLinksIn(path, directory, ids)) {
+          if (file.isLink) {
+            if (isDeletedFile(file.name, index)) path.discard(directory, file.name);
+            continue;
+          }
           const record = index.find(keyOf(file.name));
           if (record?.name !== file.name) await this.checkUnknown(file, progress, limit);
         }

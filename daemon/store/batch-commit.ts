@@ -130,7 +130,7 @@ export class BatchCommit {
     const key = keyOf(location.name);
     if (change.removed.some((other) => other.key.equals(key))) return [];
     const isComing = () => this.changes.some(({ added }) => added.some((file) => file.key.equals(key)));
-    const isThere = () => this.pathOf(location).sizeOf(directory, location.name) !== undefined;
+    const isThere = () => this.pathOf(location).isRemovable(directory, location.name);
     return this.parts.records.find(key) || isComing() || isThere() ? [{ ...location, key, foreign, accepted }] : [];
   }
 

@@ -255,6 +255,6 @@ export class Copies {
   private isRemovable({ key, storePath, directory, name }: RemovedFile): boolean {
     const path = this.paths[storePath];
     if (!path?.isOpen) return false;
-    return !this.records.isDeleted(key) || path.sizeOf(directory, name) !== undefined;
+    return !this.records.isDeleted(key) || path.isRemovable(directory, name);
   }
 }

@@ -5,7 +5,7 @@ import { isOf, type Lookup } from './lookup.js';
 import { decodeName, keyOf } from './names.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
-import { filesIn } from './walk.js';
+import { filesAndLinksIn } from './walk.js';
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {
@@ -78,7 +78,7 @@ export class Deletions {
     const recorded = this.records.others(keyOf(masterName)).filter(isSlave);
     const known = new Set(recorded.map(({ name }) => name));
     const path = isForeign ? this.paths[storePath] : undefined;
-    const found = path ? filesIn(path, directory, new Set()).filter(isSlave) : [];
+    const found = path ? filesAndLinksIn(path, directory, new Set()).filter(isSlave) : [];
     const others = found.filter(({ name }) => !known.has(name));
     return [
       ...recorded.map((file) => ({ ...toLocation(file), key: file.key, foreign: false, accepted: true })),

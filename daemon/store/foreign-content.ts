@@ -47,6 +47,10 @@ export function locate(store: Store, group: string, path: StorePath, file: Forei
   }
   const found = store.packed.find(id());
   if (!found) return { reason: 'its slot is not there any more, or its link leads nowhere' };
+  if (found.isLink) {
+    const target = targetOf(store, found.path);
+    if (typeof target !== 'string') return target;
+  }
   return { file, ...found, source: found.isLink ? sourceIn(path, found.path) : undefined };
 }
 

@@ -22,7 +22,7 @@ export class Lookup {
     if (!this.isOfGroup(id)) return undefined;
     if (isOf(record, id)) return 'record';
     const path = this.paths[id.storePath];
-    if (path?.isReadable && path.sizeOf(id.directory, id.name) !== undefined) return 'disk';
+    if (path?.isReadable && path.sizeThrough(id.directory, id.name) !== undefined) return 'disk';
     // The slot of a deleted file stays.
     return this.packed.find(id) && !this.isDeleted(id) ? 'disk' : undefined;
   }

@@ -124,7 +124,7 @@ function repeatDeletions(path: StorePath, records: Records): number {
     records.record({ added: [], removed: [removed], checkpoint: records.checkpoint });
   }
   if (lost.size > 0) path.tombstones.append([...lost].map((key) => Buffer.from(key, 'latin1')));
-  const left = locations.filter((location) => path.sizeOf(location.directory, location.name) !== undefined);
+  const left = locations.filter((location) => path.isRemovable(location.directory, location.name));
   for (const { directory, name } of left) path.discard(directory, name);
   return left.length;
 }

@@ -71,7 +71,7 @@ export class Slaves {
       records.isDeleted(key) ||
       records.findMissing(key) !== undefined ||
       names.isUnderWay({ storePath, directory, name }) ||
-      this.pathOf(master).sizeOf(directory, name) !== undefined;
+      this.pathOf(master).isTaken(directory, name);
     if (isTaken) throw new StoreError('exists', `${name} exists already, or was deleted`);
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Disk } from './disk.js';
 import { errorCode, isNotFound, type StoreError, storeError } from './errors.js';
@@ -188,6 +188,42 @@ export class StorePath extends Disk {
     } catch (error) {
       if (isNotFound(error) || errorCode(error) === 'ENOTDIR') return undefined;
       throw storeError('look at', filePath(this.root, directory, name), error);
+    }
+  }
+
+  /** Whether anything has this name: a file, a symbolic link, a directory. Throws a StoreError. */
+  isTaken(directory: number, name: string): boolean {
+    return this.entryOf(directory, name) !== undefined;
+  }
+
+  /** Whether `discard` has something to remove: a regular file or a symbolic link. Throws a StoreError. */
+  isRemovable(directory: number, name: string): boolean {
+    const entry = this.entryOf(directory, name);
+    return entry !== undefined && (entry.isFile() || entry.isSymbolicLink());
+  }
+
+  private entryOf(directory: number, name: string): Stats | undefined {
+    const path = filePath(this.root, directory, name);
+    try {
+      return lstatSync(path, { throwIfNoEntry: false });
+    } catch (error) {
+      if (errorCode(error) === 'ENOTDIR') return undefined;
+      throw storeError('look at', path, error);
+    }
+  }
+
+  /**
+   * As `sizeOf`; a symbolic link of FastDFS counts as the file that it leads to. Undefined if it leads nowhere, or to something
+   * other than a regular file.
+   */
+  sizeThrough(directory: number, name: string): number | undefined {
+    const path = filePath(this.root, directory, name);
+    try {
+      const stat = statSync(path);
+      return stat.isFile() ? stat.size : undefined;
+    } catch (error) {
+      if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(errorCode(error))) return undefined;
+      throw storeError('look at', path, error);
     }
   }
 

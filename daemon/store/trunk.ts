@@ -90,7 +90,7 @@ export class PackedFiles {
     }
     const path = this.paths[id.storePath];
     if (!path?.isReadable || this.isDeleted(id.name)) return undefined;
-    const size = path.sizeOf(id.directory, id.name);
+    const size = path.sizeThrough(id.directory, id.name);
     if (size === undefined) return this.find(id, links);
     return { path: filePath(path.root, id.directory, id.name), offset: 0, size, isLink: false };
   }

@@ -6,8 +6,9 @@ import { decodeName, type RecordKind } from './names.js';
 import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
-/** A regular file whose name is that of a valid ID, or a metadata file. */
+/** A regular file whose name is that of a valid ID, or a metadata file; or such a symbolic link. */
 export interface FoundFile extends FileLocation {
+  isLink: boolean;
   /**
    * Whether one of the given nodes made its ID, or that of the file that it is a slave or the metadata of. If not, the file is
    * foreign: only a request of a client deletes it, and nothing moves it.
@@ -37,13 +38,19 @@ export function entriesOf(directory: string): Dirent[] {
  * @param serverIds the nodes whose files are not foreign
  */
 export function filesIn(path: StorePath, directory: number, serverIds: ReadonlySet<number>): FoundFile[] {
+  return filesAndLinksIn(path, directory, serverIds).filter(({ isLink }) => !isLink);
+}
+
+/** As `filesIn`, with the symbolic links, which FastDFS makes. */
+export function filesAndLinksIn(path: StorePath, directory: number, serverIds: ReadonlySet<number>): FoundFile[] {
   const found: FoundFile[] = [];
   for (const entry of entriesOf(fileDirectory(path.root, directory))) {
-    if (!entry.isFile()) continue;
+    const isLink = entry.isSymbolicLink();
+    if (!isLink && !entry.isFile()) continue;
     try {
       const { kind, source } = decodeName(entry.name);
       const ours = MADE_HERE.has(kind) && 'serverId' in source && serverIds.has(source.serverId);
-      found.push({ storePath: path.number, directory, name: entry.name, ours });
+      found.push({ storePath: path.number, directory, name: entry.name, ours, isLink });
     } catch (error) {
       if (!fileId.isFileIdError(error)) throw error;
     }
@@ -55,7 +62,7 @@ export function filesIn(path: StorePath, directory: number, serverIds: ReadonlyS
  * Whether a name surely contains size and CRC32 of its file: not that of a foreign file which may be a slave whose prefix begins with
  * a dot (`853._s`), decoded as normal.
  */
-export function tellsContent({ ours, name }: FoundFile): boolean {
+export function tellsContent({ ours, name }: Pick<FoundFile, 'ours' | 'name'>): boolean {
   const { size } = decodeName(name);
   return size !== null && (ours || /^\d*(\.[^_-]*)?$/.test(name.slice(-TAIL_LENGTH)));
 }

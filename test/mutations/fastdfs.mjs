@@ -4,6 +4,34 @@ const packedTest = ['downloads/packed'];
 
 export const fastdfsMutations = [
   {
+    name: 'a symbolic link of FastDFS is found as a file',
+    file: 'daemon/store/lookup.ts',
+    from: 'path.sizeThrough(id.directory, id.name) !== undefined',
+    to: 'path.sizeOf(id.directory, id.name) !== undefined',
+    tests: ['adopt/links'],
+  },
+  {
+    name: 'a slave does not replace a symbolic link',
+    file: 'daemon/store/slaves.ts',
+    from: 'this.pathOf(master).isTaken(directory, name)',
+    to: 'this.pathOf(master).sizeOf(directory, name) !== undefined',
+    tests: ['adopt/links'],
+  },
+  {
+    name: 'slaves that are symbolic links are deleted with their master',
+    file: 'daemon/store/deletion.ts',
+    from: 'path ? filesAndLinksIn(path, directory, new Set()).filter(isSlave) : []',
+    to: 'path ? filesAndLinksIn(path, directory, new Set()).filter((file) => !file.isLink && isSlave(file)) : []',
+    tests: ['adopt/links'],
+  },
+  {
+    name: 'a directory is not sent as a file',
+    file: 'daemon/fastdfs/open-file.ts',
+    from: 'if (!stat.isFile()) {',
+    to: 'if (stat.isFIFO()) {',
+    tests: ['adopt/links'],
+  },
+  {
     name: 'a slot counts only if its whole header is that of the ID',
     file: trunk,
     from: 'if (header.equals(headerOf(id, FILE_SLOT))) return { offset, size };',
