@@ -212,6 +212,7 @@ function createNode(settings: Settings, key: string, paths: StorePath[], index: 
     isReplicated: settings.copies > 1,
     mayTake,
     refusesOthers,
+    ids: groupIds(settings),
   });
   const info = (progress: object, message: string) => log.info(progress, message);
   const parts = { settings, keys, store, index, cluster, acknowledgements, alarms };

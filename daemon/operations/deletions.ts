@@ -70,7 +70,7 @@ async function deleteHereOrByPeer(
     return await deleteHere(id, text, node, conditions, keepsSlaves);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
-    if (!(error instanceof StoreError) || others.length === 0) throw error;
+    if (!(error instanceof StoreError) || error.code === 'invalid' || others.length === 0) throw error;
     return forwardDeletion(text, others, node.settings, conditions, keepsSlaves);
   }
 }

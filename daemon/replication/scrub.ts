@@ -5,7 +5,7 @@ import type { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
 import { FILE_TIME, filePath } from '../store/layout.js';
-import { foundVersion, isMetadata, isMutable, keyOf } from '../store/names.js';
+import { foundVersion, hasOwnKey, isMetadata, isMutable, keyOf } from '../store/names.js';
 import type { FileRecord } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
 import type { Store } from '../store/store.js';
@@ -64,7 +64,7 @@ export class Scrub {
   private running: Promise<void> = Promise.resolve();
   private hurry: (() => void) | undefined;
   private urgent = false;
-  /** Names of the files without a record that the last search of the directories found corrupt. */
+  /** Subjects of the alarms of files without a record that the last search of the directories found corrupt. */
   private readonly badUnknown = new Set<string>();
   /** The current round; undefined between rounds. */
   progress: ScrubProgress | undefined;
@@ -247,18 +247,25 @@ export class Scrub {
     try {
       const { size, mtimeMs } = statSync(fullPath);
       const ours = file.ours && (isMutable(file.name) || mtimeMs === FILE_TIME * 1000);
-      if (isDeletedFile(file.name, index)) {
+      const isDeleted = isDeletedFile(file.name, index);
+      // A file of FastDFS with its own key in its name may be another one than was deleted, with the same key.
+      if (isDeleted && (file.ours || !hasOwnKey(file.name))) {
         path.discard(file.directory, file.name);
         return;
       }
       if (isMetadata(file.name) && !file.ours) return;
       await limit?.take(size + FILE_COST, this.ending.signal);
       const content = await readContent(fullPath, { sha256: true });
-      const problem = tellsContent(file) ? differenceFromName(file.name, content) : undefined;
+      const problem = isDeleted || tellsContent(file) ? differenceFromName(file.name, content) : undefined;
       if (problem !== undefined) {
-        alarms.raise('damage', file.name, `${problem}; the file has no record here and is left as it is`);
-        this.badUnknown.add(file.name);
+        const reason = isDeleted ? 'a file with its key was deleted' : 'the file has no record here';
+        // By its path where the key was deleted: an alarm of a deleted name is cleared.
+        const subject = isDeleted ? fullPath : file.name;
+        alarms.raise('damage', subject, `${problem}; ${reason}, and it is left as it is`);
+        this.badUnknown.add(subject);
         progress.bad++;
+      } else if (isDeleted) {
+        path.discard(file.directory, file.name);
       } else if (ours && !index.find(key)) {
         const version = foundVersion(file.name, mtimeMs);
         await store.record({ ...file, key, ...content, sha256: content.sha256 as Buffer, version });

@@ -5,15 +5,15 @@ import type { ForeignFile } from './foreign.js';
 import { ForeignContent, type Located, locate } from './foreign-content.js';
 import { SMALL_FILE } from './incoming-file.js';
 import { differenceFromName } from './inspect.js';
-import { copyTemporary, FILE_TIME } from './layout.js';
+import { copyTemporary, FILE_TIME, storePathLabel } from './layout.js';
 import { ADOPTED_METADATA } from './metadata.js';
 import { decodeName, foundVersion, isMetadata, keyOf } from './names.js';
 import { commitPublicFiles } from './public-write.js';
-import type { Records, StoredFile } from './records.js';
+import type { FileLocation, Records, StoredFile } from './records.js';
 import { isDeletedFile } from './recover-file.js';
 import type { Store } from './store.js';
 import type { StorePath } from './store-path.js';
-import { tellsContent } from './walk.js';
+import { namesWithKeyOf, tellsContent } from './walk.js';
 
 /** A file that was changed this recently may be being written. */
 const RECENT_MILLISECONDS = 60_000;
@@ -40,6 +40,11 @@ export interface Adopted {
   left: { id: string; reason: string }[];
 }
 
+/** As `Adopted`, while files are taken. */
+interface Taken extends Omit<Adopted, 'left'> {
+  left: { file: ForeignFile; reason: string }[];
+}
+
 export interface AdoptOptions {
   readers: Pick<FileReaders, 'read'>;
   /** Whether nothing is changed. */
@@ -62,6 +67,9 @@ interface Checked extends Prepared {
 
 /** Records files that were stored by FastDFS: plain ones where they lie, packed ones and symbolic links as files of their own. */
 export class Adopter {
+  /** The files in the batches that are being committed, by their keys. */
+  private readonly coming = new Map<string, FileLocation>();
+
   constructor(
     private readonly store: Store,
     private readonly group: string,
@@ -73,7 +81,7 @@ export class Adopter {
    * nothing more can be recorded.
    */
   async take(path: StorePath, files: readonly ForeignFile[], options: AdoptOptions): Promise<Adopted> {
-    const adopted: Adopted = { done: [], busy: 0, left: [] };
+    const adopted: Taken = { done: [], busy: 0, left: [] };
     let batch: Located[] = [];
     let bytes = 0;
     for (const file of files) {
@@ -96,14 +104,21 @@ export class Adopter {
       bytes += inMemory;
     }
     await this.takeBatch(path, batch, options, adopted);
-    return adopted;
+    const left = adopted.left.filter(({ file }) => !this.isGone(file, path));
+    const idOf = ({ storePath, directory, name }: ForeignFile) => fileId.join(this.group, storePath, directory, name);
+    return { ...adopted, left: left.map(({ file, reason }) => ({ id: idOf(file), reason })) };
+  }
+
+  /** Whether a file was deleted since it was found. The slot of a packed file stays. */
+  private isGone({ form, directory, name }: ForeignFile, path: StorePath): boolean {
+    return form === 'packed' ? isDeletedFile(name, this.records) : !path.isTaken(directory, name);
   }
 
   private async takeBatch(
     path: StorePath,
     batch: readonly Located[],
     options: AdoptOptions,
-    adopted: Adopted,
+    adopted: Taken,
   ): Promise<void> {
     const { readers, signal, dryRun } = options;
     const prepared: Prepared[] = [];
@@ -126,7 +141,7 @@ export class Adopter {
   }
 
   /** Null if the file is left as it is. */
-  private prepare(path: StorePath, located: Located, adopted: Adopted): ForeignContent | null {
+  private prepare(path: StorePath, located: Located, adopted: Taken): ForeignContent | null {
     try {
       return ForeignContent.prepare(this.store, path, located);
     } catch (error) {
@@ -136,11 +151,7 @@ export class Adopter {
   }
 
   /** Copies the files that are too large for memory. Resolves with all files but those that are left as they are. */
-  private async copy(
-    checked: readonly Checked[],
-    { pace, signal }: AdoptOptions,
-    adopted: Adopted,
-  ): Promise<Checked[]> {
+  private async copy(checked: readonly Checked[], { pace, signal }: AdoptOptions, adopted: Taken): Promise<Checked[]> {
     const copied: Checked[] = [];
     for (const one of checked) {
       const reason = await one.content?.copy(one.read, pace, signal);
@@ -150,12 +161,12 @@ export class Adopter {
     return copied;
   }
 
-  private leave(file: ForeignFile, reason: string, { left }: Adopted): undefined {
-    left.push({ id: fileId.join(this.group, file.storePath, file.directory, file.name), reason });
+  private leave(file: ForeignFile, reason: string, { left }: Taken): undefined {
+    left.push({ file, reason });
     return undefined;
   }
 
-  private check(one: Prepared, read: ReadFile | { reason: string } | undefined, adopted: Adopted): Checked | undefined {
+  private check(one: Prepared, read: ReadFile | { reason: string } | undefined, adopted: Taken): Checked | undefined {
     const { file, isLink } = one.located;
     if (!read || 'reason' in read) return this.leave(file, read?.reason ?? 'it was not read', adopted);
     const isSure = tellsContent({ ...file, ours: false });
@@ -169,32 +180,38 @@ export class Adopter {
     return this.leave(file, difference, adopted);
   }
 
-  private async commit(path: StorePath, checked: readonly Checked[], adopted: Adopted): Promise<void> {
+  private async commit(path: StorePath, checked: readonly Checked[], adopted: Taken): Promise<void> {
     if (checked.length === 0) return;
     const { names, writer } = this.store;
     const adoptedAs = new Map<StoredFile, Checked>();
     const write = () => {
       for (const one of checked) {
         const stored = this.write(path, one, adopted);
-        if (stored) adoptedAs.set(stored, one);
+        if (!stored) continue;
+        adoptedAs.set(stored, one);
+        this.coming.set(stored.key.toString('latin1'), stored);
       }
       return [...adoptedAs.keys()];
     };
-    const { stored, unnamed } = await commitPublicFiles({ writer, names, records: this.records }, write);
+    const { stored, unnamed } = await commitPublicFiles({ writer, names, records: this.records }, write).finally(() => {
+      for (const { key } of adoptedAs.keys()) this.coming.delete(key.toString('latin1'));
+    });
     for (const file of stored) adopted.done.push(toAdopted(adoptedAs.get(file) as Checked, file.linked === true));
     for (const { file, error } of unnamed)
       this.leave((adoptedAs.get(file) as Checked).located.file, (error as Error).message, adopted);
   }
 
   /** The record of a file, after what its form needs; undefined if it is left as it is. */
-  private write(path: StorePath, one: Checked, adopted: Adopted): StoredFile | undefined {
+  private write(path: StorePath, one: Checked, adopted: Taken): StoredFile | undefined {
     const { located, content, read } = one;
     const { file, path: fullPath } = located;
     const { storePath, directory, name } = file;
     const key = keyOf(name);
-    const recorded = this.records.find(key);
-    if (recorded) {
-      return recorded.name === name ? undefined : this.leave(file, `${recorded.name} has the same key`, adopted);
+    const other = this.records.find(key) ?? this.coming.get(key.toString('latin1'));
+    if (other) {
+      if (other.name !== name) return this.leave(file, `${other.name} has the same key`, adopted);
+      const isHere = other.storePath === storePath && other.directory === directory;
+      return isHere ? undefined : this.leave(file, `it is recorded as ${placeOf(other)}`, adopted);
     }
     if (isDeletedFile(name, this.records)) return this.leave(file, 'it was deleted', adopted);
     // A copy of a peer's file may be in the same batch.
@@ -205,6 +222,9 @@ export class Adopter {
     const { size, crc32 } = read;
     // Size and CRC32 in the name may be those of a link's path, or of the master of a slave.
     const isOther = differenceFromName(name, read) !== undefined;
+    // The file whose key it is must get the record.
+    const [owner] = isOther && !located.isLink ? namesWithKeyOf(file, path) : [];
+    if (owner !== undefined) return this.leave(file, `${owner} has the same key`, adopted);
     const version = isOther ? 0 : foundVersion(name, read.mtimeMs);
     const stored: StoredFile = {
       ...{ id, key, storePath, directory, name, size, crc32, sha256, version, created },
@@ -238,6 +258,10 @@ export class Adopter {
     }
     return undefined;
   }
+}
+
+function placeOf({ storePath, directory, name }: FileLocation): string {
+  return `${storePathLabel(storePath)}/${fileId.directories(directory)}/${name}`;
 }
 
 function toRead({ located, content }: Prepared): ToRead {

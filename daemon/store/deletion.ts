@@ -1,11 +1,13 @@
 import type { FileId } from '../../file-id/file-id.js';
 import { toLocation } from './change.js';
 import type { DurableWriter } from './durable-write.js';
+import { StoreError } from './errors.js';
 import { isOf, type Lookup } from './lookup.js';
 import { decodeName, keyOf } from './names.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
-import { filesAndLinksIn } from './walk.js';
+import { type PackedFiles, TAIL_LENGTH } from './trunk.js';
+import { filesAndLinksIn, namesWithKeyOf } from './walk.js';
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {
@@ -18,12 +20,16 @@ export class Deletions {
     private readonly paths: readonly StorePath[],
     private readonly records: Pick<Records, 'find' | 'findMissing' | 'isDeleted' | 'others'>,
     private readonly lookup: Lookup,
+    private readonly packed: Pick<PackedFiles, 'tailWithKeyOf'>,
     private readonly writer: DurableWriter,
+    /** The server ids of the group, whose files are not foreign. */
+    private readonly ids: ReadonlySet<number>,
   ) {}
 
   /**
    * Deletes a file durably. Resolves with undefined if it is deleted already, or if neither this node nor a peer (`held`) has it.
-   * Rejects with a StoreError if the deletion could not be made durable; it may still be completed later.
+   * Rejects with a StoreError if the deletion could not be made durable; it may still be completed later. Rejects with a StoreError
+   * (`invalid`) if another file of FastDFS has the same key.
    * @param held whether a peer has a record of the file, or it is missing on this node; then it is deleted even if this node
    * never stored it
    * @param keepsSlaves whether to keep the slaves of the file, which are deleted with it otherwise; those of a slave are kept
@@ -45,6 +51,7 @@ export class Deletions {
     const holds = this.lookup.holds(id, record);
     const isDeleted = holds !== 'record' && this.records.isDeleted(key);
     if (!path || (holds === undefined && isDeleted)) return undefined;
+    if (holds !== undefined || held) this.assertOnlyName(id, path);
     // Records are keyed by the 20 bytes alone: deleting this ID would delete a file with the same key at another location.
     const known = record ?? this.records.findMissing(key);
     if (known && !isOf(known, id)) return undefined;
@@ -61,6 +68,23 @@ export class Deletions {
     await this.writer.commit({ removed: [...slaves, removed] });
     if (isForeign) this.foreign += 1 + slaves.length;
     return removed;
+  }
+
+  /** Records and tombstones are by the key: with one of two files of the same key the other would be deleted, too. */
+  private assertOnlyName(id: FileId, path: StorePath): void {
+    const isOurs = 'serverId' in id.source && this.ids.has(id.source.serverId);
+    if (isOurs || id.kind === 'slave') return;
+    const tail = this.packed.tailWithKeyOf(id);
+    const others = [
+      ...namesWithKeyOf(id, path),
+      ...(tail === undefined ? [] : [id.name.slice(0, -TAIL_LENGTH) + tail]),
+    ];
+    const [other] = others;
+    if (other === undefined) return;
+    throw new StoreError(
+      'invalid',
+      `${id.name} cannot be deleted: ${other} has the same key, and would be deleted, too`,
+    );
   }
 
   /**

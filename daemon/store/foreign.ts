@@ -155,7 +155,9 @@ export async function foreignIn(path: StorePath, directory: number, search: Fore
   const files: ForeignFile[] = [];
   records.reading(() => {
     for (const name of plain) {
-      if (records.find(keyOf(name))?.name !== name) files.push({ ...place, name, form: 'plain' });
+      const record = records.find(keyOf(name));
+      const isHere = record?.storePath === path.number && record.directory === directory;
+      if (record?.name !== name || !isHere) files.push({ ...place, name, form: 'plain' });
     }
     for (const { name } of entries.filter((entry) => entry.isSymbolicLink() && isForeign(entry)))
       files.push({ ...place, name, form: 'symbolic' });

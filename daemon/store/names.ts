@@ -60,7 +60,7 @@ export function ownerOfMetadata(name: string): string {
 }
 
 /** Whether the 20 bytes of a name are the key of its record: those of a file that is neither a slave nor metadata. */
-function hasOwnKey(name: string, bytes: Buffer): boolean {
+export function hasOwnKey(name: string, bytes = fileId.keyOf(name)): boolean {
   if (isMetadata(name) || !fileId.isTail(name.slice(-TAIL_LENGTH))) return false;
   if (name.length === NORMAL_LENGTH) return true;
   return name.length === TRUNK_LENGTH && ((bytes[8] as number) & TRUNK_FLAGS) === TRUNK_FLAGS;

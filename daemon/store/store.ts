@@ -37,6 +37,8 @@ export interface StorePolicy {
    * Undefined if there is none.
    */
   refusesOthers?(): string | undefined;
+  /** The server ids of the group, whose files are not foreign; by default that of this node. */
+  ids?: ReadonlySet<number>;
 }
 
 /** The files of this node: receives them, assigns IDs, makes them durable, deletes them. */
@@ -64,7 +66,7 @@ export class Store {
     readonly paths: readonly StorePath[],
     private readonly records: Records,
     warn: Warn,
-    { isReplicated, mayTake, refusesOthers = () => undefined }: StorePolicy = {
+    { isReplicated, mayTake, refusesOthers = () => undefined, ids = new Set([settings.serverId]) }: StorePolicy = {
       isReplicated: false,
       mayTake: () => true,
     },
@@ -89,7 +91,7 @@ export class Store {
       ...{ group: settings.group, syncs: settings.sync !== 'off', paths, records, names, minter, writer },
       receive: (announced, storePath) => this.receive(announced, undefined, storePath),
     });
-    this.deletions = new Deletions(paths, records, this.lookup, this.writer);
+    this.deletions = new Deletions(paths, records, this.lookup, this.packed, this.writer, ids);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
       this.writer.refresh();

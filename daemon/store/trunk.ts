@@ -78,6 +78,24 @@ export class PackedFiles {
     return target && { ...target, isLink: true };
   }
 
+  /**
+   * The tail of another file in the slot that an ID names, if only the tail tells them apart; undefined if there is none. The ID is
+   * that of a slave then, or its slot has been used again.
+   */
+  tailWithKeyOf(id: FileId): string | undefined {
+    const path = this.paths[id.storePath];
+    if (id.kind !== 'trunk' || !id.trunk || !path?.isReadable) return undefined;
+    const { offset } = id.trunk;
+    const header = Buffer.alloc(SLOT_HEADER);
+    const count = withFile(trunkFile(path, id), (descriptor) => readSync(descriptor, header, 0, SLOT_HEADER, offset));
+    const end = SLOT_HEADER - TAIL_LENGTH;
+    const isOf = (type: number) => headerOf(id, type).compare(header, 0, end, 0, end) === 0;
+    if (count !== SLOT_HEADER || !(isOf(FILE_SLOT) || isOf(LINK_SLOT))) return undefined;
+    const tail = header.toString('latin1', end);
+    const name = id.name.slice(0, -TAIL_LENGTH) + tail;
+    return name === id.name || this.isDeleted(name) ? undefined : tail;
+  }
+
   /** The file that the name in a link means. */
   private targetOf(name: string, links: number): PackedFile | undefined {
     let id: FileId;

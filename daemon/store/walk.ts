@@ -2,7 +2,7 @@ import { type Dirent, readdirSync } from 'node:fs';
 import fileId from '../../file-id/file-id.js';
 import { isNotFound } from './errors.js';
 import { dataDirectory, fileDirectory } from './layout.js';
-import { decodeName, type RecordKind } from './names.js';
+import { decodeName, hasOwnKey, keyOf, type RecordKind } from './names.js';
 import type { FileLocation } from './records.js';
 import type { StorePath } from './store-path.js';
 
@@ -56,6 +56,22 @@ export function filesAndLinksIn(path: StorePath, directory: number, serverIds: R
     }
   }
   return found;
+}
+
+/**
+ * Other names in the directory of a file that have its key: FastDFS made a slave whose prefix is digits, or begins with a dot, so
+ * that its name cannot be told from a normal one (`853.big` of `853.jpg`).
+ */
+export function namesWithKeyOf(
+  { directory, name }: Pick<FileLocation, 'directory' | 'name'>,
+  path: StorePath,
+): string[] {
+  if (!hasOwnKey(name)) return [];
+  const key = keyOf(name);
+  const isOther = (other: string) => other !== name && other.length === name.length && keyOf(other).equals(key);
+  return entriesOf(fileDirectory(path.root, directory)).flatMap((entry) =>
+    (entry.isFile() || entry.isSymbolicLink()) && isOther(entry.name) ? [entry.name] : [],
+  );
 }
 
 /**

@@ -19,6 +19,7 @@ import type { ForeignFile } from '../../daemon/store/foreign.js';
 import { filePath } from '../../daemon/store/layout.js';
 import { keyOf } from '../../daemon/store/names.js';
 import type { StorePath } from '../../daemon/store/store-path.js';
+import fileId from '../../file-id/file-id.js';
 import { kill, type Modules, open } from '../helpers/faulty-store.js';
 
 const MEBIBYTE = 2 ** 20;
@@ -180,4 +181,23 @@ t.test('a file that cannot be renamed to its name leaves no record', async (t) =
   assertNoTemporaries(t, modules);
   path.calls.renameSync = renameSync;
   t.match(await adopt(...files), { left: [], done: [{ size: 20 }] }, 'the next adoption takes it');
+});
+
+// Seen to fail without `isGone` in daemon/store/adopter.ts.
+t.test('what is deleted while an adoption runs is not left', async (t) => {
+  const { modules, path, adopt } = await openStore(t);
+  const content = Buffer.from('some bytes');
+  const plain = put(path, content);
+  const symbolic = link(path, plain.path);
+  const packed = pack(path, content);
+  const freed = pack(path, content, TOO_LARGE + 4096);
+  const idOf = ({ name }: ForeignFile) => fileId.decode(fileId.join('group1', path.number, DIRECTORY, name));
+  for (const file of [packed, symbolic, plain]) t.ok(await modules.store.remove(idOf(file)));
+  truncateSync(filePath(path.root, DIRECTORY, '000001'), TOO_LARGE + 1024);
+  const { done, left } = await adopt(plain, symbolic, packed, freed);
+  t.strictSame(done, []);
+  t.strictSame(
+    left.map(({ id }) => id),
+    [`group1/M00/00/05/${freed.name}`],
+  );
 });

@@ -57,3 +57,74 @@ for (const [masterTail, slaveTail] of [
     await node.assertClean(t);
   });
 }
+
+for (const [masterTail, slaveTail] of [
+  ['853.jpg', '853.big'],
+  ['85.jpeg', '851.jpg'],
+  ['853.jpg', '853._sm'],
+] as const) {
+  // Seen to fail without `assertOnlyName` in daemon/store/deletion.ts, and without `namesWithKeyOf` in daemon/store/adopter.ts.
+  t.test(`a slave ${slaveTail} of ${masterTail} has its key: neither is deleted with the other`, async (t) => {
+    const { node, client, master, slave } = await startWithSlave(t, masterTail, slaveTail);
+    const assertBothStay = async () => {
+      for (const id of [master, slave]) {
+        t.equal((await client.delete(id)).status, 22);
+        const { status, body } = await node.delete(id);
+        t.equal(status, 400);
+        t.match(JSON.parse(body.toString()).detail, /has the same key/);
+      }
+      t.equal((await client.download(master)).body.toString(), 'the master');
+      t.equal((await node.get(slave)).body.toString(), 'thumb');
+    };
+    await assertBothStay();
+    const { report } = await adopt(node);
+    t.match(report, { files: 1, left: 1, problems: [{ id: slave }] });
+    await assertBothStay();
+    t.match((await adopt(node)).report, { files: 0, left: 1 });
+  });
+}
+
+// Seen to fail without the content as a condition of `discard` in daemon/replication/scrub.ts.
+t.test('the scrub removes the deleted file that came back, and leaves another one with its key', async (t) => {
+  const root = join(t.testdir({}), 'fastdfs');
+  const master = foreignId(MASTER, '853.jpg');
+  const masterPath = putForeign(root, master, MASTER);
+  const { node, client } = await startWireNode(t, { env: { FIDFS_STORE_PATHS: root } });
+  t.equal((await client.delete(master)).status, 0);
+  putForeign(root, master, MASTER);
+  const slavePath = putForeign(root, master.replace('.jpg', '.big'), 'thumb');
+  await node.command('scrub');
+  t.notOk(existsSync(masterPath));
+  t.equal(readFileSync(slavePath, 'utf8'), 'thumb');
+  t.match(
+    JSON.stringify(JSON.parse((await node.command('status', '--json')).stdout)),
+    /a file with its key was deleted/,
+  );
+});
+
+// Seen to fail without `coming` in daemon/store/adopter.ts.
+t.test('of two files with one key in one batch the second is left and named', async (t) => {
+  const root = join(t.testdir({}), 'fastdfs');
+  const one = foreignId(MASTER, '853.jpg');
+  const other = one.replace('.jpg', '.big');
+  for (const id of [one, other]) putForeign(root, id, MASTER);
+  const { node } = await startWireNode(t, { env: { FIDFS_STORE_PATHS: root } });
+  const { report } = await adopt(node);
+  t.match(report, { files: 1, left: 1, problems: [{ reason: /has the same key/ }] });
+  t.match(JSON.parse((await node.command('status', '--json')).stdout), { files: 1 });
+  await node.assertClean(t);
+});
+
+// Seen to fail with names alone compared in daemon/store/foreign.ts and daemon/store/adopter.ts.
+t.test('a file with the same name in another directory is left and named', async (t) => {
+  const root = join(t.testdir({}), 'fastdfs');
+  const one = foreignId(MASTER, '853.jpg');
+  const other = one.replace('/00/00/', '/00/01/');
+  for (const id of [one, other]) putForeign(root, id, MASTER);
+  const { node } = await startWireNode(t, { env: { FIDFS_STORE_PATHS: root } });
+  const { report } = await adopt(node);
+  t.match(report, { files: 1, left: 1, problems: [{ id: other, reason: `it is recorded as ${one.slice(7)}` }] });
+  t.match((await adopt(node)).report, { files: 0, left: 1, problems: [{ id: other }] });
+  t.equal((await node.get(other)).status, 200);
+  await node.assertClean(t);
+});
