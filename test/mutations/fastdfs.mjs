@@ -11,13 +11,6 @@ export const fastdfsMutations = [
     tests: ['adopt/links'],
   },
   {
-    name: 'a slave does not replace a symbolic link',
-    file: 'daemon/store/slaves.ts',
-    from: 'this.pathOf(master).isTaken(directory, name)',
-    to: 'this.pathOf(master).sizeOf(directory, name) !== undefined',
-    tests: ['adopt/links'],
-  },
-  {
     name: 'slaves that are symbolic links are deleted with their master',
     file: 'daemon/store/deletion.ts',
     from: 'path ? filesAndLinksIn(path, directory, new Set()).filter(isSlave) : []',

@@ -217,9 +217,9 @@ export const mutations = [
   {
     name: 'a slave does not replace a foreign file',
     file: 'daemon/store/slaves.ts',
-    from: 'this.pathOf(master).sizeOf(directory, name) !== undefined',
+    from: 'this.pathOf(master).isTaken(directory, name)',
     to: 'false',
-    tests: [slaves],
+    tests: [slaves, 'adopt/links'],
   },
   {
     name: 'changes of the metadata of one file are made one after another',
