@@ -341,8 +341,8 @@ export const replicationMutations = [
   {
     name: 'the scrub removes deleted files',
     file: scrub,
-    from: 'if (isDeletedFile(file.name, index)) {\n        path',
-    to: 'if (ours && isDeletedFile(file.name, index) && !path) {\n        path',
+    from: 'const isDeleted = isDeletedFile(file.name, index);',
+    to: 'const isDeleted = false;',
     tests: repair,
   },
   {
