@@ -38,7 +38,8 @@ t.test('a version that was announced while an earlier one was fetched is not ack
   const peer = {
     ...{ id: 1, reachable: true, state: 'up' },
     client: {
-      raw: async () => ({ statusCode: 200, body: Readable.from([isFirst ? contents[0] : contents[1]]) }),
+      // The recorded bytes of an appender are requested by a range.
+      raw: async () => ({ statusCode: 206, body: Readable.from([isFirst ? contents[0] : contents[1]]) }),
     },
   };
   const taking = Object.create(copies) as Copies;

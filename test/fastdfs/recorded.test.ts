@@ -36,6 +36,8 @@ const ADDRESS = '127.0.0.2';
 /** The last digits of a name that the sessions expect not to exist. */
 const MISSING_DIGITS = '999';
 const IPV6_EXTRA = 30;
+/** The beginning of a name, without the group. */
+const NAME = /^M0[01]\/[0-9A-F]{2}\/[0-9A-F]{2}\/[\w-]{27}/;
 
 interface Field {
   /** Offset in the reply; negative from its end. */
@@ -100,6 +102,11 @@ const DIFFERENCES: Record<string, { reply: (recorded: Buffer) => Buffer; why: st
   },
 };
 
+/** Steps that FastDFS refuses with status 2, and that are answered with a name here, and why. */
+const NAMED: Record<string, string> = {
+  'again, the old name': 'a client that lost the reply to 38 would not learn the new name otherwise',
+};
+
 class Session {
   /** Parts of recorded names by ours. */
   private readonly names = new Map<string, string>();
@@ -137,8 +144,10 @@ class Session {
     while (isUpload && status === 0 && reply.status === 0 && !isSuitable(reply.body.toString('latin1', 16)))
       reply = await client.ask(cmd, request);
     const title = `${to} ${cmd}: ${what}`;
-    this.t.equal(reply.status, status, `${title}: status`);
-    if (NAMING.includes(cmd) && status === 0) this.checkName(recorded, reply.body, title);
+    const isNamed = what in NAMED;
+    this.t.equal(reply.status, isNamed ? 0 : status, `${title}: status`);
+    if (isNamed) this.t.match(reply.body.toString('latin1', 16), NAME, `${title}: name`);
+    else if (NAMING.includes(cmd) && status === 0) this.checkName(recorded, reply.body, title);
     else if (cmd === 75) this.checkParameters(recorded, reply.body);
     else this.checkBytes(step, recorded, reply.body, title);
     // Also after status 22, where FastDFS closes it.
@@ -152,7 +161,7 @@ class Session {
     this.t.strictSame(reply.subarray(0, 16), recorded.subarray(0, 16), `${title}: group`);
     const shape = (name: string) => name.slice(37).replace(/^\d+/, (digits) => '0'.repeat(digits.length));
     this.t.equal(shape(ours), shape(theirs), `${title}: tail`);
-    this.t.match(ours, /^M0[01]\/[0-9A-F]{2}\/[0-9A-F]{2}\/[\w-]{27}/, `${title}: name`);
+    this.t.match(ours, NAME, `${title}: name`);
   }
 
   private checkParameters(recorded: Buffer, reply: Buffer): void {
