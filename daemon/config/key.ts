@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { writeSecretFile } from './secret-file.js';
 import { faultOfSecret, type Settings, SettingsError } from './settings.js';
 
 /** The upload key, and whether this call created it. */
@@ -34,15 +35,6 @@ export function readOrMakeKey(settings: Pick<Settings, 'key' | 'data'>): UploadK
   const existing = readKey(settings);
   if (existing !== undefined) return { key: existing, made: false };
   const key = randomBytes(24).toString('base64url');
-  // Renamed only when complete: a crash must not leave a partial key.
-  const path = join(settings.data, 'key');
-  const file = openSync(`${path}.new`, 'w', 0o600);
-  try {
-    writeSync(file, `${key}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.new`, path);
+  writeSecretFile(join(settings.data, 'key'), `${key}\n`);
   return { key, made: true };
 }

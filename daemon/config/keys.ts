@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
-import { SettingsError } from './settings.js';
+import { writeSecretFile } from './secret-file.js';
+import { faultOfSecret, SettingsError } from './settings.js';
 import { parseGroup } from './values.js';
 
 /*
@@ -44,7 +45,7 @@ const entrySchema = z.strictObject({
   /** The key itself; only with the right `sign`. */
   secret: z
     .string()
-    .regex(/^[\x21-\x7e]{16,256}$/)
+    .refine((text) => faultOfSecret(text) === undefined)
     .optional(),
 });
 
@@ -123,21 +124,7 @@ export function addKey(
   return { ...entry, key };
 }
 
-/** Replaces the file, readable by its owner only. It is renamed when it is on stable storage: a crash leaves the old or the new one. */
+/** Replaces the file. */
 export function writeKeys(data: string, keys: readonly KeyEntry[]): void {
-  const path = keysFile(data);
-  const file = openSync(`${path}.new`, 'w', 0o600);
-  try {
-    writeSync(file, `${JSON.stringify({ keys }, null, 2)}\n`);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-  renameSync(`${path}.new`, path);
-  const directory = openSync(dirname(path), 'r');
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
+  writeSecretFile(keysFile(data), `${JSON.stringify({ keys }, null, 2)}\n`);
 }

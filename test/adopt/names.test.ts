@@ -63,7 +63,7 @@ for (const [masterTail, slaveTail] of [
   ['85.jpeg', '851.jpg'],
   ['853.jpg', '853._sm'],
 ] as const) {
-  // Seen to fail without `assertOnlyName` in daemon/store/deletion.ts, and without `namesWithKeyOf` in daemon/store/adopter.ts.
+  // Seen to fail without `assertOnlyName` in daemon/store/deletion.ts.
   t.test(`a slave ${slaveTail} of ${masterTail} has its key: neither is deleted with the other`, async (t) => {
     const { node, client, master, slave } = await startWithSlave(t, masterTail, slaveTail);
     const assertBothStay = async () => {

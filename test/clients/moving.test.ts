@@ -93,7 +93,7 @@ function age(storePath: string, isMeant: (name: string) => boolean): void {
   }
 }
 
-// Seen to fail without `--names` and, after the way back, without `rebuild`.
+// Seen to fail, after the way back, without `rebuild`.
 for (const packs of [false, true]) {
   t.test(
     `a store moves from FastDFS and back while both are used${packs ? ', with packed files' : ''}`,
