@@ -146,7 +146,7 @@ export class Connection {
     const header = parseHeader(this.reader.take(HEADER_LENGTH));
     if (header.command === CommonCommand.quit) return false;
     if (header.length === undefined) {
-      await this.send(replyHeader(0, Status.invalid));
+      await this.write(replyHeader(0, Status.invalid));
       return false;
     }
     const request = this.requestOf(header, header.length);
@@ -154,7 +154,7 @@ export class Connection {
     const { left } = request.body;
     const goesOn = left <= LONGEST_REST;
     if (goesOn && left > 0 && !(await this.reader.skip(left))) return false;
-    await this.send(reply);
+    await this.send(reply, request);
     if (goesOn) return true;
     // A client that is still sending would lose the reply if the connection were closed now.
     this.socket.end();
@@ -179,12 +179,18 @@ export class Connection {
     }
   }
 
-  private async send(reply: Reply): Promise<void> {
+  private async send(reply: Reply, request: Request): Promise<void> {
     this.isSending = true;
     if (Buffer.isBuffer(reply)) await this.write(reply);
-    else {
-      let header: Buffer | undefined = replyHeader(reply.length, Status.ok);
-      for await (const chunk of reply.chunks) {
+    else await this.sendParts(reply, request);
+    this.isSending = false;
+  }
+
+  /** Sends the header with the first part of the body: if that cannot be read, the reply is a status. */
+  private async sendParts({ length, chunks }: Exclude<Reply, Buffer>, request: Request): Promise<void> {
+    let header: Buffer | undefined = replyHeader(length, Status.ok);
+    try {
+      for await (const chunk of chunks) {
         if (header) this.socket.cork();
         if (header) this.socket.write(header);
         const written = this.write(chunk);
@@ -192,8 +198,11 @@ export class Connection {
         header = undefined;
         await written;
       }
+    } catch (error) {
+      if (!header || error instanceof ClientGone) throw error;
+      this.host.refused(error, request);
+      await this.write(replyHeader(0, statusOf(error)));
     }
-    this.isSending = false;
   }
 
   /** Writes, and waits until the client has taken enough for more. Rejects with ClientGone. */

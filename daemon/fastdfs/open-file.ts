@@ -148,6 +148,8 @@ async function* readElsewhere(
   count: number,
 ): AsyncGenerator<Buffer> {
   const answer = await ask(peer, text, node, 'GET', { range: `bytes=${offset}-${offset + count - 1}` });
+  // Deleted since it was opened.
+  if (answer.statusCode === 404) throw new Problem('not-found', `There is no file ${text}.`);
   if (answer.statusCode !== 206) throw new Error(`node ${peer.id} answers ${answer.statusCode} to a range of ${text}`);
   let done = 0;
   for await (const chunk of answer.body as AsyncIterable<Buffer>) {

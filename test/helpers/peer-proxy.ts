@@ -17,7 +17,8 @@ export async function proxyBetween(t: Test, follower: TestNode, source: TestNode
       const whole = Buffer.concat(chunks);
       const body = from.statusCode === 200 ? await transform(url, whole) : whole;
       const { 'transfer-encoding': _, ...kept } = from.headers;
-      answer.writeHead(from.statusCode ?? 502, { ...kept, 'content-length': body.length }).end(body);
+      const length = method === 'HEAD' ? {} : { 'content-length': body.length };
+      answer.writeHead(from.statusCode ?? 502, { ...kept, ...length }).end(body);
     });
     passed.on('error', () => answer.destroy());
     asked.on('close', () => asked.complete || passed.destroy());

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
@@ -77,7 +77,10 @@ t.test('the next start takes over from a supervisor that was killed, with or wit
       'nothing is left of the first',
     );
     t.equal(String((await node.get(id)).body), 'still here');
-    t.equal(readFileSync(join(node.data, 'nginx/nginx.pid'), 'utf8'), `${nginxPids(node)[0]}\n`);
+    // nginx listens before it writes this file.
+    const pidFile = join(node.data, 'nginx/nginx.pid');
+    const isNew = () => existsSync(pidFile) && readFileSync(pidFile, 'utf8') === `${nginxPids(node)[0]}\n`;
+    await node.until(isNew, 'with the process id of the new nginx');
   }
   await node.assertClean(t);
 });

@@ -97,6 +97,8 @@ t.test('where both addresses are taken, both are named at once', async (t) => {
 t.test('a second node on the same data directory is refused, and the first goes on', async (t) => {
   const node = await TestNode.start(t);
   const nginx = () => readFileSync(join(node.data, 'nginx/nginx.pid'), 'utf8');
+  // nginx listens before it writes this file.
+  await node.until(() => existsSync(join(node.data, 'nginx/nginx.pid')), 'with the process id of nginx');
   const before = nginx();
   const { status, stderr } = await node.command('start');
   t.equal(status, 1);
