@@ -25,6 +25,13 @@ export const fastdfsMutations = [
     tests: ['adopt/links'],
   },
   {
+    name: 'a reply whose first part cannot be read is a status',
+    file: 'daemon/fastdfs/connection.ts',
+    from: 'if (!header || error instanceof ClientGone) throw error;',
+    to: 'throw error;',
+    tests: ['fastdfs/deleted'],
+  },
+  {
     name: 'a slot counts only if its whole header is that of the ID',
     file: trunk,
     from: 'if (header.equals(headerOf(id, FILE_SLOT))) return { offset, size };',
