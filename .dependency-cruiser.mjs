@@ -33,6 +33,7 @@ export default {
       ['^daemon/store/(records|resumable-records|names|errors)\\.ts'],
       'SQLite; never the contents of files.',
     ),
+    only('pictures', '^daemon/pictures/', [], 'Pictures of files by their paths; knows no store.'),
     only('cluster', '^daemon/cluster/', [], 'Which nodes there are, and requests to them.'),
     only('replication', '^daemon/replication/', ['^daemon/(store|index|cluster)/', '^daemon/alarm\\.ts'], ''),
     only(
@@ -44,7 +45,7 @@ export default {
     only(
       'http',
       '^daemon/http/',
-      ['^daemon/(store|index|cluster|replication|operations)/', '^daemon/(alarm|status|requests|access)\\.ts'],
+      ['^daemon/(store|index|cluster|replication|operations|pictures)/', '^daemon/(alarm|status|requests|access)\\.ts'],
       '',
     ),
     only(

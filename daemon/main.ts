@@ -16,6 +16,7 @@ import { createLog } from './log.js';
 import { createMetrics } from './operations/metrics.js';
 import { Observer } from './operations/observer.js';
 import { RequestsUnderWay } from './operations/requests-under-way.js';
+import { Pictures } from './pictures/pictures.js';
 import { Acknowledgements } from './replication/acknowledgements.js';
 import { CopyPolicy, isGone } from './replication/copy-policy.js';
 import { Replication } from './replication/replication.js';
@@ -157,6 +158,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const drain = async () => {
     const drained = server.drain();
     fastdfs.drain();
+    void node.pictures.stop();
     await drained;
     // Followers have to read the log until here, because uploads wait for their acknowledgements.
     replication.source.stop();
@@ -218,7 +220,8 @@ function createNode(settings: Settings, key: string, paths: StorePath[], index: 
   const parts = { settings, keys, store, index, cluster, acknowledgements, alarms };
   const replication: Replication = new Replication({ ...parts, info, warn });
   const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
-  return { ...parts, copyPolicy, replication, requests: new Requests(settings), underWay };
+  const pictures = new Pictures(settings, (message) => log.warn(message));
+  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay };
 }
 
 async function main(): Promise<void> {

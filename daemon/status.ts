@@ -8,6 +8,7 @@ import type { Settings } from './config/settings.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
 import type { RequestsUnderWay } from './operations/requests-under-way.js';
+import type { Pictures } from './pictures/pictures.js';
 import type { Acknowledgements } from './replication/acknowledgements.js';
 import type { CopyPolicy } from './replication/copy-policy.js';
 import type { Replication } from './replication/replication.js';
@@ -27,6 +28,7 @@ export interface Node {
   replication: Replication;
   alarms: Alarms;
   requests: Requests;
+  pictures: Pictures;
   underWay: RequestsUnderWay;
 }
 
@@ -138,6 +140,8 @@ export function describeAll(node: Node) {
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
     adoption: describeAdoption(replication),
+    /** Human-readable reason why no pictures are made; null if they are. */
+    noPictures: node.pictures.missing ?? null,
     storePaths: store.paths.map(({ number, root, space, unavailable }) => ({
       number,
       root,

@@ -10,6 +10,7 @@ import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
 import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
 import { packed } from './packed.js';
+import { pictures, picturesHttp } from './pictures.js';
 import { earlyProblems, errorPages, problemAnswer, problemLocations } from './problem-pages.js';
 import { belowPublicPath } from './public-path.js';
 import { quoted, quotedInclude } from './quote.js';
@@ -34,8 +35,11 @@ function storePathMap(settings: Settings): string {
     .join('\n');
 }
 
-/** Returns the include for `http`: njs, the maps, the upstream, the format of the access log. */
-export function httpInclude(settings: Settings): string {
+/**
+ * Returns the include for `http`: njs, the maps, the upstream, the cache of pictures, the format of the access log. `pictureCache` is the
+ * path of that cache.
+ */
+export function httpInclude(settings: Settings, pictureCache: string): string {
   const socket = daemonSocket(settings);
   return `# Written by fidfs; changes are lost. Include it in http.
 js_path ${quoted(`${JS_DIRECTORY}/`)};
@@ -94,7 +98,7 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}${legacyHttp(settings)}${tokenMaps()}${wantsImage(settings)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}${legacyHttp(settings)}${tokenMaps()}${wantsImage(settings)}${picturesHttp(settings, pictureCache)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -177,7 +181,7 @@ ${downloads(settings, place, 'plain')}
 ${downloads(settings, place, 'more')}
 ${downloads(settings, place, 'dated')}
 ${appenders(settings, place)}${packed(settings)}
-${notHere(settings)}
+${pictures(settings)}${notHere(settings)}
 ${withoutGroup(settings)}# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {
   proxy_request_buffering off;
@@ -258,7 +262,7 @@ ${temporary}
   reset_timedout_connection on;
   client_header_timeout 30s;
   keepalive_requests 100000;
-  include ${quotedInclude(`${directory}/fidfs-http.conf`)};
+  include ${quotedInclude(`${directory}/own-http.conf`)};
   # Redirects browsers from / to the web page.
   map "$request_method $http_accept" $fidfs_to_page {
     default "";

@@ -7,6 +7,7 @@ import fileId from '../file-id/file-id.js';
 import { type AppenderPlace, appenderLocations, appenderNames } from './appenders.js';
 import { compression } from './compression.js';
 import { asksOwnGroup } from './elsewhere.js';
+import { fileOf, numbersOf } from './files.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
 import { addStorePath } from './short-names.js';
@@ -144,16 +145,6 @@ export function downloads(
   ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.tokenGuard}` : ''}
   return 404;
 }`;
-}
-
-function numbersOf({ storePaths }: Settings): string {
-  return storePaths.map((_, number) => (number + 0x100).toString(16).toUpperCase().slice(1)).join('|');
-}
-
-/** The path of the file that an address names; its location has set `$fidfs_file` and `$fidfs_m`. */
-function fileOf({ storePaths: [only = '', ...others] }: Settings): string {
-  // With one store path no map lookup is needed.
-  return others.length === 0 ? quoted(`${only}/data/`, '$fidfs_file') : quoted('', '$fidfs_store/data/$fidfs_file');
 }
 
 /** What `error_page 404` is set to: the location of a miss. */

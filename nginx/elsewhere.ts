@@ -19,10 +19,24 @@ import { tokenErrorPages, tokenGuard } from './tokens.js';
 /** Limit of concurrent requests to other nodes, because requests with invented IDs are all misses. */
 const MISSES = 512;
 
-/** Statuses of a peer that are not an answer about an existing file; after those the next location takes over. */
-const NOT_THE_FILE = Array.from({ length: 298 }, (_, index) => 300 + index)
-  .filter((status) => ![304, 412, 416, 499].includes(status))
-  .join(' ');
+/** Statuses of a peer that are not an answer about an existing file, as these are; after those the next location takes over. */
+function notTheFile(answers: readonly number[]): string {
+  return Array.from({ length: 298 }, (_, index) => 300 + index)
+    .filter((status) => !answers.includes(status))
+    .join(' ');
+}
+
+/** How a request for a picture of a file, and not for the file itself, is proxied. */
+interface PassingPicture {
+  /** What precedes the ID in the address. */
+  prefix: string;
+  /** Statuses that are passed on to the client. */
+  passed: readonly number[];
+  /** Further request headers of the client. */
+  headers: readonly string[];
+  /** How long the peer may take to answer, in seconds. */
+  timeout: number;
+}
 
 /** Name of the file in which the daemon records the address and state of each peer; njs reads it on a miss. */
 export const CLUSTER_FILE = 'cluster.json';
@@ -141,24 +155,25 @@ export function tusElsewhere(settings: Settings): string {
 }
 
 /** Returns the directives that proxy to the node chosen by njs; `otherwise` is the location if it does not send the file. */
-export function passing(settings: Settings, otherwise: string): string {
+export function passing(settings: Settings, otherwise: string, picture?: PassingPicture): string {
   const conditions = ['Range', 'If-Range', 'If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since'];
-  const headers = conditions.map((one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`);
+  const headers = [...conditions, ...(picture?.headers ?? [])].map(
+    (one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`,
+  );
   return `recursive_error_pages on;
   proxy_intercept_errors on;
-  error_page ${NOT_THE_FILE} = ${otherwise};
-  proxy_pass $fidfs_origin/$fidfs_id$fidfs_args;
+  error_page ${notTheFile([304, 412, 416, 499, ...(picture?.passed ?? [])])} = ${otherwise};
+  proxy_pass $fidfs_origin/${picture?.prefix ?? ''}$fidfs_id$fidfs_args;
   ${toPeer(settings, '$fidfs_host', '$fidfs_name', '$fidfs_hmac')}
   ${headers.join('\n  ')}
-  proxy_read_timeout 5s;
+  proxy_read_timeout ${picture?.timeout ?? 5}s;
   proxy_send_timeout 5s;
   # Large files pass through bounded memory, not temporary files. (With buffers of 32k a file of 100 KB took a third longer.)
   proxy_max_temp_file_size 0;
   proxy_buffer_size 16k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
-  ${compression(settings)}
-  proxy_hide_header Vary;
+  ${picture ? 'gzip off;' : `${compression(settings)}\n  proxy_hide_header Vary;`}
   # The peer sets all headers. An add_header here, even with an empty value, prevents inheriting those of outer levels.
   add_header X-Fidfs-Peer "";`;
 }

@@ -4,7 +4,7 @@ import { errorPages } from './problem-pages.js';
 import { quoted } from './quote.js';
 
 /** First path segments of a node's own addresses, apart from its groups and store paths. */
-const OWN = ['upload', 'tus', 'console', 'info', 'metadata', 'healthz', 'readyz', 'metrics', '.fidfs'];
+const OWN = ['upload', 'tus', 'console', 'info', 'metadata', 'picture', 'healthz', 'readyz', 'metrics', '.fidfs'];
 
 /**
  * Returns the locations that also serve the node below the path of `publicUrl`. Its addresses then work with a proxy that

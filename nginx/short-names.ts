@@ -1,3 +1,4 @@
+import { PRESET_PATTERN } from '../daemon/config/pictures.js';
 import { clusterGroups, type Settings } from '../daemon/config/settings.js';
 import { errorPages } from './problem-pages.js';
 
@@ -42,9 +43,18 @@ export function withoutGroup(settings: Settings): string {
 
 /** Returns the directives for `/info/`. */
 export function wholeInformation(settings: Settings): string {
+  return wholeNames(settings, 'info', 'break');
+}
+
+/** Returns the directives for `/picture/<preset>/`. */
+export function wholePicture(settings: Settings): string {
+  return wholeNames(settings, `picture/${PRESET_PATTERN}`, 'last');
+}
+
+function wholeNames(settings: Settings, prefix: string, flag: 'break' | 'last'): string {
   const [group = '', ...others] = clusterGroups(settings);
-  const one = `rewrite "^/info/(${STORE_PATH}/${FILE})$" /info/${group}/$1 break;
-  rewrite "^/info/(${FILE})$" /info/${group}/M00/$1 break;
+  const one = `rewrite "^/(${prefix})/(${STORE_PATH}/${FILE})$" /$1/${group}/$2 ${flag};
+  rewrite "^/(${prefix})/(${FILE})$" /$1/${group}/M00/$2 ${flag};
   `;
-  return `${others.length > 0 ? '' : one}rewrite "^/info/((?!${STORE_PATH}/)[A-Za-z0-9_-]{1,16})/(${FILE})$" /info/$1/M00/$2 break;`;
+  return `${others.length > 0 ? '' : one}rewrite "^/(${prefix})/((?!${STORE_PATH}/)[A-Za-z0-9_-]{1,16})/(${FILE})$" /$1/$2/M00/$3 ${flag};`;
 }

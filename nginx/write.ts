@@ -39,7 +39,7 @@ function ownOpenFiles(): number {
 export function writeIncludes(settings: Settings, seeks = findNginx()?.seeks ?? []): void {
   const directory = nginxDirectory(settings);
   mkdirSync(directory, { recursive: true });
-  writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings));
+  writeFileSync(join(directory, 'fidfs-http.conf'), httpInclude(settings, join(directory, 'pictures')));
   writeServerInclude(settings, 'fidfs-server.conf', { openFiles: OPEN_FILES, seeks });
   writeFileSync(join(directory, 'fidfs-types.conf'), typesInclude(settings));
 }
@@ -65,6 +65,7 @@ export function writeStandalone(
   mkdirSync(join(directory, 'tmp'), { recursive: true });
   mkdirSync(join(settings.data, 'log'), { recursive: true });
   writeIncludes(settings, seeks);
+  writeFileSync(join(directory, 'own-http.conf'), httpInclude(settings, join(directory, 'own-pictures')));
   writeServerInclude(settings, 'own-server.conf', { openFiles: ownOpenFiles(), seeks });
   rmSync(join(directory, TOKEN_FILE), { force: true });
   const configuration = join(directory, 'nginx.conf');

@@ -129,6 +129,11 @@ function argsFor(args: string, stripsTokens: boolean): string {
   return kept === '' ? '' : `?${kept}`;
 }
 
+/** Returns the location that proxies to the first node, or to the one that has the file: of the file itself, or of its picture. */
+function locationOf(r: NginxHTTPRequest, step: 'peer' | 'holder'): string {
+  return r.variables.fidfs_preset ? `@fidfs_picture_${step}` : `@fidfs_${step}`;
+}
+
 /** Sets the variables of a location that proxies to a peer; returns the location. */
 function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, location: string): string {
   const way = wayTo(candidates, peer);
@@ -159,7 +164,7 @@ function firstStep(r: NginxHTTPRequest, settings: Here, file: Wanted): string {
   const candidates = candidatesOf(r, settings, file);
   if (candidates.all.length === 0) return '@fidfs_not_here';
   if (candidates.up.length === 0) return '@fidfs_unreached';
-  return passTo(r, candidates, candidates.up[0] as string, '@fidfs_peer');
+  return passTo(r, candidates, candidates.up[0] as string, locationOf(r, 'peer'));
 }
 
 /**
@@ -206,7 +211,7 @@ function askOthers(r: NginxHTTPRequest): void {
   Promise.all(heads).then((answers) => {
     if (answers.some((answer) => answer.headersOut['X-Fidfs-Deleted'])) return r.internalRedirect('@fidfs_404');
     const holder = others.filter((_, number) => answers[number]?.status === 200)[0];
-    if (holder !== undefined) return r.internalRedirect(passTo(r, candidates, holder, '@fidfs_holder'));
+    if (holder !== undefined) return r.internalRedirect(passTo(r, candidates, holder, locationOf(r, 'holder')));
     // The last status: there are several if nginx retried on a new connection.
     const firstHasNot = /\b404$/.test(r.variables.upstream_status || '');
     const nobodyHas = firstHasNot && unasked === 0 && answers.every((answer) => answer.status === 404);

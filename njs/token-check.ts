@@ -13,8 +13,7 @@ import marks from './mark.js';
  */
 function state(r: NginxHTTPRequest): string {
   if (r.method !== 'GET' && r.method !== 'HEAD') return '';
-  // Without the prefix of an internal location.
-  const uri = r.uri.charAt(1) === '.' ? r.uri.substring('/.fidfs/more'.length) : r.uri;
+  const uri = addressOf(r);
   const mark = r.headersIn['X-Fidfs-Peer'];
   const readKey = mark && r.variables.fidfs_read_key;
   if (mark && readKey) {
@@ -32,6 +31,12 @@ function state(r: NginxHTTPRequest): string {
   // The link may have been signed as it is without the store path, which is then the first.
   const isFirst = name.substring(0, 4) === 'M00/';
   return isFirst && marks.same(tokenOf(name.substring(4), key, ts), token) ? '' : 'wrong';
+}
+
+/** Returns the address of the file: without the prefix of an internal location, and without that of its picture. */
+function addressOf(r: NginxHTTPRequest): string {
+  if (r.uri.charAt(1) === '.') return r.uri.substring('/.fidfs/more'.length);
+  return r.variables.fidfs_preset ? `/${r.variables.fidfs_original}` : r.uri;
 }
 
 function tokenOf(name: string, key: Buffer, ts: number): string {

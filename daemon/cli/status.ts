@@ -130,6 +130,7 @@ export function formatStatus(status: Status, findings: string[]): string {
       `comparing with node ${peer}: ${directories} of ${counted(of, 'directory that differs', 'directories that differ')}, ${counted(fetched, 'file')} fetched\n`,
     );
   }
+  if (status.noPictures !== null) parts.push(`/picture/ answers 501: ${status.noPictures}.\n`);
   parts.push(findings.length === 0 ? 'All is well.\n' : `In trouble:\n${findings.map((one) => `  ${one}\n`).join('')}`);
   return parts.join('');
 }

@@ -7,6 +7,7 @@ import fileId from '../../file-id/file-id.js';
 import { QUOTABLE_WORDS } from '../../nginx/quote.js';
 import { characterIn } from '../words.js';
 import { legacy, type PeerSettings, peers } from './other-machines.js';
+import { pictureSettings } from './pictures.js';
 import {
   DURATION_WORDS,
   flag,
@@ -90,7 +91,7 @@ const schema = z.strictObject({
   }),
   group: value(
     parseGroup,
-    '1 to 16 letters, digits, - or _ (but not "info", "tus", "upload" or "console")',
+    '1 to 16 letters, digits, - or _ (but not "info", "tus", "upload", "metadata", "picture" or "console")',
     besides(/[^A-Za-z0-9_-]/u),
   ).default('group1'),
   serverId: value(integer(1, fileId.MAX_SERVER_ID), `a number from 1 to ${fileId.MAX_SERVER_ID}`).default(1),
@@ -145,6 +146,7 @@ const schema = z.strictObject({
   seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
   urlHasGroup: flag.default(true),
+  ...pictureSettings,
   fastdfsTokenKey: tokenKey.optional(),
   fastdfsTokenTtl: duration().default(600_000),
   fastdfsTokenFailImage: path.optional(),

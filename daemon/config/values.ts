@@ -130,9 +130,9 @@ export function parseRate(text: string): number | undefined {
   return match ? parseSize(match[1] as string) || undefined : undefined;
 }
 
-/** Returns a valid group name; /info/, /tus/, /upload/ and /console/ are other addresses. */
+/** Returns a valid group name: not the first part of another address, such as /info/. */
 export function parseGroup(text: string): string | undefined {
-  return /^(?!(?:info|tus|upload|console|metadata)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
+  return /^(?!(?:info|tus|upload|console|metadata|picture)$)[A-Za-z0-9_-]{1,16}$/.test(text) ? text : undefined;
 }
 
 /** Parses a URL of scheme, host and port only; host and port are written into nginx's configuration unquoted. */

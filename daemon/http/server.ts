@@ -19,6 +19,7 @@ import { addMetadataRoutes } from './metadata-routes.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPackedRoute } from './packed.js';
 import { addPeerRoutes } from './peer-routes.js';
+import { addPictureRoute } from './pictures.js';
 import { accessOf, assertGroup } from './rights/limits.js';
 import { Tus } from './tus.js';
 import { addTusRoutes } from './tus-routes.js';
@@ -136,6 +137,8 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
   }
 
   addPackedRoute(server, node);
+
+  addPictureRoute(server, node, metrics, log);
 
   server.get('/readyz', { onRequest: available }, async (_request, reply) => {
     const reason = notReadyInPublic(node);

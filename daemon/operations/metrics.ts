@@ -23,6 +23,8 @@ export interface Metrics {
   /** By the name of the key, of which there are few, and the right that the request needed. */
   keyRequests: Counter<'key' | 'right'>;
   wrongKeys: Counter;
+  pictures: Counter<'result'>;
+  pictureSeconds: Histogram;
   registry: Registry;
 }
 
@@ -149,6 +151,14 @@ export function createMetrics(node: Node): Metrics {
     wrongKeys: new Counter({
       ...{ name: 'fidfs_wrong_keys_total', help: 'Requests with a wrong key, or a token that no key has signed.' },
       registers,
+    }),
+    pictures: new Counter({
+      ...{ name: 'fidfs_pictures_total', help: 'Pictures that were not in the cache of nginx.', registers },
+      labelNames: ['result'],
+    }),
+    pictureSeconds: new Histogram({
+      ...{ name: 'fidfs_picture_seconds', help: 'Time to make a picture, with the wait for a process.', registers },
+      buckets: [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20],
     }),
   };
 }

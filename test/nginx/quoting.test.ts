@@ -117,7 +117,7 @@ t.test('no value of a setting changes the structure of the nginx configuration',
     const settings = loadSettings(undefined, environment);
     const own = { directory: settings.data, accessLog: `${settings.data}/a`, ...programs, user: undefined };
     const text = [
-      httpInclude(settings),
+      httpInclude(settings, `${settings.data}/pictures`),
       serverInclude(settings, { directory: settings.data, openFiles: 1, seeks: ['mp4', 'flv'] }),
       standaloneConfiguration(settings, own),
     ];

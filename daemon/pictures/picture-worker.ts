@@ -1,0 +1,53 @@
+/*
+ * A process that makes pictures, one at a time. A file may be made to exploit or exhaust a decoder: here that costs this process
+ * only, which has no secrets in its environment, a limit of memory and low priority, and is killed if it takes too long.
+ */
+import { access, open } from 'node:fs/promises';
+import { setPriority } from 'node:os';
+import { makePicture, prepare, type SharpModule } from './make.js';
+import type { Order, Original, PictureMessage } from './order.js';
+
+/** Lower than that of nginx and the daemon (nice 0). */
+const PRIORITY = 10;
+
+// Threads inherit it, so it is set before sharp starts any.
+setPriority(PRIORITY);
+// The daemon has ended.
+process.on('disconnect', () => process.exit());
+
+function say(message: PictureMessage): void {
+  process.send?.(message);
+}
+
+async function bytesOf({ path, part }: Original): Promise<string | Buffer> {
+  if (part === undefined) return path;
+  const file = await open(path, 'r');
+  try {
+    const bytes = Buffer.alloc(part.size);
+    const { bytesRead } = await file.read(bytes, 0, part.size, part.offset);
+    if (bytesRead !== part.size) throw new Error('the packed file is cut off');
+    return bytes;
+  } finally {
+    await file.close();
+  }
+}
+
+async function answerTo(sharp: SharpModule, order: Order): Promise<PictureMessage> {
+  try {
+    return { kind: 'made', made: await makePicture(sharp, await bytesOf(order.original), order) };
+  } catch (error) {
+    const reason = (error as Error).message.replaceAll(order.original.path, 'the file').slice(0, 500);
+    const failure = await access(order.original.path).catch((missing: unknown) => missing as NodeJS.ErrnoException);
+    if (failure) return { kind: 'unreadable', reason: failure.code ?? reason, isGone: failure.code === 'ENOENT' };
+    return { kind: 'refused', reason };
+  }
+}
+
+try {
+  const { default: sharp } = await import('sharp');
+  prepare(sharp);
+  process.on('message', (order: Order) => void answerTo(sharp, order).then(say));
+  say({ kind: 'ready' });
+} catch (error) {
+  say({ kind: 'missing', reason: (error as Error).message.split('\n', 1)[0] ?? '' });
+}
