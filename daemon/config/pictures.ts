@@ -44,8 +44,9 @@ const presetSchema = z
   })
   .refine(({ width, height }) => width !== undefined || height !== undefined);
 
-const PRESET_WORDS = `{"width":320,"height":320,"fit":"cover","quality":80}: width and height from 1 to 8192, at least one of them; fit ${FITS.map((fit) => `"${fit}"`).join(', ')}; quality from 1 to 100`;
-const WORDS = `an object of presets such as {"thumb":${PRESET_WORDS}; in the environment as JSON`;
+const EXAMPLE = '{"width":320,"height":320,"fit":"cover","quality":80}';
+const PRESET_WORDS = `${EXAMPLE}: width and height from 1 to 8192, at least one of them; fit ${FITS.join(', ')}; quality from 1 to 100`;
+const WORDS = `an object such as {"thumb":${EXAMPLE}}; in the environment as JSON`;
 
 /** Parses JSON; undefined if it is malformed. */
 function parseJson(text: string): unknown {

@@ -68,7 +68,7 @@ interface Slot {
 }
 
 /** Appends slots to trunk file 1 in directory 00/00 of each store path, by the rules of FastDFS. */
-class TrunkWriter {
+export class TrunkWriter {
   private readonly files = [Buffer.alloc(TRUNK_FILE), Buffer.alloc(TRUNK_FILE)] as const;
   private readonly ends = [0, 0];
   private counter = 0;

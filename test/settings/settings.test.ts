@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { environmentName, loadSettings, SETTING_NAMES, SettingsError } from '../../daemon/config/settings.js';
@@ -54,6 +55,15 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   seeking: ['off', 'off', 'on', 'on'],
   notFoundImage: ['/a b.jpg', '/a b.jpg', 'c.png', resolve('c.png')],
   urlHasGroup: [false, false, 'false', false],
+  pictures: [
+    { thumb: { width: 100 } },
+    { thumb: { width: 100, fit: 'cover', quality: 80 } },
+    '{"a-1":{"height":8192,"fit":"inside","quality":1}}',
+    { 'a-1': { height: 8192, fit: 'inside', quality: 1 } },
+  ],
+  pictureCache: ['2MiB', 2 ** 21, '1048576', 2 ** 20],
+  pictureProcesses: [3, 3, '1', 1],
+  picturePixels: [1_000_000, 1_000_000, '25000000', 25_000_000],
   fastdfsTokenKey: ['FastDFS1234567890', 'FastDFS1234567890', ' a "$b" ü ', 'a "$b" ü'],
   fastdfsTokenTtl: ['15m', 900_000, '900s', 900_000],
   fastdfsTokenFailImage: ['/a b.jpg', '/a b.jpg', 'c.png', resolve('c.png')],
@@ -73,6 +83,8 @@ const DEFAULTS = {
   deduplicate: true,
   readOnly: false,
   ...{ copyTimeout: 10_000, maxLag: 10_000, repairInterval: 3_600_000, repairRate: 100 * 2 ** 20, scrubDays: 14 },
+  ...{ pictures: {}, pictureCache: 2 ** 30, picturePixels: 100_000_000 },
+  pictureProcesses: Math.max(1, Math.floor(availableParallelism() / 2)),
   ...{ legacy: [], seeking: 'on', urlHasGroup: true, fastdfsTokenTtl: 600_000, fastdfsTokenStrict: false },
   fastdfsFrom: [
     ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
@@ -140,6 +152,29 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   seeking: [['yes', true], '"on" or "off"'],
   notFoundImage: [['', 'a$b', []], 'a path'],
   urlHasGroup: [['no', 1], 'true or false'],
+  pictures: [
+    [
+      5,
+      'thumb',
+      '[]',
+      [],
+      { 'Thumb/': { width: 1 } },
+      { thumb: {} },
+      { thumb: { width: 0 } },
+      { thumb: { width: 8193 } },
+      { thumb: { width: 1.5 } },
+      { thumb: { width: '320' } },
+      { thumb: { width: 320, fit: 'crop' } },
+      { thumb: { width: 320, quality: 101 } },
+      { thumb: { width: 320, blur: 5 } },
+      { thumb: 320 },
+      Object.fromEntries(Array.from({ length: 65 }, (_, number) => [`p${number}`, { width: 1 }])),
+    ],
+    'write ',
+  ],
+  pictureCache: [[0, '1023KiB', 'x', true], '1MiB'],
+  pictureProcesses: [[0, 'auto', 257], 'from 1 to 256'],
+  picturePixels: [[0, '1e9', 1_000_000_001], 'from 1 to 1000000000'],
   fastdfsTokenKey: [['', 'a\nb', 'x'.repeat(129), 5], '1 to 128 characters'],
   fastdfsTokenTtl: [['600', 600, 'x'], '10s'],
   fastdfsTokenFailImage: [['', 'a$b', []], 'a path'],
