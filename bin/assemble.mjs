@@ -16,8 +16,8 @@ const UNUSED = [
   /@koromix\/koffi-[^/]*\/musl_/,
 ];
 
-/** The optional packages that are included: koffi's addon for this system, but not Redis for @tus/server. */
-const ADDON = /^node_modules\/@koromix\/koffi-/;
+/** The optional packages that are included: the addons of koffi and sharp for this system, but not Redis for @tus/server. */
+const ADDON = /^node_modules\/(?:@koromix\/koffi-|sharp$|@img\/)/;
 
 /** Returns the paths of the packages that a node needs. */
 function productionPackages() {

@@ -11,6 +11,7 @@ import { fastdfsMutations } from './fastdfs.mjs';
 
 import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
+import { pictureMutations } from './pictures.mjs';
 import { replicationMutations } from './replication.mjs';
 import { rightsMutations } from './rights.mjs';
 
@@ -30,6 +31,7 @@ export const mutations = [
   ...fastdfsMutations,
   ...fastdfsProtocolMutations,
   ...indexMutations,
+  ...pictureMutations,
   ...replicationMutations,
   ...rightsMutations,
   {
