@@ -23,6 +23,7 @@ import { startServer } from './server.js';
 import { measureSync } from './sync.js';
 import { markdownTable, short } from './table.js';
 import { benchUploads } from './uploads.js';
+import { measureWeb } from './web.js';
 
 const ROUNDS = 5;
 const README = fileURLToPath(new URL('../../bench/README.md', import.meta.url));
@@ -31,11 +32,11 @@ function sh(command: string): string {
   return execFileSync('sh', ['-c', command], { encoding: 'utf8' }).trim();
 }
 
-function install(program: string): void {
+function install(program: string, from = program): void {
   try {
     sh(`command -v ${program}`);
   } catch {
-    execFileSync('apt-get', ['install', '-y', '-q', program], { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync('apt-get', ['install', '-y', '-q', from], { stdio: ['ignore', 'ignore', 'inherit'] });
   }
 }
 
@@ -100,11 +101,13 @@ const PARTS: Record<string, (directory: string) => Promise<string>> = {
   sync: measureSync,
   fastdfs: measureFastdfs,
   adopt: measureAdoption,
+  web: measureWeb,
 };
 
 function installPrograms(parts: readonly string[]): void {
   install('wrk');
   if (parts.includes('cluster')) install('rsync');
+  if (parts.includes('web')) install('vipsthumbnail', 'libvips-tools');
 }
 
 /** Replaces a part's tables in the README. */
