@@ -40,10 +40,10 @@ function accepts(type: string): string {
  */
 export function picturesHttp(settings: Settings, cache: string): string {
   const list = Math.min(64, Math.max(1, Math.round(settings.pictureCache / BYTES_PER_LIST_MIB)));
-  const digests = [...allPresets(settings)].map(([name, preset]) => `  ${name} ${presetDigest(preset)};`);
+  const digests = [...allPresets(settings)].map(([name, preset]) => `  /${name} ${presetDigest(preset)};`);
   return `proxy_cache_path ${quoted(cache)} levels=1:2 keys_zone=fidfs_pictures:${list}m max_size=${settings.pictureCache} min_free=64m inactive=${INACTIVE} use_temp_path=off;
-# Part of the keys of the cache: a preset that is changed makes new pictures.
-map $fidfs_preset $fidfs_preset_digest {
+# Part of the keys of the cache: a preset that is changed makes new pictures. A name such as "default" without the slash would be a parameter of map.
+map /$fidfs_preset $fidfs_preset_digest {
   default "";
 ${digests.join('\n')}
 }
@@ -80,7 +80,7 @@ export function pictures(settings: Settings): string {
     pattern: string,
     directives: string,
     otherwise = missing,
-  ) => `location ~ "^/picture/(?<fidfs_preset>${presets})/${name(pattern)}$" {
+  ) => `location ~ "^/picture/(?<fidfs_preset>${presets})/${name(pattern)}\\z" {
   ${errors}
   error_page 404 ${otherwise};
   ${guard(settings)}
@@ -102,7 +102,7 @@ export function pictures(settings: Settings): string {
   # Packed files of FastDFS; one that has been unpacked is a plain file.
   ${location(`(?=${fileId.TRUNK_PATTERN}$)${fileId.NAME_PATTERN}`, plain, '= @fidfs_picture_of_packed')}
   ${location(`${fileId.NAME_PATTERN}(?<!-m)`, plain)}
-  location ~ "^/picture/(?<fidfs_preset>${presets})/(?<fidfs_original>(?s).*)$" {
+  location ~ "^/picture/(?<fidfs_preset>${presets})/(?<fidfs_original>(?s).*)\\z" {
   ${errors}
   error_page 404 ${peers.length === 0 ? '@fidfs_404' : '= @fidfs_elsewhere'};
   ${wholePicture(settings)}

@@ -3,17 +3,11 @@
  * only, which has no secrets in its environment, a limit of memory and low priority, and is killed if it takes too long.
  */
 import { access, open } from 'node:fs/promises';
-import { setPriority } from 'node:os';
 import { makePicture, prepare, type SharpModule } from './make.js';
 import type { Order, Original, PictureMessage } from './order.js';
 
-/** Lower than that of nginx and the daemon (nice 0). */
-const PRIORITY = 10;
-
-// Threads inherit it, so it is set before sharp starts any.
-setPriority(PRIORITY);
-// The daemon has ended.
-process.on('disconnect', () => process.exit());
+// The daemon has ended. exit() would wait for the picture under way.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 
 function say(message: PictureMessage): void {
   process.send?.(message);

@@ -57,7 +57,7 @@ export class Pictures {
 
   private isMissing(reason: string): void {
     const isNew = this.reason === undefined;
-    this.reason = reason;
+    this.reason = whyNotInstalled() ?? reason;
     this.askAgainAt = performance.now() + MISSING_MILLISECONDS;
     if (isNew) this.sayMissing();
   }

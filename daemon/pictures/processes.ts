@@ -88,9 +88,15 @@ export class PictureProcesses {
   private next(): void {
     clearTimeout(this.idleTimer);
     while (this.queue.length > 0) {
-      const free = [...this.running].find((one) => one.isFree) ?? this.another();
-      if (!free) return;
-      free.take(this.queue.shift() as Task);
+      const free = [...this.running].find((one) => one.isFree);
+      if (!free && this.running.size >= this.most) return;
+      const task = this.queue.shift() as Task;
+      try {
+        (free ?? this.another()).take(task);
+      } catch (error) {
+        // spawn() throws some errors, such as that there is no memory for another process.
+        task.reject(new NoPicture('died', `a process cannot be started: ${(error as Error).message}`));
+      }
     }
     if ([...this.running].every((one) => one.isFree)) {
       this.idleTimer = setTimeout(() => {
@@ -99,8 +105,7 @@ export class PictureProcesses {
     }
   }
 
-  private another(): PictureProcess | undefined {
-    if (this.running.size >= this.most) return undefined;
+  private another(): PictureProcess {
     const started = new PictureProcess(BASE_MEMORY + MEMORY_PER_PIXEL * this.pixels, () => this.next());
     this.running.add(started);
     void started.ended.then(() => {
@@ -129,7 +134,8 @@ class PictureProcess {
     memory: number,
     private readonly freed: () => void,
   ) {
-    const limited = `ulimit -d ${Math.ceil(memory / 1024)} && exec "$0" "$@"`;
+    // No core, which would be written with the memory of a process that aborts. A priority lower than that of nginx and the daemon.
+    const limited = `ulimit -d ${Math.ceil(memory / 1024)} && ulimit -c 0 && exec nice -n 10 "$0" "$@"`;
     const words = ['--max-old-space-size=128', PROGRAM];
     this.child = spawn('/bin/sh', ['-c', limited, process.execPath, ...words], {
       // Nothing of the daemon's environment, which may contain secrets. Arenas of threads would fragment the memory.
@@ -148,6 +154,10 @@ class PictureProcess {
         this.finish((task) => task.reject(new NoPicture('died', `${how}${details}`)));
         resolve();
       };
+      // `close` follows when all of its output has been read.
+      this.child.once('exit', () => {
+        this.isEnding = true;
+      });
       this.child.once('close', (code, signal) => end(`a process ended with ${signal ?? code}`));
       this.child.on('error', (error) => {
         // Otherwise a message did not reach a process that has just ended, and `close` follows.

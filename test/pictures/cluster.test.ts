@@ -10,6 +10,8 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
   const nodes = await createCluster(t, { groups: ['group1', 'group2', 'group2'], env });
   await startAll(nodes);
   const [entrance, one, two] = nodes as [TestNode, TestNode, TestNode];
+  const takes = async () => (await entrance.post('a', '?group=group2')).status === 201;
+  await entrance.until(takes, 'taking uploads for the other group');
   const upload = (size: number) =>
     entrance.post(plain(size), '?group=group2&ext=jpg').then(({ body }) => JSON.parse(body.toString()).files[0].id);
   const jpegs = new Map<number, Buffer>();

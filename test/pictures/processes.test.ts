@@ -1,8 +1,11 @@
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { assertProblem, problemOf } from '../helpers/assert-problem.js';
+import { Elsewhere } from '../helpers/keys.js';
 import { TestNode } from '../helpers/node.js';
 import { BROWSER, counted, noisyJpeg, picture, pictureProcesses, plainJpeg } from '../helpers/pictures.js';
 
@@ -27,7 +30,9 @@ t.test('a process that is killed at work costs one answer', async (t) => {
   const other = await node.upload(await plainJpeg(90, 90), '?ext=jpg');
   const kill = async () => {
     const asked = picture(node, 'large', id, BROWSER);
-    process.kill(await worker(node), 'SIGKILL');
+    const pid = await worker(node);
+    await sleep(500);
+    process.kill(pid, 'SIGKILL');
     return asked;
   };
   const killed = await kill();
@@ -39,7 +44,7 @@ t.test('a process that is killed at work costs one answer', async (t) => {
   await node.until(() => pictureProcesses(node).length === 0, 'without processes');
   assertProblem(t, await kill(), 415, 'not-a-picture', 'a second death at the same picture');
   t.equal(await counted(node, 'died'), 1);
-  t.match(node.log, /a process ended with SIGKILL/);
+  await node.until(() => /a process ended with SIGKILL/.test(node.log), 'logging the death');
 });
 
 // Seen to fail without the timer.
@@ -53,7 +58,7 @@ t.test('a picture that takes too long is given up', async (t) => {
   const { id: next } = await node.upload(await plainJpeg(91, 91), '?ext=jpg');
   assertProblem(t, await picture(node, 'thumb', next), 503, 'unavailable', 'a process that hangs');
   t.ok(performance.now() - started > 19_000);
-  t.match(node.log, /killed after 20 s/);
+  await node.until(() => /killed after 20 s/.test(node.log), 'logging it');
   t.equal((await picture(node, 'thumb', next)).status, 200, 'the next one');
   t.not(await worker(node), stopped);
 });
@@ -69,9 +74,12 @@ t.test('too many pictures at once are refused at once, and the others are made',
   t.equal((await picture(node, 'thumb', first)).status, 200);
   const pid = await worker(node);
   process.kill(pid, 'SIGSTOP');
+  // A connection for each; those of the helper are limited.
+  const clients = new Elsewhere('127.0.0.1');
+  t.teardown(() => clients.close());
   const answers: { status: number }[] = [];
   const asked = others.map(async (id) => {
-    const answer = await picture(node, 'thumb', id);
+    const answer = await clients.request(`${node.origin}/picture/thumb/${id}`, 'GET', {});
     answers.push(answer);
     return answer;
   });
@@ -129,9 +137,13 @@ function isAlive(pid: number): boolean {
 
 /** A copy of the program whose packages are those of the project, but for sharp. */
 function withoutSharp(t: Test): string {
-  const directory = t.testdir();
+  // Outside of the project, in whose packages Node would look next.
+  const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const packages = join(PROJECT, 'node_modules');
   for (const name of ['bin', 'dist']) cpSync(join(PROJECT, name), join(directory, name), { recursive: true });
+  // As in an installed package, which sets up and compiles nothing.
+  rmSync(join(directory, 'bin/prepare.mjs'));
   for (const name of ['package.json', 'docs']) symlinkSync(join(PROJECT, name), join(directory, name));
   mkdirSync(join(directory, 'node_modules'));
   for (const name of readdirSync(packages)) {
@@ -145,7 +157,8 @@ t.test('without sharp there are no pictures, and all else works', async (t) => {
   const node = await TestNode.create(t, { program: join(directory, 'bin/fidfs.mjs') });
   await node.start();
   const reason = /\/picture\/ answers 501: the package sharp is not installed/;
-  t.match(node.log, reason);
+  const logs = (pattern: RegExp) => node.until(() => pattern.test(node.log), `logging ${pattern}`);
+  await logs(reason);
   const body = await plainJpeg(90, 90);
   const { id } = await node.upload(body, '?ext=jpg');
   for (let round = 0; round < 3; round++) assertProblem(t, await picture(node, 'console', id), 501, 'no-pictures', id);
@@ -164,7 +177,7 @@ t.test('without sharp there are no pictures, and all else works', async (t) => {
   await node.stop();
   await node.start();
   assertProblem(t, await picture(node, 'console', id), 501, 'no-pictures', 'broken');
-  t.match(node.log, /answers 501: Could not load the module/);
+  await logs(/answers 501: Could not load the module/);
   t.equal((await picture(node, 'console', id)).status, 501);
   t.match((await node.command('status')).stdout, /answers 501: Could not load the module/);
 });

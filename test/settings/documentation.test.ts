@@ -6,8 +6,10 @@ import { CATALOGUE } from '../../daemon/operations/problems.js';
 /** The cells of the first table of a page, without its heading. */
 function table(page: string): string[][] {
   const text = readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
-  const rows = text.split('\n').filter((line) => line.startsWith('|'));
-  return rows.slice(2).map((row) =>
+  const lines = text.split('\n');
+  const rows = lines.slice(lines.findIndex((line) => line.startsWith('|')));
+  const end = rows.findIndex((line) => !line.startsWith('|'));
+  return rows.slice(2, end < 0 ? rows.length : end).map((row) =>
     row
       .split('|')
       .slice(1, -1)
