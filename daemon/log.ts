@@ -1,5 +1,4 @@
 import pino, { type Logger } from 'pino';
-import pretty from 'pino-pretty';
 
 /** Characters per write. */
 const PIECE = 16 * 1024;
@@ -8,10 +7,11 @@ const PIECE = 16 * 1024;
  * Creates the daemon's log: one line of JSON per upload, deletion and error on standard output, or readable lines on a
  * terminal. JSON is buffered and written every 16 KiB, at least every second, and by `flush`.
  */
-export function createLog(): { log: Logger; flush(): void } {
+export async function createLog(): Promise<{ log: Logger; flush(): void }> {
   // A closed standard output stops neither the node nor its shutdown.
   process.stdout.on('error', () => {});
   if (process.stdout.isTTY) {
+    const { default: pretty } = await import('pino-pretty');
     const stream = pretty({ colorize: true, ignore: 'pid,hostname', translateTime: 'SYS:HH:MM:ss', sync: true });
     return { log: pino(stream), flush: () => {} };
   }

@@ -225,7 +225,7 @@ function createNode(settings: Settings, key: string, paths: StorePath[], index: 
 }
 
 async function main(): Promise<void> {
-  const { log, flush } = createLog();
+  const { log, flush } = await createLog();
   const die = (message: string, error: unknown): never => {
     log.fatal({ err: error }, message);
     flush();

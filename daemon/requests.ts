@@ -1,9 +1,8 @@
 import { isIP } from 'node:net';
 import { request } from 'undici';
+import { REQUEST_COUNT_PATH } from '../nginx/configuration.js';
 import { formatAddress, type Settings } from './config/settings.js';
 
-/** Path of the stub_status of the nginx that fidfs starts. */
-export const REQUEST_COUNT_PATH = '/.fidfs/requests';
 const POLL_MILLISECONDS = 1000;
 
 /** Counts the requests that nginx answers without the daemon, nearly all of which are downloads. */

@@ -2,7 +2,6 @@ import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
-import { REQUEST_COUNT_PATH } from '../daemon/requests.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
 import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
@@ -20,6 +19,9 @@ import { tokenLocations, tokenMaps } from './tokens.js';
 /*
  * The nginx configuration: two includes for an existing nginx, and a complete configuration that includes them.
  */
+
+/** Path of the stub_status of the nginx that fidfs starts. */
+export const REQUEST_COUNT_PATH = '/.fidfs/requests';
 
 /** Matches a Content-Length below 500,000 bytes: nginx buffers such a body; larger ones and those of unknown length stream. */
 const GATHERED_BODY = '~^[1-4]?\\d{1,5}$';

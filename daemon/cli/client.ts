@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
-import { Agent, type Dispatcher, request } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
@@ -20,7 +20,7 @@ import { reachable } from './processes.js';
 import { tokenQuery } from './token.js';
 
 /** Timeouts in milliseconds without any progress; the duration of a transfer is not limited. */
-const agent = new Agent({ headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 });
+const TIMEOUTS = { headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 };
 
 /** Bytes above which possession of a file is proven first, so that a file that the node already stores is not sent. */
 const PROVEN_FILE = 1e6;
@@ -134,8 +134,8 @@ export class Client {
     const url = `${this.origin}/upload/known`;
     const ask = async (body: object): Promise<unknown> => {
       const headers = this.headers({ 'content-type': 'application/json' });
-      const options = { method: 'POST', body: JSON.stringify(body), headers, dispatcher: agent } as const;
-      const answer = await request(url, options).catch(() => undefined); // the upload that follows reports the error
+      const options = { method: 'POST', body: JSON.stringify(body), headers } as const;
+      const answer = await exchange(url, options).catch(() => undefined); // the upload that follows reports the error
       if (answer && answer.statusCode < 300) return answer.body.json();
       await answer?.body.dump();
       return undefined;
@@ -224,7 +224,7 @@ export class Client {
   ): Promise<Dispatcher.ResponseData> {
     // Messages name the origin only: the path is the ID, which the user gave.
     const { origin } = new URL(url);
-    const answer = await request(url, { ...options, dispatcher: agent }).catch((error: unknown) => {
+    const answer = await exchange(url, options).catch((error: unknown) => {
       throw new CommandFailed(`${origin}: ${(error as Error).message}; does the node run there?`, { cause: error });
     });
     if (answer.statusCode < 300) return answer;
@@ -252,6 +252,18 @@ export class Client {
 }
 
 /** Checks a `--server` URL and removes its trailing slashes. Throws UsedWrongly. */
+let agent: Agent | undefined;
+
+/** Imports undici at the first request, because commands that make none, such as `start`, begin sooner without it. */
+async function exchange(
+  url: string,
+  options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
+): Promise<Dispatcher.ResponseData> {
+  const undici = await import('undici');
+  agent ??= new undici.Agent(TIMEOUTS);
+  return undici.request(url, { ...options, dispatcher: agent });
+}
+
 function parseServer(server: string): string {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return server.replace(/\/+$/, '');

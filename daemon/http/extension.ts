@@ -9,9 +9,12 @@ import { USUAL_EXTENSIONS } from './media-types.js';
 /** All registered media types with an extension. The registry has other extensions for audio/mpeg first. */
 const mediaTypes = new Mime(standardTypes, otherTypes).define({ 'audio/mpeg': ['mp3'] }, true);
 
+/** The media type of formats that have none, and of unknown ones. */
+export const UNKNOWN = 'application/octet-stream';
+
 const EXTENSION = /^[A-Za-z0-9]{1,6}$/;
 /** Types that clients send for files of unknown type. */
-const SAYS_NOTHING = new Set(['application/octet-stream', 'application/x-www-form-urlencoded', 'multipart/form-data']);
+const SAYS_NOTHING = new Set([UNKNOWN, 'application/x-www-form-urlencoded', 'multipart/form-data']);
 
 /** The extensions that fit into an ID, by their media type. */
 export function extensionsByType(): Map<string, string[]> {
@@ -27,6 +30,11 @@ export function extensionsByType(): Map<string, string[]> {
 /** The media type of files with an extension; undefined if it is unknown. */
 export function mediaTypeOf(extension: string): string | undefined {
   return mediaTypes.getType(extension) ?? undefined;
+}
+
+/** Whether two media types of extensions are one; many formats share that of unknown ones. */
+export function isSameFormat(one: string | undefined, other: string | undefined): boolean {
+  return one !== undefined && one === other && one !== UNKNOWN;
 }
 
 /**

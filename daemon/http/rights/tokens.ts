@@ -1,4 +1,3 @@
-import { decodeProtectedHeader, errors, jwtVerify } from 'jose';
 import { z } from 'zod';
 import type { Key, KeyRing } from '../../config/key-ring.js';
 import { MAIN_KEY } from '../../config/keys.js';
@@ -85,7 +84,9 @@ export function limitsOf({ name, groups, maxFileSize }: Key): Limit[] {
 }
 
 async function verify(token: string, keys: Pick<KeyRing, 'signing'>): Promise<{ key: Key; payload: unknown }> {
-  const name = nameIn(token);
+  // Imported at the first token, because nodes without tokens start sooner without it.
+  const { decodeProtectedHeader, errors, jwtVerify } = await import('jose');
+  const name = nameIn(token, decodeProtectedHeader);
   for (const { key, secret } of keys.signing(name)) {
     try {
       // The times are checked below; here they would be reported before a wrong signature is.
@@ -103,10 +104,10 @@ async function verify(token: string, keys: Pick<KeyRing, 'signing'>): Promise<{ 
 }
 
 /** The name of the signing key: the `kid` of the header. Throws BadToken. */
-function nameIn(token: string): string {
+function nameIn(token: string, decode: (token: string) => { alg?: unknown; kid?: unknown }): string {
   let header: { alg?: unknown; kid?: unknown };
   try {
-    header = decodeProtectedHeader(token);
+    header = decode(token);
   } catch {
     throw new BadToken('it is no JWT', true);
   }
