@@ -7,6 +7,7 @@ import { consolePage } from './console.js';
 import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
+import { lists } from './lists.js';
 import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
 import { packed } from './packed.js';
 import { pictures, picturesHttp } from './pictures.js';
@@ -161,7 +162,7 @@ location ^~ /metadata/ {
   client_max_body_size 256k;
   ${PROXY}
 }
-location ^~ /tus {
+${lists(settings, PROXY)}location ^~ /tus {
   proxy_request_buffering off;
   ${BODY}
   ${proxy('= @fidfs_tus_unavailable')}

@@ -1,5 +1,6 @@
 import type { Settings } from '../daemon/config/settings.js';
 import { publicPath } from '../daemon/http/public-address.js';
+import { LIST_PATHS } from './lists.js';
 import { errorPages } from './problem-pages.js';
 import { quoted } from './quote.js';
 
@@ -18,10 +19,12 @@ export function belowPublicPath({ publicUrl, group, peers, legacy }: Settings): 
   if (path === '' || isOwn) return '';
   // A rewritten request counts as internal, so the pattern excludes /.fidfs. It strips a repeated path in one step.
   const pattern = `(?s)^(?:${path.replaceAll('.', '[.]')})+(/(?![.]fidfs).*)`;
-  return `location = ${quoted(path)} {
+  // The address of the path itself only leads to the page, so that of a list comes first.
+  const toPage = `location = ${quoted(path)} {
   return 301 ${quoted(`${path.slice(path.lastIndexOf('/') + 1)}/`)};
 }
-location ^~ ${quoted(`${path}/`)} {
+`;
+  return `${LIST_PATHS.includes(path) ? '' : toPage}location ^~ ${quoted(`${path}/`)} {
   ${errorPages(400, 404, 500)}
   rewrite ${quoted(pattern)} $1 last;
   return 404;

@@ -11,6 +11,7 @@ import fileId from '../../file-id/file-id.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
 import { extensionOf } from '../http/extension.js';
+import type { ListedFile } from '../operations/lists.js';
 import type { AdoptionOrder } from '../replication/adoption.js';
 import type { Status } from '../status.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
@@ -60,6 +61,13 @@ export interface UploadedFile {
 export interface Deletion {
   copies: number;
   wanted: number;
+}
+
+/** One page of a list. */
+export interface FilesPage {
+  files: ListedFile[];
+  /** For the parameter `after` of the request for the next page; undefined if there is none. */
+  next?: string;
 }
 
 /** HTTP client of a node. All methods reject with CommandFailed. */
@@ -193,6 +201,13 @@ export class Client {
     if (answer.statusCode === 202) return (await answer.body.json()) as Deletion;
     await answer.body.dump();
     return undefined;
+  }
+
+  /** Asks for a page of the list of files; `query` is that of `GET /files`. */
+  async list(query: Record<string, string>): Promise<FilesPage> {
+    const url = `${this.origin}/files?${new URLSearchParams(query)}`;
+    const answer = await this.send(url, { method: 'GET', headers: this.headers({}) });
+    return (await answer.body.json()) as FilesPage;
   }
 
   async status(): Promise<Status> {

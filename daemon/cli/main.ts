@@ -12,6 +12,7 @@ import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
 import { addKeysCommands } from './keys.js';
+import { type ListOptions, list } from './list.js';
 import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
@@ -84,6 +85,20 @@ remote('get <id...>', 'Download files and check them against their IDs.', [
 remote('delete <id...>', 'Delete files for good.', [
   'fidfs delete group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
 ]).action(deleteAll);
+
+remote('list', 'List the files of the cluster by time, and print the IDs.', [
+  'fidfs list --since 1h',
+  'fidfs list --ext jpg --csv > pictures.csv',
+  'fidfs list --json --limit 10',
+])
+  .option('--since <when>', 'files from then on: 1h ago, or a time such as 2026-11-22T08:38:49Z')
+  .option('--until <when>', 'files before then')
+  .option('-g, --group <group>', 'files of this group (default: of all)')
+  .option('--ext <extension>', 'files with this extension, without its dot')
+  .option('--oldest', 'the oldest first (default: the newest)')
+  .option('-n, --limit <number>', 'how many at most (default: all)')
+  .option('--csv', 'print a table with commas')
+  .action((options: ListOptions) => list(options));
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',

@@ -133,6 +133,7 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
 function methodsOf(path: string): string | undefined {
   if (path.startsWith('/metadata/')) return 'GET, HEAD, PUT';
   if (path.startsWith('/picture/')) return 'GET, HEAD';
+  if (path === '/files') return 'GET, HEAD';
   if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
   if (path.startsWith('/upload/')) return 'PUT';
   if (path === TUS_PATH || path === `${TUS_PATH}/`) return 'POST, OPTIONS';

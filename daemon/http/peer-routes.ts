@@ -16,6 +16,7 @@ import { describeNode, type Node } from '../status.js';
 import { parseMetadata } from '../store/metadata.js';
 import { answerDeletion, decodeId, keepsSlaves } from './answers.js';
 import { readSmallBody } from './body.js';
+import { listForPeer } from './lists.js';
 import { parseAccess, setAccess } from './rights/limits.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
@@ -119,6 +120,8 @@ export function addPeerRoutes(
     if (deleted) await store.writer.commit({});
     return { holds: store.holds(id) ?? null, lacks: store.isMissing(id), deleted };
   });
+
+  server.get(`${PEER_PREFIX}/list`, hooks, async (request) => listForPeer(request.query, node));
 
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
     underWay.enter(reply);

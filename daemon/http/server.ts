@@ -15,6 +15,7 @@ import { refuseBodies, restOfBody } from './body.js';
 import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
 import { known } from './known.js';
+import { addListRoute } from './lists.js';
 import { addMetadataRoutes } from './metadata-routes.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPackedRoute } from './packed.js';
@@ -120,6 +121,8 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
   addTusRoutes(server, node, tus, { available, authorize: mayUpload });
 
   addMetadataRoutes(server, node, available, authorization);
+
+  addListRoute(server, node, available, authorization);
 
   server.delete('/*', { onRequest: [available, authorization.requires('delete')] }, async (request, reply) => {
     const text = request.url.slice(1).split('?', 1)[0] as string;

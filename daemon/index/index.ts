@@ -12,6 +12,7 @@ import { DeferredDeletions } from './deferred.js';
 import { computeDigests, type DigestOrder, type Digests, tombstoneBounds } from './digests.js';
 import { type FileRow, toRecord } from './file-row.js';
 import { firstKey, lastKey } from './keys.js';
+import { Listing } from './listing.js';
 import { Missing } from './missing.js';
 import { ReplicationLog } from './replication-log.js';
 import { Resumable } from './resumable.js';
@@ -47,6 +48,8 @@ export class Index implements Records {
   readonly deferred: DeferredDeletions;
   /** State of resumable uploads. */
   readonly resumable: Resumable;
+  /** Files by time. */
+  readonly listing: Listing;
   /** Identities of the store paths. */
   readonly storePaths: KnownStorePaths;
   private readonly known = new Damage();
@@ -88,6 +91,7 @@ export class Index implements Records {
     this.deferred = new DeferredDeletions(database);
     this.contents = new Contents(database);
     this.resumable = new Resumable(database);
+    this.listing = new Listing(database);
     this.storePaths = new KnownStorePaths(database);
     this.walDescriptor = openSync(`${file}-wal`, 'r');
 

@@ -11,6 +11,7 @@ import { fastdfsMutations } from './fastdfs.mjs';
 
 import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
+import { listMutations } from './lists.mjs';
 import { pictureMutations } from './pictures.mjs';
 import { replicationMutations } from './replication.mjs';
 import { rightsMutations } from './rights.mjs';
@@ -31,6 +32,7 @@ export const mutations = [
   ...fastdfsMutations,
   ...fastdfsProtocolMutations,
   ...indexMutations,
+  ...listMutations,
   ...pictureMutations,
   ...replicationMutations,
   ...rightsMutations,

@@ -20,6 +20,7 @@ const ROUTES: [method: string, path: string, right: Right][] = [
   ['PUT', `/metadata/${ID}`, 'upload'],
   ['DELETE', `/${ID}`, 'delete'],
   ['GET', `/metadata/${ID}`, 'list'],
+  ['GET', '/files', 'list'],
   ['GET', `/console/api/copies?id=${ID}`, 'list'],
   ['GET', '/console/api/cluster', 'admin'],
 ];

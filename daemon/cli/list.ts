@@ -1,0 +1,61 @@
+import { loadSettings } from '../config/settings.js';
+import { Client } from './client.js';
+import { UsedWrongly } from './errors.js';
+import { print } from './output.js';
+import type { Options } from './transfer.js';
+
+/** Files that are asked for at once. */
+const PAGE = 1000;
+const MILLISECONDS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const COLUMNS = ['id', 'size', 'created', 'sha256', 'crc32', 'ext', 'kind', 'source'] as const;
+
+export interface ListOptions extends Options {
+  since?: string;
+  until?: string;
+  group?: string;
+  ext?: string;
+  oldest?: boolean;
+  limit?: string;
+  csv?: boolean;
+}
+
+/** Lists the files of the cluster page by page, so that memory does not grow with their number. Rejects with CommandFailed. */
+export async function list({ json, csv, limit, ...options }: ListOptions): Promise<void> {
+  if (json && csv) throw new UsedWrongly('--json and --csv: write one of them');
+  if (limit !== undefined && !/^[1-9]\d{0,14}$/.test(limit))
+    throw new UsedWrongly(`--limit: ${JSON.stringify(limit)} is not allowed; write a number such as 100`);
+  const client = new Client(loadSettings(options.config), options.server);
+  const query: Record<string, string> = { order: options.oldest ? 'oldest' : 'newest' };
+  if (options.since !== undefined) query.from = parseWhen('--since', options.since);
+  if (options.until !== undefined) query.to = parseWhen('--until', options.until);
+  if (options.group !== undefined) query.group = options.group;
+  if (options.ext !== undefined) query.ext = options.ext;
+  let left = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+  let printed = 0;
+  if (csv) print(`${COLUMNS.join(',')}\n`);
+  for (let next: string | undefined; left > 0; ) {
+    const after: Record<string, string> = next === undefined ? {} : { after: next };
+    const page = await client.list({ ...query, ...after, limit: String(Math.min(left, PAGE)) });
+    const lines = page.files.map((file, number) => {
+      if (csv) return `${COLUMNS.map((column) => file[column] ?? '').join(',')}\n`;
+      if (json) return `${printed + number === 0 ? '[' : ','}\n  ${JSON.stringify(file)}`;
+      return `${file.id}\n`;
+    });
+    print(lines.join(''));
+    printed += page.files.length;
+    left -= page.files.length;
+    next = page.next;
+    if (next === undefined) break;
+  }
+  if (json) print(printed === 0 ? '[]\n' : '\n]\n');
+}
+
+/** A time as the node takes it: "1h" is an hour ago. Throws UsedWrongly. */
+function parseWhen(option: string, text: string): string {
+  const [, number, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
+  const time =
+    number === undefined ? Date.parse(text) : Date.now() - Number(number) * (MILLISECONDS[unit ?? ''] ?? Number.NaN);
+  if (!Number.isNaN(time)) return String(Math.max(0, time / 1000).toFixed(3));
+  const words = 'a number with s, m, h or d, such as 1h, or a time such as 2026-11-22T08:38:49Z';
+  throw new UsedWrongly(`${option}: ${JSON.stringify(text)} is not allowed; write ${words}`);
+}

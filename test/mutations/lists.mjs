@@ -1,0 +1,85 @@
+/** Mutations of lists, and of requests for many files; see mutations.mjs. */
+const listing = 'daemon/index/listing.ts';
+const lists = 'daemon/operations/lists.ts';
+const pages = ['lists/listing'];
+const files = ['lists/files'];
+
+export const listMutations = [
+  {
+    name: 'a list has the second of its beginning',
+    file: listing,
+    from: 'from === undefined ? source : startOf(source, from)',
+    to: 'from === undefined ? source : startOf(source, from + 1)',
+    tests: pages,
+  },
+  {
+    name: 'a list does not have the second of its end',
+    file: listing,
+    from: 'AFTER]) : startOf(source, to)',
+    to: 'AFTER]) : startOf(source, to + 1)',
+    tests: pages,
+  },
+  {
+    name: 'a page begins after the second of the last file for the sources before its own',
+    file: listing,
+    from: 'sooner > 0 ? startOf(source, second) :',
+    to: 'sooner > 0 ? startOf(source, second + 1) :',
+    tests: pages,
+  },
+  {
+    name: 'a page goes on where the chunk of a source ended',
+    file: listing,
+    from: "this.order === 'oldest' ? [last.key, upper] : [lower, last.key]",
+    to: '[lower, upper]',
+    tests: pages,
+  },
+  {
+    name: 'a list has the files that are missing here',
+    file: listing,
+    from: "['file', 'missing'].map",
+    to: "['file'].map",
+    tests: pages,
+  },
+  {
+    name: 'a list has no metadata',
+    file: lists,
+    from: 'isMetadata(record.name) || ',
+    to: '',
+    tests: pages,
+  },
+  {
+    name: 'a page looks at a bounded number of files',
+    file: lists,
+    from: '|| looked === LOOKED_AT',
+    to: '',
+    tests: pages,
+  },
+  {
+    name: 'the pages of groups are merged as far as all have looked',
+    file: lists,
+    from: 'end === undefined || compare(position, end) <= 0',
+    to: 'end === undefined || end !== undefined',
+    tests: pages,
+  },
+  {
+    name: 'the next page begins after the last file of a merged page',
+    file: lists,
+    from: '(isCut ? first.at(-1)?.position : end) ?? null',
+    to: 'end ?? null',
+    tests: pages,
+  },
+  {
+    name: 'a group that cannot be asked is no empty one',
+    file: lists,
+    from: 'failure ??= error;',
+    to: 'return { files: [], end: null };',
+    tests: files,
+  },
+  {
+    name: 'a list is of the groups of its key',
+    file: 'daemon/http/lists.ts',
+    from: 'groupsFor(accessOf(request), group, cluster.groups) ?? cluster.groups',
+    to: 'group === undefined ? cluster.groups : [group]',
+    tests: files,
+  },
+];
