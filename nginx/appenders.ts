@@ -1,6 +1,7 @@
 import type { Settings } from '../daemon/config/settings.js';
 import fileId from '../file-id/file-id.js';
 import { compression } from './compression.js';
+import { downloadHeaders } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
 import { quotedInclude } from './quote.js';
@@ -55,6 +56,7 @@ export function appenderLocations(settings: Settings, { directory, numbers, alia
   add_header Cache-Control no-cache;
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition $fidfs_disposition;
+  ${downloadHeaders(settings)}
   ${compression(settings)}
   ${errors}
   recursive_error_pages on;

@@ -4,6 +4,7 @@ import { daemonSocket, formatAddress, type Settings } from '../daemon/config/set
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
+import { corsHttp, preflightLocation, TO_PREFLIGHT } from './cors.js';
 import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
@@ -101,7 +102,7 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}${legacyHttp(settings)}${tokenMaps()}${wantsImage(settings)}${picturesHttp(settings, pictureCache)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}${legacyHttp(settings)}${corsHttp(settings)}${tokenMaps()}${wantsImage(settings)}${picturesHttp(settings, pictureCache)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -187,6 +188,7 @@ ${appenders(settings, place)}${packed(settings)}
 ${pictures(settings)}${notHere(settings)}
 ${withoutGroup(settings)}# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {
+  ${TO_PREFLIGHT}
   proxy_request_buffering off;
   ${BODY}
   ${PROXY}
@@ -213,7 +215,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${legacyServer(settings)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${problemLocations({ 404: orNotFoundImage(settings) })}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${legacyServer(settings)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${preflightLocation()}${problemLocations({ 404: orNotFoundImage(settings) })}
 `;
 }
 

@@ -6,6 +6,7 @@ import { MARKER_NAME } from '../daemon/store/layout.js';
 import fileId from '../file-id/file-id.js';
 import { type AppenderPlace, appenderLocations, appenderNames } from './appenders.js';
 import { compression } from './compression.js';
+import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
@@ -99,7 +100,8 @@ export function downloads(
   const headers = `add_header Last-Modified $fidfs_last_modified;
   add_header Cache-Control "${isGuarded ? 'private' : 'public'}, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
-  add_header Content-Disposition ${disposition};`;
+  add_header Content-Disposition ${disposition};
+  ${downloadHeaders(settings)}`;
   const location = (name: string, sendfile: 'on' | 'off', more = '') => `
   location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
   ${first(place)}

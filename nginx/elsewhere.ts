@@ -6,6 +6,7 @@ import type { PeerSettings, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
+import { downloadHeaders, HIDE_HEADERS } from './cors.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 import { addStorePath } from './short-names.js';
@@ -174,7 +175,10 @@ export function passing(settings: Settings, otherwise: string, picture?: Passing
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
   ${picture ? 'gzip off;' : `${compression(settings)}\n  proxy_hide_header Vary;`}
-  # The peer sets all headers. An add_header here, even with an empty value, prevents inheriting those of outer levels.
+  # The peer does not get the Origin, so those for pages of other origins are this node's.
+  ${HIDE_HEADERS}
+  ${downloadHeaders(settings, true)}
+  # The peer sets all others. An add_header here, even with an empty value, prevents inheriting those of outer levels.
   add_header X-Fidfs-Peer "";`;
 }
 

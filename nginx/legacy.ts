@@ -1,5 +1,6 @@
 import type { Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
+import { downloadHeaders, HIDE_HEADERS, TO_PREFLIGHT } from './cors.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 import { tokenErrorPages, tokenGuard } from './tokens.js';
@@ -65,6 +66,7 @@ function groupLocation(settings: Settings, group: string, url: string, number: n
   error_page 401 403 =403 @fidfs_legacy_403;
   error_page ${UNAVAILABLE} = @fidfs_legacy_unavailable;
   ${tokenGuard(settings)}
+  ${TO_PREFLIGHT}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   # Two nodes that take each other for FastDFS.
   if ($http_x_fidfs_legacy) { return 503; }
@@ -91,12 +93,14 @@ function groupLocation(settings: Settings, group: string, url: string, number: n
   proxy_hide_header Set-Cookie;
   proxy_hide_header Content-Disposition;
   proxy_hide_header X-Content-Type-Options;
+  ${HIDE_HEADERS}
   proxy_max_temp_file_size 0;
   proxy_buffer_size 16k;
   proxy_buffers 4 64k;
   proxy_busy_buffers_size 128k;
   add_header Content-Disposition $fidfs_disposition;
-  add_header X-Content-Type-Options nosniff;${settings.fastdfsTokenKey === undefined ? '' : '\n  proxy_hide_header Cache-Control;\n  add_header Cache-Control private;'}
+  add_header X-Content-Type-Options nosniff;
+  ${downloadHeaders(settings, true)}${settings.fastdfsTokenKey === undefined ? '' : '\n  proxy_hide_header Cache-Control;\n  add_header Cache-Control private;'}
 }
 `;
 }

@@ -1,4 +1,5 @@
 import type { Settings } from '../daemon/config/settings.js';
+import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { errorPages } from './problem-pages.js';
 
@@ -33,5 +34,6 @@ export function packed(settings: Settings): string {
   add_header Cache-Control "${settings.fastdfsTokenKey === undefined ? 'public' : 'private'}, max-age=31536000, immutable";
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition $fidfs_disposition;
+  ${downloadHeaders(settings)}
 }`;
 }

@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { extensionsByType, servedType } from '../daemon/http/extension.js';
+import { downloadHeaders } from './cors.js';
 import { errorPages } from './problem-pages.js';
 import { quoted } from './quote.js';
 
@@ -23,6 +24,7 @@ export function pictureLocation(settings: Settings, file: string, location: stri
   max_ranges 0;
   add_header Cache-Control no-store always;
   add_header X-Content-Type-Options nosniff always;
+  ${downloadHeaders(settings, true)}
   recursive_error_pages on;
   error_page 403 404 = ${fallback};
   ${errorPages(405, 500)}

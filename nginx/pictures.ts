@@ -1,6 +1,7 @@
 import { allPresets, presetDigest } from '../daemon/config/pictures.js';
 import type { Settings } from '../daemon/config/settings.js';
 import fileId from '../file-id/file-id.js';
+import { downloadHeaders, TO_PREFLIGHT } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
@@ -71,7 +72,8 @@ export function pictures(settings: Settings): string {
   const errors = `${errorPages(400, 405, 412, 413, 416, 500)}
   error_page 502 504 =503 @fidfs_503;
   ${tokenErrorPages(settings)}`;
-  const method = 'if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }';
+  const method = `${TO_PREFLIGHT}
+  if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
   // The ID is what njs asks the other nodes for.
   const asked = peers.length === 0 ? '' : '\n  set $fidfs_uri /$fidfs_original;';
   const name = (pattern: string) =>
@@ -131,7 +133,8 @@ ${peers.length === 0 ? '' : elsewhere(settings)}`;
 }
 
 /** The directives that pass a request to this node's daemon, which makes the picture. */
-function made({ fastdfsTokenKey }: Settings): string {
+function made(settings: Settings): string {
+  const { fastdfsTokenKey } = settings;
   return `proxy_pass http://fidfs_daemon/picture/$fidfs_preset/$fidfs_original;
   proxy_http_version 1.1;
   proxy_pass_request_headers off;
@@ -152,7 +155,8 @@ function made({ fastdfsTokenKey }: Settings): string {
   gzip off;
   add_header Cache-Control "${fastdfsTokenKey === undefined ? 'public' : 'private'}, max-age=31536000, immutable";
   add_header Vary Accept;
-  add_header X-Content-Type-Options nosniff;`;
+  add_header X-Content-Type-Options nosniff;
+  ${downloadHeaders(settings, true)}`;
 }
 
 /** The directives that keep what the daemon answers. */

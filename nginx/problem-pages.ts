@@ -1,4 +1,5 @@
 import { PROBLEM_TYPE, type ProblemName, problemDocument, RETRY_AFTER } from '../daemon/operations/problems.js';
+import { ANSWER_HEADERS } from './cors.js';
 import { quoted } from './quote.js';
 
 /*
@@ -42,6 +43,7 @@ const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail:
 export function problemAnswer(status: number, name: ProblemName, detail: string): string {
   return `types { }
   default_type ${PROBLEM_TYPE};
+  ${ANSWER_HEADERS}
   return ${status} ${quoted(JSON.stringify(problemDocument(name, detail)), '\\n')};`;
 }
 

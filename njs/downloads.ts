@@ -38,6 +38,10 @@ function legacyArgs(r: NginxHTTPRequest): string {
 /** Header filter: removes `Cache-Control` from an error response that still has the headers of the file. */
 function forgetCaching(r: NginxHTTPRequest): void {
   delete r.headersOut['Cache-Control'];
+  // Those of this answer are added after this filter.
+  delete r.headersOut['Access-Control-Allow-Origin'];
+  delete r.headersOut['Access-Control-Expose-Headers'];
+  delete r.headersOut['Cross-Origin-Resource-Policy'];
 }
 
 export default {

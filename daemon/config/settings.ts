@@ -6,6 +6,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import { QUOTABLE_WORDS } from '../../nginx/quote.js';
 import { characterIn } from '../words.js';
+import { origins } from './origins.js';
 import { legacy, type PeerSettings, peers } from './other-machines.js';
 import { pictureSettings } from './pictures.js';
 import {
@@ -146,6 +147,7 @@ const schema = z.strictObject({
   seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
   urlHasGroup: flag.default(true),
+  corsDownloads: origins().default(['*']),
   ...pictureSettings,
   fastdfsTokenKey: tokenKey.optional(),
   fastdfsTokenTtl: duration().default(600_000),

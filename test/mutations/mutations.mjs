@@ -12,6 +12,7 @@ import { fastdfsMutations } from './fastdfs.mjs';
 import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
 import { listMutations } from './lists.mjs';
+import { originMutations } from './origins.mjs';
 import { pictureMutations } from './pictures.mjs';
 import { replicationMutations } from './replication.mjs';
 import { rightsMutations } from './rights.mjs';
@@ -33,6 +34,7 @@ export const mutations = [
   ...fastdfsProtocolMutations,
   ...indexMutations,
   ...listMutations,
+  ...originMutations,
   ...pictureMutations,
   ...replicationMutations,
   ...rightsMutations,
