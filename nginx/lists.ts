@@ -2,7 +2,7 @@ import type { Settings } from '../daemon/config/settings.js';
 import { publicPath } from '../daemon/http/public-address.js';
 
 /** Addresses that are exact locations, of lists and of requests for many files. */
-export const LIST_PATHS = ['/files'];
+export const LIST_PATHS = ['/files', '/stat', '/delete'];
 
 /**
  * Returns the locations of `LIST_PATHS`, which the daemon answers. If one of them is the path of `publicUrl`, browsers, which have no

@@ -12,6 +12,7 @@ import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
 import { extensionOf } from '../http/extension.js';
 import type { ListedFile } from '../operations/lists.js';
+import type { DeletionResult, StatResult } from '../operations/many.js';
 import type { AdoptionOrder } from '../replication/adoption.js';
 import type { Status } from '../status.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
@@ -69,6 +70,9 @@ export interface FilesPage {
   /** For the parameter `after` of the request for the next page; undefined if there is none. */
   next?: string;
 }
+
+/** What a node says of one of many files. */
+export type ManyResult = DeletionResult | StatResult;
 
 /** HTTP client of a node. All methods reject with CommandFailed. */
 export class Client {
@@ -208,6 +212,17 @@ export class Client {
     const url = `${this.origin}/files?${new URLSearchParams(query)}`;
     const answer = await this.send(url, { method: 'GET', headers: this.headers({}) });
     return (await answer.body.json()) as FilesPage;
+  }
+
+  /** Deletes up to 1,000 files, or asks for what is known of them: a result for each, in their order. */
+  async many(action: 'delete' | 'stat', ids: readonly string[]): Promise<ManyResult[]> {
+    const headers = this.headers({ 'content-type': 'application/json' });
+    const answer = await this.send(`${this.origin}/${action}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ ids }),
+    });
+    return ((await answer.body.json()) as { results: ManyResult[] }).results;
   }
 
   async status(): Promise<Status> {

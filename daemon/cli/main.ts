@@ -13,6 +13,7 @@ import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
 import { addKeysCommands } from './keys.js';
 import { type ListOptions, list } from './list.js';
+import { deleteFiles, statFiles } from './many.js';
 import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
 import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
@@ -20,7 +21,7 @@ import { scrub } from './scrub.js';
 import { service } from './service.js';
 import { start } from './start.js';
 import { findingsOf, formatStatus } from './status.js';
-import { deleteAll, getAll, type Options, uploadAll } from './transfer.js';
+import { getAll, type Options, uploadAll } from './transfer.js';
 import { verify } from './verify.js';
 
 const program = new Command('fidfs')
@@ -84,7 +85,13 @@ remote('get <id...>', 'Download files and check them against their IDs.', [
 
 remote('delete <id...>', 'Delete files for good.', [
   'fidfs delete group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
-]).action(deleteAll);
+  'fidfs delete - < ids.txt',
+]).action(deleteFiles);
+
+remote('stat <id...>', 'Say whether files are stored, and their size, time and SHA-256.', [
+  'fidfs stat group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+  'fidfs stat --json - < ids.txt',
+]).action(statFiles);
 
 remote('list', 'List the files of the cluster by time, and print the IDs.', [
   'fidfs list --since 1h',

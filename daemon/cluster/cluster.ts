@@ -89,6 +89,11 @@ export class Cluster {
     return this.peers.filter(({ settings }) => settings.group === group);
   }
 
+  /** The peers of a group, those that are up first. */
+  upFirst(group: string): Peer[] {
+    return this.peersOf(group).sort((one, other) => Number(other.isUp) - Number(one.isUp));
+  }
+
   peer(id: number): Peer | undefined {
     return this.peers.find((peer) => peer.id === id);
   }

@@ -112,7 +112,7 @@ export class Storage {
   private async delete({ body }: Request): Promise<Reply> {
     const id = this.receiving.nameAfterGroup(new Fields(await body.rest(LONGEST_NAME_BODY)));
     const deleted = await this.observer.deletion({ protocol: 'fastdfs' }, id.text, () =>
-      deleteAnywhere(id, id.text, this.node, {}),
+      deleteAnywhere({ id, text: id.text, conditions: {}, keepsSlaves: true }, this.node),
     );
     if (deleted.copies < deleted.wanted)
       throw new WireError(

@@ -4,9 +4,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Deleted } from '../operations/forward-deletion.js';
+import { problemOf } from '../operations/problem-of.js';
 import { PROBLEM_TYPE, Problem, problemDocument, RETRY_AFTER } from '../operations/problems.js';
-import { errorCode, StoreError } from '../store/errors.js';
-import { sentence } from '../words.js';
+import { errorCode } from '../store/errors.js';
 import { ClientGone } from './body.js';
 import { accessOf } from './rights/limits.js';
 import { TUS_PATH } from './tus.js';
@@ -41,33 +41,6 @@ export function answerDeletion(reply: FastifyReply, deleted: Deleted): FastifyRe
     .send(Buffer.from(`${JSON.stringify(deleted)}\n`));
 }
 
-/** The problems of the errors of a store that say what is wrong with a name. */
-const NAMED = { invalid: 'bad-request', exists: 'exists', 'not-found': 'not-found' } as const;
-
-function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error;
-  if (error instanceof StoreError && error.code === 'full') {
-    return new Problem('full', 'There is no room for this file; free some space or add a store path.', {
-      cause: error,
-    });
-  }
-  if (error instanceof StoreError && error.code === 'unavailable') {
-    return new Problem('unavailable', 'The disks of this node take no files now; its log says why.', { cause: error });
-  }
-  if (error instanceof StoreError && error.code === 'damaged') {
-    return new Problem('unavailable', sentence(`This cannot be done now: ${error.message}`), { cause: error });
-  }
-  if (error instanceof StoreError && error.code in NAMED) {
-    return new Problem(NAMED[error.code as keyof typeof NAMED], sentence(error.message), { cause: error });
-  }
-  const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
-  if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
-  if (typeof status === 'number' && status >= 400 && status < 500) {
-    return new Problem('bad-request', 'The request is malformed.', { cause: error });
-  }
-  return new Problem('internal', 'Something went wrong here; the log says what, under this request.', { cause: error });
-}
-
 /** A URL without the value of FastDFS's token in its query, which permits a download. */
 function withoutToken(url: string): string {
   return url.replace(/([?&]token=)[^&]*/gi, '$1***');
@@ -87,7 +60,7 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
     request.raw.destroy();
     return;
   }
-  const problem = toProblem(error);
+  const problem = problemOf(error);
   const cause = problem.cause ?? undefined;
   if (problem.status >= 500 && (cause || problem.problem === 'internal')) {
     log.error({ ...context, err: cause ?? problem }, problem.message);
@@ -133,6 +106,7 @@ function sendProblem(reply: FastifyReply, { problem, message, status }: Problem)
 function methodsOf(path: string): string | undefined {
   if (path.startsWith('/metadata/')) return 'GET, HEAD, PUT';
   if (path.startsWith('/picture/')) return 'GET, HEAD';
+  if (path === '/stat' || path === '/delete') return 'POST';
   if (path === '/files') return 'GET, HEAD';
   if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
   if (path.startsWith('/upload/')) return 'PUT';

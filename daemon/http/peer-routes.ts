@@ -17,6 +17,7 @@ import { parseMetadata } from '../store/metadata.js';
 import { answerDeletion, decodeId, keepsSlaves } from './answers.js';
 import { readSmallBody } from './body.js';
 import { listForPeer } from './lists.js';
+import { deleteManyForPeer, idsSchema, statManyForPeer } from './many.js';
 import { parseAccess, setAccess } from './rights/limits.js';
 import { TUS_PATH, type Tus } from './tus.js';
 
@@ -123,12 +124,22 @@ export function addPeerRoutes(
 
   server.get(`${PEER_PREFIX}/list`, hooks, async (request) => listForPeer(request.query, node));
 
+  server.post(`${PEER_PREFIX}/stat`, hooks, async (request) =>
+    statManyForPeer(parse(idsSchema, await readJson(request)).ids, request, node),
+  );
+
+  server.post(`${PEER_PREFIX}/delete`, hooks, async (request, reply) => {
+    underWay.enter(reply);
+    return deleteManyForPeer(parse(idsSchema, await readJson(request)).ids, request, node);
+  });
+
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
     underWay.enter(reply);
     const id = idOf(request);
     if (id.group !== settings.group) throw new Problem('bad-request', `This node is in group ${settings.group}.`);
     const { id: text } = request.query as { id: string };
-    return answerDeletion(reply, await deleteHere(id, text, node, conditionsOf(request.headers), keepsSlaves(request)));
+    const conditions = conditionsOf(request.headers);
+    return answerDeletion(reply, await deleteHere({ id, text, conditions, keepsSlaves: keepsSlaves(request) }, node));
   });
 
   server.get(`${PEER_PREFIX}/metadata`, hooks, async (request) => {

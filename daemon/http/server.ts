@@ -2,6 +2,7 @@ import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
 import { deleteAnywhere } from '../operations/deletions.js';
+import type { Deleted } from '../operations/forward-deletion.js';
 import type { Observer } from '../operations/observer.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
@@ -16,6 +17,7 @@ import { Challenges } from './challenges.js';
 import { addConsoleRoutes } from './console-routes.js';
 import { known } from './known.js';
 import { addListRoute } from './lists.js';
+import { addManyRoutes } from './many.js';
 import { addMetadataRoutes } from './metadata-routes.js';
 import { createNginxSocket, HTTP_OPTIONS } from './nginx-socket.js';
 import { addPackedRoute } from './packed.js';
@@ -124,13 +126,17 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
 
   addListRoute(server, node, available, authorization);
 
+  const observe = (request: FastifyRequest) => (id: string, run: () => Promise<Deleted>) =>
+    observer.deletion(contextOf(request), id, run);
+  addManyRoutes(server, node, { available, authorization, observe, log });
+
   server.delete('/*', { onRequest: [available, authorization.requires('delete')] }, async (request, reply) => {
     const text = request.url.slice(1).split('?', 1)[0] as string;
     const id = decodeId(text);
     if (!id) return answerNotFound(request, reply);
     assertGroup(accessOf(request), id.group);
     const deleted = await observer.deletion(contextOf(request), text, () =>
-      deleteAnywhere(id, text, node, conditionsOf(request.headers), keepsSlaves(request)),
+      deleteAnywhere({ id, text, conditions: conditionsOf(request.headers), keepsSlaves: keepsSlaves(request) }, node),
     );
     return answerDeletion(reply, deleted);
   });

@@ -4,8 +4,8 @@ import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { StoreError } from '../store/errors.js';
 import { keyOf } from '../store/names.js';
-import { type Deleted, forwardDeletion } from './forward-deletion.js';
-import { assertConditions, type Conditions } from './preconditions.js';
+import { type Deleted, type DeletionRequest, forwardDeletion } from './forward-deletion.js';
+import { assertConditions } from './preconditions.js';
 import { Problem } from './problems.js';
 
 const ASK_MILLISECONDS = 3000;
@@ -13,41 +13,22 @@ const ASK_MILLISECONDS = 3000;
 /** What deleting a file needs of the node. */
 export type DeletionParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'copyPolicy' | 'replication'>;
 
-/**
- * Deletes a file of any group. Rejects with a Problem or a StoreError.
- * @param keepsSlaves whether to keep the file's slaves, which are deleted with it otherwise
- */
-export async function deleteAnywhere(
-  id: FileId,
-  text: string,
-  node: DeletionParts,
-  conditions: Conditions,
-  keepsSlaves = true,
-): Promise<Deleted> {
+/** Deletes a file of any group. Rejects with a Problem or a StoreError. */
+export async function deleteAnywhere(request: DeletionRequest, node: DeletionParts): Promise<Deleted> {
   const { cluster } = node;
-  if (id.group === cluster.ownGroup) return deleteHereOrByPeer(id, text, node, conditions, keepsSlaves);
-  const peers = cluster.peersOf(id.group);
+  const { group } = request.id;
+  if (group === cluster.ownGroup) return deleteHereOrByPeer(request, node);
+  const peers = cluster.upFirst(group);
   if (peers.length === 0) throw notFound();
-  return forwardDeletion(
-    text,
-    [...peers].sort((one, other) => Number(other.isUp) - Number(one.isUp)),
-    node.settings,
-    conditions,
-    keepsSlaves,
-  );
+  return forwardDeletion(request, peers, node.settings);
 }
 
 /**
  * Deletes a file of this node's group. If this node has no record of the file, asks the other nodes of the group: it may not
  * have been replicated here yet. Rejects with a Problem or a StoreError.
  */
-export async function deleteHere(
-  id: FileId,
-  text: string,
-  node: DeletionParts,
-  conditions: Conditions,
-  keepsSlaves: boolean,
-): Promise<Deleted> {
+export async function deleteHere(request: DeletionRequest, node: DeletionParts): Promise<Deleted> {
+  const { id, text, conditions, keepsSlaves } = request;
   const { store, copyPolicy } = node;
   const isMissingHere = store.isMissing(id);
   if (isMissingHere || store.holds(id)) assertConditions(conditions, id, store);
@@ -55,23 +36,17 @@ export async function deleteHere(
   const removed = await store.remove(id, isMissingHere, keepsSlaves);
   if (removed) return confirm(text, await copyPolicy.waitForDeletion(removed), node);
   if (store.isDeleted(id)) return deleteAgain(id, text, node);
-  return deleteElsewhere(id, text, node, conditions, keepsSlaves);
+  return deleteElsewhere(request, node);
 }
 
 /** As `deleteHere`; if this node's store cannot record deletions now, passes the request on to another node of the group. */
-async function deleteHereOrByPeer(
-  id: FileId,
-  text: string,
-  node: DeletionParts,
-  conditions: Conditions,
-  keepsSlaves: boolean,
-): Promise<Deleted> {
+export async function deleteHereOrByPeer(request: DeletionRequest, node: DeletionParts): Promise<Deleted> {
   try {
-    return await deleteHere(id, text, node, conditions, keepsSlaves);
+    return await deleteHere(request, node);
   } catch (error) {
     const others = node.cluster.group.filter(({ isUp }) => isUp);
     if (!(error instanceof StoreError) || error.code === 'invalid' || others.length === 0) throw error;
-    return forwardDeletion(text, others, node.settings, conditions, keepsSlaves);
+    return forwardDeletion(request, others, node.settings);
   }
 }
 
@@ -99,13 +74,8 @@ async function deleteAgain(id: FileId, text: string, node: DeletionParts): Promi
  * Looks for the file on the other nodes of the group. If one has a record of it, writes the tombstone here, from where it is
  * replicated.
  */
-async function deleteElsewhere(
-  id: FileId,
-  text: string,
-  node: DeletionParts,
-  conditions: Conditions,
-  keepsSlaves: boolean,
-): Promise<Deleted> {
+async function deleteElsewhere(request: DeletionRequest, node: DeletionParts): Promise<Deleted> {
+  const { id, text, conditions, keepsSlaves } = request;
   const { cluster, store, copyPolicy, replication, settings } = node;
   const answers = await askGroup(text, node);
   if (answers.some(({ holds, lacks }) => holds === 'record' || lacks)) {
@@ -116,7 +86,7 @@ async function deleteElsewhere(
   }
   // A foreign file is not replicated: the node that has it deletes it.
   const foreign = answers.find(({ holds }) => holds === 'disk');
-  if (foreign) return forwardDeletion(text, [foreign.peer], settings, conditions, keepsSlaves);
+  if (foreign) return forwardDeletion(request, [foreign.peer], settings);
   if (answers.length < cluster.group.length || replication.readiness.lag !== undefined) {
     throw new Problem('unavailable', 'Not all nodes of the group can be asked for this file now; try again later.');
   }

@@ -1,5 +1,6 @@
 import type { Dispatcher } from 'undici';
 import { z } from 'zod';
+import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import type { Settings } from '../config/settings.js';
@@ -7,7 +8,7 @@ import type { Conditions } from './preconditions.js';
 import { isProblemName, Problem } from './problems.js';
 
 /** Milliseconds beyond `copyTimeout` within which a deletion is answered. */
-const DELETION_MILLISECONDS = 10_000;
+export const DELETION_MILLISECONDS = 10_000;
 
 /** The outcome of a deletion. */
 export interface Deleted {
@@ -18,6 +19,16 @@ export interface Deleted {
   wanted: number;
 }
 
+/** A request to delete a file. */
+export interface DeletionRequest {
+  id: FileId;
+  /** The ID as the client sent it. */
+  text: string;
+  conditions: Conditions;
+  /** Whether to keep the file's slaves, which are deleted with it otherwise. */
+  keepsSlaves: boolean;
+}
+
 const deletedSchema = z.object({ id: z.string(), copies: z.number(), wanted: z.number() });
 const problemSchema = z.object({ type: z.string(), detail: z.string() });
 
@@ -26,11 +37,9 @@ const problemSchema = z.object({ type: z.string(), detail: z.string() });
  * of that node, or with a Problem (`unavailable`) if none answers.
  */
 export async function forwardDeletion(
-  id: string,
+  { text: id, conditions, keepsSlaves }: DeletionRequest,
   peers: readonly Peer[],
   { copies, copyTimeout }: Pick<Settings, 'copies' | 'copyTimeout'>,
-  conditions: Conditions,
-  keepsSlaves: boolean,
 ): Promise<Deleted> {
   const headersTimeout = copyTimeout + DELETION_MILLISECONDS;
   const target = `${PEER_PREFIX}/file?id=${encodeURIComponent(id)}${keepsSlaves ? '&slaves=keep' : ''}`;

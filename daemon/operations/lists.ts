@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
-import type { Cluster } from '../cluster/cluster.js';
 import { PeerError } from '../cluster/peer-client.js';
 import { type Order, positionOf, type Range } from '../index/listing.js';
 import type { Node } from '../status.js';
@@ -20,7 +19,7 @@ export interface ListQuery extends Range {
   ext?: string | undefined;
 }
 
-const fileSchema = z.object({
+export const fileSchema = z.object({
   id: z.string().max(101),
   /** `normal`, `appender`, `slave` or `trunk`. */
   kind: z.string(),
@@ -28,8 +27,8 @@ const fileSchema = z.object({
   size: z.number(),
   /** ISO 8601. Of the master, for a slave. */
   created: z.string(),
-  /** Hex. */
-  sha256: z.string(),
+  /** Hex; null for a file of FastDFS that is not adopted, which lists do not have. */
+  sha256: z.string().nullable(),
   /** Hex; null if the ID does not tell it. */
   crc32: z.string().nullable(),
   ext: z.string(),
@@ -67,7 +66,7 @@ export function listHere(query: ListQuery, { index, settings }: Pick<Node, 'inde
       looked++;
       last = record.key;
       if (isMetadata(record.name) || (query.ext !== undefined && extensionIn(record.name) !== query.ext)) continue;
-      files.push(describe(record, settings.group));
+      files.push(describeRecord(record, settings.group));
     }
     return { files, end: null };
   });
@@ -102,7 +101,7 @@ async function listGroup(group: string, query: ListQuery, node: Node): Promise<P
   // A node that lags behind the others would leave out what it has not got yet.
   if (isOwn && replication.readiness.lag === undefined) return listHere(query, node);
   let failure: unknown;
-  for (const { client } of upFirst(cluster, group)) {
+  for (const { client } of cluster.upFirst(group)) {
     try {
       const { order, limit, from, to, after, ext } = query;
       const given = Object.entries({ order, limit, from, to, after: after?.toString('hex'), ext });
@@ -120,10 +119,6 @@ async function listGroup(group: string, query: ListQuery, node: Node): Promise<P
   });
 }
 
-function upFirst(cluster: Cluster, group: string) {
-  return cluster.peersOf(group).sort((one, other) => Number(other.isUp) - Number(one.isUp));
-}
-
 function placeOf(id: string): string {
   return positionOf(keyOf(fileId.decode(id).name)).toString('hex');
 }
@@ -135,14 +130,15 @@ function extensionIn(name: string): string {
   return dot < 0 ? '' : tail.slice(dot + 1);
 }
 
-function describe({ name, storePath, directory, size, sha256 }: FileRecord, group: string): ListedFile {
+/** A file as lists and other answers show it. */
+export function describeRecord({ name, storePath, directory, size, sha256 }: FileRecord, group: string): ListedFile {
   const { kind, created, crc32, source } = decodeName(name);
   return {
     id: fileId.join(group, storePath, directory, name),
     kind,
     size,
     created: fileId.isoSecond(created),
-    sha256: sha256.toString('hex'),
+    sha256: sha256.length === 0 ? null : sha256.toString('hex'),
     crc32: crc32 === null ? null : fileId.hex32(crc32),
     ext: extensionIn(name),
     source: 'serverId' in source ? source.serverId : source.ip,

@@ -3,6 +3,8 @@ const listing = 'daemon/index/listing.ts';
 const lists = 'daemon/operations/lists.ts';
 const pages = ['lists/listing'];
 const files = ['lists/files'];
+const many = 'daemon/operations/many.ts';
+const batches = ['lists/many'];
 
 export const listMutations = [
   {
@@ -81,5 +83,47 @@ export const listMutations = [
     from: 'groupsFor(accessOf(request), group, cluster.groups) ?? cluster.groups',
     to: 'group === undefined ? cluster.groups : [group]',
     tests: files,
+  },
+  {
+    name: 'many files are those of the groups of the key',
+    file: many,
+    from: 'checks.assertGroup(id.group);',
+    to: '',
+    tests: batches,
+  },
+  {
+    name: 'each of many IDs has its result in its place',
+    file: many,
+    from: 'results[place] = found[number] as Result',
+    to: 'results[asked[asked.length - 1 - number]?.place ?? place] = found[number] as Result',
+    tests: batches,
+  },
+  {
+    name: 'one of many deletions that few nodes know of is only accepted',
+    file: many,
+    from: "copies >= wanted ? { id, status: 'deleted' }",
+    to: "copies >= 0 ? { id, status: 'deleted' }",
+    tests: batches,
+  },
+  {
+    name: 'a file that a node of the group may have is not said to be none',
+    file: many,
+    from: '(isComplete ? notFound(result.id) : unavailable(result.id, NOT_ALL))',
+    to: 'notFound(result.id)',
+    tests: batches,
+  },
+  {
+    name: 'the files of a group that cannot be asked are unavailable',
+    file: many,
+    from: 'return asked.map(({ text }) => unavailable(text,',
+    to: 'return asked.map(({ text }) => notFound(text) ?? unavailable(text,',
+    tests: batches,
+  },
+  {
+    name: 'slaves of many files are kept if that is wanted',
+    file: many,
+    from: 'deleteHereOrByPeer({ id, text, conditions: {}, keepsSlaves }, node)',
+    to: 'deleteHereOrByPeer({ id, text, conditions: {}, keepsSlaves: false }, node)',
+    tests: batches,
   },
 ];

@@ -21,6 +21,8 @@ const ROUTES: [method: string, path: string, right: Right][] = [
   ['DELETE', `/${ID}`, 'delete'],
   ['GET', `/metadata/${ID}`, 'list'],
   ['GET', '/files', 'list'],
+  ['POST', '/stat', 'list'],
+  ['POST', '/delete', 'delete'],
   ['GET', `/console/api/copies?id=${ID}`, 'list'],
   ['GET', '/console/api/cluster', 'admin'],
 ];
