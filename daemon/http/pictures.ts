@@ -44,8 +44,11 @@ export function addPictureRoute(server: FastifyInstance, node: Parts, metrics: M
         .send(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
     } catch (error) {
       if (!(error instanceof NoPicture)) throw error;
-      metrics.pictures.inc({ result: error.fault });
-      throw problemOf(error, settings.picturePixels);
+      const { fault, message: reason } = error;
+      metrics.pictures.inc({ result: fault });
+      const isSerious = fault === 'died' || fault === 'unreadable';
+      log[isSerious ? 'error' : 'info']({ requestId: request.id, id: text, preset: name, reason }, 'made no picture');
+      throw problemOf(fault, settings.picturePixels);
     }
   });
 }
@@ -83,9 +86,7 @@ const PROBLEMS: Record<PictureFault, ProblemName> = {
   stopping: 'unavailable',
 };
 
-function problemOf(fault: NoPicture, pixels: number): Problem {
-  const name = PROBLEMS[fault.fault];
-  const options = name === 'unavailable' && fault.fault !== 'stopping' ? { cause: fault } : {};
+function problemOf(fault: PictureFault, pixels: number): Problem {
   const details: Record<PictureFault, string> = {
     refused: `Pictures are made of whole JPEG, PNG, GIF, WebP, AVIF and TIFF files of up to ${pixels.toLocaleString('en')} pixels.`,
     gone: 'No such file here.',
@@ -95,5 +96,5 @@ function problemOf(fault: NoPicture, pixels: number): Problem {
     died: 'The picture could not be made; try again in a few seconds.',
     stopping: 'This node is stopping; try again in a few seconds.',
   };
-  return new Problem(name, details[fault.fault], options);
+  return new Problem(PROBLEMS[fault], details[fault]);
 }

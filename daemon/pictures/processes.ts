@@ -6,8 +6,10 @@ const PROGRAM = fileURLToPath(new URL('picture-worker.js', import.meta.url));
 
 /** Orders that wait for a process; further ones are refused. */
 const QUEUE = 64;
+/** Orders that have waited this long are refused: nginx and the client soon give them up. */
+const LONGEST_WAIT_MILLISECONDS = 30_000;
 /** How long a picture may take before its process is killed. */
-export const LONGEST_MILLISECONDS = 20_000;
+const LONGEST_MILLISECONDS = 20_000;
 /** Processes without an order for this long end, because each takes 60 MB and more. */
 const IDLE_MILLISECONDS = 60_000;
 /** How long pictures under way may take when the node stops. */
@@ -43,6 +45,8 @@ export class NoPicture extends Error {
 
 interface Task {
   order: Order;
+  /** When it was asked for, by performance.now(). */
+  since: number;
   resolve(made: Made): void;
   reject(error: NoPicture): void;
 }
@@ -57,16 +61,18 @@ export class PictureProcesses {
   /**
    * @param most the largest number of processes
    * @param pixels the largest number of pixels of an original, by which their memory is limited
+   * @param longestWait how long an order may wait for a process, in milliseconds
    */
   constructor(
     private readonly most: number,
     private readonly pixels: number,
+    private readonly longestWait = LONGEST_WAIT_MILLISECONDS,
   ) {}
 
   /** Makes a picture. Rejects with NoPicture. */
   run(order: Omit<Order, 'pixels'>): Promise<Made> {
     return new Promise((resolve, reject) => {
-      const task = { order: { ...order, pixels: this.pixels }, resolve, reject };
+      const task = { order: { ...order, pixels: this.pixels }, since: performance.now(), resolve, reject };
       if (this.stopped) reject(new NoPicture('stopping', 'the node is stopping'));
       else if (this.queue.length >= QUEUE) reject(new NoPicture('busy', `${QUEUE} pictures are waiting`));
       else {
@@ -91,6 +97,10 @@ export class PictureProcesses {
       const free = [...this.running].find((one) => one.isFree);
       if (!free && this.running.size >= this.most) return;
       const task = this.queue.shift() as Task;
+      if (performance.now() - task.since > this.longestWait) {
+        task.reject(new NoPicture('busy', 'it has waited too long for a process'));
+        continue;
+      }
       try {
         (free ?? this.another()).take(task);
       } catch (error) {

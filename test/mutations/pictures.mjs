@@ -72,6 +72,20 @@ export const pictureMutations = [
     tests: processesTest,
   },
   {
+    name: 'pictures that have waited too long are refused',
+    file: processes,
+    from: 'task.since > this.longestWait',
+    to: 'task.since > 1e9',
+    tests: processesTest,
+  },
+  {
+    name: 'processes have a low priority',
+    file: processes,
+    from: 'exec nice -n 10 "$0"',
+    to: 'exec "$0"',
+    tests: processesTest,
+  },
+  {
     name: 'processes have no secrets',
     file: processes,
     from: "env: { MALLOC_ARENA_MAX: '2', UV_THREADPOOL_SIZE: '2' },",
@@ -125,6 +139,13 @@ export const pictureMutations = [
     file: nginx,
     from: ' $fidfs_accepts_avif $fidfs_accepts_webp $fidfs_original";',
     to: ' $fidfs_original";',
+    tests: nodeTest,
+  },
+  {
+    name: 'an ID ends where the address does',
+    file: nginx,
+    from: '(pattern)}\\\\z"',
+    to: '(pattern)}$"',
     tests: nodeTest,
   },
   {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { PictureProcesses } from '../../daemon/pictures/processes.js';
 import { assertProblem, problemOf } from '../helpers/assert-problem.js';
 import { Elsewhere } from '../helpers/keys.js';
 import { TestNode } from '../helpers/node.js';
@@ -87,6 +88,21 @@ t.test('too many pictures at once are refused at once, and the others are made',
   t.equal(statuses.filter((status) => status === 200).length, 65, 'one at work, 64 waiting');
   t.equal(statuses.filter((status) => status === 503).length, 4);
   t.equal(await counted(node, 'busy'), 4);
+});
+
+// Seen to fail without the limit of the wait.
+t.test('a picture that has waited too long for a process is refused', async (t) => {
+  const directory = t.testdir();
+  const path = join(directory, 'large.jpg');
+  writeFileSync(path, await noisyJpeg(2000, 1500));
+  const processes = new PictureProcesses(1, 100_000_000, 100);
+  t.teardown(() => processes.stop());
+  const preset = { width: 2000, fit: 'inside', quality: 80 } as const;
+  const order = { original: { path }, preset, accepted: ['image/avif'] };
+  const [made, ...waited] = await Promise.allSettled([1, 2, 3].map(() => processes.run(order)));
+  t.equal(made?.status, 'fulfilled');
+  for (const one of waited) t.match(one, { status: 'rejected', reason: { fault: 'busy' } });
+  t.match(await processes.run({ ...order, accepted: [] }), { type: 'image/jpeg' }, 'a later one');
 });
 
 // Seen to fail with the environment of the daemon, without ulimit, and without setPriority.
