@@ -6,12 +6,11 @@ import { PeerClient } from '../daemon/cluster/peer-client.js';
 import { Index } from '../daemon/index/index.js';
 import { AntiEntropy, type AntiEntropyParts } from '../daemon/replication/anti-entropy.js';
 import { RateLimit } from '../daemon/replication/rate-limit.js';
-import { batchOf, storedFile } from './index-size.js';
+import { fillIndex } from './index-size.js';
 import { planPair } from './pair.js';
 import { withSpread } from './table.js';
 
 const FILES = 1_000_000;
-const BATCH = 10_000;
 
 /**
  * Measures anti-entropy between two nodes that have the same 1,000,000 files. One is a running node; the other is this
@@ -21,7 +20,7 @@ const BATCH = 10_000;
 export async function benchAntiEntropy(directory: string, rounds: number): Promise<string[]> {
   const own = join(directory, 'own');
   const theirs = join(directory, 'node2', 'data');
-  await fillIndex(own);
+  await fillIndex(own, FILES);
   mkdirSync(theirs, { recursive: true });
   copyFileSync(join(own, 'index.db'), join(theirs, 'index.db'));
   // Without the scrub, because the files of the records do not exist.
@@ -47,17 +46,6 @@ export async function benchAntiEntropy(directory: string, rounds: number): Promi
     await node.stop();
   }
   return ['comparing 1,000,000 files each, all equal', '', withSpread(times, ' s'), '', '', '', ''];
-}
-
-async function fillIndex(data: string): Promise<void> {
-  mkdirSync(data, { recursive: true });
-  const index = new Index(join(data, 'index.db'));
-  for (let number = 0; number < FILES; number += BATCH) {
-    index.record(batchOf(Array.from({ length: BATCH }, (_, offset) => storedFile(number + offset))));
-    // Lets the checkpoint of the WAL run between batches.
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  await index.close();
 }
 
 /** The parts of anti-entropy; without differences it uses the index only. */

@@ -8,6 +8,8 @@ import fileId from '../file-id/file-id.js';
 
 const sync = promisify(fdatasync);
 const BATCH = 64;
+/** Files of a batch where time does not matter. */
+const LARGE_BATCH = 10_000;
 const LOOKUPS = 20_000;
 /** Number of inserts, the last ones, that are timed. */
 const TIMED = 9_600;
@@ -21,9 +23,14 @@ export interface IndexCosts {
   bytesPerFile: number;
 }
 
+/** The second in which a file of `storedFile` was created. */
+export function secondOf(number: number): number {
+  return 1_795_000_000 + Math.floor(number / 5000);
+}
+
 /** Returns the record of a file that does not exist, unique per number. */
 export function storedFile(number: number): StoredFile {
-  const created = 1_795_000_000 + Math.floor(number / 5000);
+  const created = secondOf(number);
   const key = fileId.encodeKey({ serverId: 1, created, size: 1000, crc32: number, counter: number % 5000 });
   const name = `${key.toString('base64url')}417.jpg`;
   const directory = Math.floor(number / 100) % 65536;
@@ -50,6 +57,18 @@ export function batchOf(added: StoredFile[]): Batch {
     removed: [],
     checkpoint: { second, directory: 0, tombstones: [0], deletions: [], copies: [], batches: [] },
   };
+}
+
+/** Makes the index of a node with records of `files` files, which do not exist. */
+export async function fillIndex(data: string, files: number): Promise<void> {
+  mkdirSync(data, { recursive: true });
+  const index = new Index(join(data, 'index.db'));
+  for (let number = 0; number < files; number += LARGE_BATCH) {
+    index.record(batchOf(Array.from({ length: LARGE_BATCH }, (_, offset) => storedFile(number + offset))));
+    // Lets the checkpoint of the WAL run between batches.
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await index.close();
 }
 
 function microseconds(count: number, work: () => void): number {
