@@ -77,10 +77,10 @@ type DescribedParts = HealthParts & Pick<Node, 'settings' | 'keys' | 'alarms' | 
 
 /** The fingerprints of the settings that must be equal on all nodes; none without peers, which have the secret for them. */
 function sharedSettings({ settings, keys }: Pick<Node, 'settings' | 'keys'>): Fingerprints {
-  const { peerSecret, fastdfsTokenKey, legacy, corsDownloads } = settings;
+  const { peerSecret, fastdfsTokenKey, legacy, corsOrigins, corsDownloads } = settings;
   if (peerSecret === undefined) return {};
   const groups = legacy.toSorted((one, other) => (one.group < other.group ? -1 : 1));
-  return fingerprints(peerSecret, { keys: keys.digest, fastdfsTokenKey, legacy: groups, corsDownloads });
+  return fingerprints(peerSecret, { keys: keys.digest, fastdfsTokenKey, legacy: groups, corsOrigins, corsDownloads });
 }
 
 /** The state of this node: the hello for peers, and part of the status. */

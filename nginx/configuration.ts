@@ -4,7 +4,7 @@ import { daemonSocket, formatAddress, type Settings } from '../daemon/config/set
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
-import { corsHttp, preflightLocation, TO_PREFLIGHT } from './cors.js';
+import { API_ACCESS, corsHttp, preflightLocation, TO_PREFLIGHT } from './cors.js';
 import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
@@ -133,7 +133,8 @@ const BODY = `client_max_body_size 0;
   client_body_buffer_size 512k;
   client_body_timeout 30s;`;
 
-const UPLOAD = `error_page 418 = @fidfs_upload_stream;
+const UPLOAD = `${API_ACCESS}
+  error_page 418 = @fidfs_upload_stream;
   if ($fidfs_stream) { return 418; }
   ${BODY}
   ${PROXY}`;
@@ -154,16 +155,19 @@ location ^~ /upload/ {
   ${UPLOAD}
 }
 location = /upload/known {
+  ${API_ACCESS}
   error_page 418 = @fidfs_upload_stream;
   if ($request_method = PUT) { return 418; }
   client_max_body_size 64k;
   ${PROXY}
 }
 location ^~ /metadata/ {
+  ${API_ACCESS}
   client_max_body_size 256k;
   ${PROXY}
 }
-${lists(settings, PROXY)}location ^~ /tus {
+${lists(settings, `${API_ACCESS}\n  ${PROXY}`)}location ^~ /tus {
+  ${API_ACCESS}
   proxy_request_buffering off;
   ${BODY}
   ${proxy('= @fidfs_tus_unavailable')}
@@ -177,6 +181,7 @@ location @fidfs_tus_unavailable {
 }
 ${belowPublicPath(settings)}${consolePage(settings, PROXY, READ_ONLY)}
 location @fidfs_upload_stream {
+  ${API_ACCESS}
   proxy_request_buffering off;
   ${BODY}
   ${PROXY}
@@ -189,11 +194,13 @@ ${pictures(settings)}${notHere(settings)}
 ${withoutGroup(settings)}# The daemon takes DELETE and rejects other methods before their bodies arrive.
 location @fidfs_other_method {
   ${TO_PREFLIGHT}
+  ${API_ACCESS}
   proxy_request_buffering off;
   ${BODY}
   ${PROXY}
 }
 location ^~ /info/ {
+  ${API_ACCESS}
   ${READ_ONLY}
   ${wholeInformation(settings)}
   # Imported in this location only: njs runs the imported code for each request of a location.

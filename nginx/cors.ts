@@ -20,6 +20,22 @@ const REPLACED = [
 /** Headers of downloads that a page may read beside those that it may always read. */
 const EXPOSED = 'Accept-Ranges, Content-Disposition, Content-Length, Content-Range, ETag, Retry-After';
 
+/** Headers of the daemon's answers that a page may read. */
+const API_EXPOSED = [
+  'Content-Length, ETag, Fidfs-Id, Fidfs-Url, Location, Retry-After, Tus-Checksum-Algorithm, Tus-Extension, Tus-Max-Size, Tus-Resumable',
+  'Tus-Version, Upload-Concat, Upload-Defer-Length, Upload-Expires, Upload-Length, Upload-Metadata, Upload-Offset',
+  'WWW-Authenticate, X-Request-Id',
+].join(', ');
+
+const API_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+
+/** Headers of requests to the daemon that a browser asks about: those that its routes read, and X-Request-ID of tus clients. */
+const API_HEADERS = [
+  'Authorization, Content-Digest, Content-Type, Repr-Digest',
+  'Tus-Resumable, Upload-Checksum, Upload-Concat, Upload-Defer-Length, Upload-Length, Upload-Metadata, Upload-Offset',
+  'X-HTTP-Method-Override, X-Request-ID',
+].join(', ');
+
 /** Headers of requests for downloads that a browser asks about. */
 const DOWNLOAD_HEADERS = 'Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since';
 
@@ -37,25 +53,51 @@ function varies(origins: readonly string[]): boolean {
 }
 
 /** Returns the maps for `http`. */
-export function corsHttp({ corsDownloads }: Settings): string {
-  return `# The origin that may read a download; empty if none may.
+export function corsHttp({ corsDownloads, corsOrigins }: Settings): string {
+  return `# "api" where the daemon's routes for applications answer; otherwise a download. js_var: nginx warns of a variable that is not set.
+js_var $fidfs_cors_kind;
+# The origin that may read a download; empty if none may.
 map $http_origin $fidfs_cors_download {
 ${allowed(corsDownloads)}
 }
-map $fidfs_cors_download $fidfs_cors_exposed {
-  default "${EXPOSED}";
-  "" "";
+# The same of the daemon's routes.
+map $http_origin $fidfs_cors_api {
+${allowed(corsOrigins)}
 }
-map "" $fidfs_cors_vary {
+map $fidfs_cors_kind $fidfs_cors_origin {
+  default $fidfs_cors_download;
+  api $fidfs_cors_api;
+}
+map "$fidfs_cors_kind $fidfs_cors_origin" $fidfs_cors_exposed {
+  default "";
+  "~^ ." "${EXPOSED}";
+  "~^api ." "${API_EXPOSED}";
+}
+map $fidfs_cors_kind $fidfs_cors_vary {
   default "${varies(corsDownloads) ? 'Origin' : ''}";
+  api "${varies(corsOrigins) ? 'Origin' : ''}";
 }
-map "" $fidfs_cors_policy {
+map $fidfs_cors_kind $fidfs_cors_policy {
   default "${corsDownloads.length > 0 ? 'cross-origin' : ''}";
+  api "";
+}
+map $fidfs_cors_kind $fidfs_cors_methods {
+  default "GET, HEAD";
+  api "${API_METHODS}";
+}
+map $fidfs_cors_kind $fidfs_cors_headers {
+  default "${DOWNLOAD_HEADERS}";
+  api "${API_HEADERS}";
 }
 # Preflights of requests to read, from an origin that may.
 map "$request_method $http_access_control_request_method $fidfs_cors_download" $fidfs_preflight {
   default "";
-  "~^OPTIONS (?:GET|HEAD) ." read;
+  "~^OPTIONS (?:GET|HEAD) ." 1;
+}
+# Preflights of requests to the daemon, from an origin that may.
+map "$request_method $http_access_control_request_method $fidfs_cors_api" $fidfs_api_preflight {
+  default "";
+  "~^OPTIONS [A-Z]+ ." 1;
 }
 `;
 }
@@ -74,7 +116,7 @@ export function downloadHeaders({ corsDownloads }: Pick<Settings, 'corsDownloads
 }
 
 /** The headers of the answers that nginx makes itself, such as problems. */
-export const ANSWER_HEADERS = `add_header Access-Control-Allow-Origin $fidfs_cors_download always;
+export const ANSWER_HEADERS = `add_header Access-Control-Allow-Origin $fidfs_cors_origin always;
   add_header Access-Control-Expose-Headers $fidfs_cors_exposed always;
   add_header Cross-Origin-Resource-Policy $fidfs_cors_policy always;
   add_header Vary $fidfs_cors_vary always;`;
@@ -85,13 +127,19 @@ export const HIDE_HEADERS = REPLACED.map((name) => `proxy_hide_header ${name};`)
 /** The directive that answers preflights, in locations that get them because they refuse the method. */
 export const TO_PREFLIGHT = `if ($fidfs_preflight) { rewrite ^ ${PREFLIGHT} last; }`;
 
+/** The directives, before all others, of a location in which the daemon's routes for applications answer. */
+export const API_ACCESS = `set $fidfs_cors_kind api;
+  if ($fidfs_api_preflight) { rewrite ^ ${PREFLIGHT} last; }
+  ${HIDE_HEADERS}
+  ${ANSWER_HEADERS}`;
+
 /** Returns the location that answers preflights. */
 export function preflightLocation(): string {
   return `location = ${PREFLIGHT} {
   internal;
-  add_header Access-Control-Allow-Origin $fidfs_cors_download;
-  add_header Access-Control-Allow-Methods "GET, HEAD";
-  add_header Access-Control-Allow-Headers "${DOWNLOAD_HEADERS}";
+  add_header Access-Control-Allow-Origin $fidfs_cors_origin;
+  add_header Access-Control-Allow-Methods $fidfs_cors_methods;
+  add_header Access-Control-Allow-Headers $fidfs_cors_headers;
   add_header Access-Control-Max-Age ${REMEMBERED};
   add_header Vary $fidfs_cors_vary;
   return 204;

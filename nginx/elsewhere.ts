@@ -6,7 +6,7 @@ import type { PeerSettings, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { compression } from './compression.js';
-import { downloadHeaders, HIDE_HEADERS } from './cors.js';
+import { API_ACCESS, downloadHeaders, HIDE_HEADERS } from './cors.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 import { addStorePath } from './short-names.js';
@@ -128,6 +128,7 @@ function toPeer(settings: Settings, host: string, name: string, hmac: string): s
 export function tusElsewhere(settings: Settings): string {
   if (settings.peers.length === 0) return '';
   return `location ~ "^/tus/(?<fidfs_tus>${settings.peers.map(({ id }) => id).join('|')})-" {
+  ${API_ACCESS}
   js_import fidfs from njs/elsewhere.js;
   # Forwarded already: a url in some node's peers is wrong.
   if ($http_x_fidfs_tus) { return 503; }
@@ -137,7 +138,7 @@ export function tusElsewhere(settings: Settings): string {
   proxy_http_version 1.1;
   proxy_set_header Host $fidfs_tus_host;
   # The peer compares Origin with Host, which differs from the page's host here. Pages of other sites cannot send
-  # parts anyway: tus uses methods and headers that need a CORS preflight, which no node permits.
+  # parts anyway: tus uses methods and headers that need a CORS preflight, which this nginx permits only to corsOrigins.
   proxy_set_header Origin "";
   proxy_set_header Sec-Fetch-Site "";
   proxy_set_header Connection "";

@@ -24,6 +24,8 @@ const EXTRAS: Record<number, string> = {
   // nginx keeps the response headers of the file.
   416: 'js_import fidfs from njs/downloads.js;\n  js_header_filter fidfs.forgetCaching;\n  ',
   405: 'add_header Allow "GET, HEAD" always;\n  ',
+  // The size of a body is checked before the location's own directives.
+  413: 'set $fidfs_cors_kind api;\n  ',
   503: `add_header Retry-After ${RETRY_AFTER} always;\n  `,
 };
 

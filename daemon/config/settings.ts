@@ -147,6 +147,7 @@ const schema = z.strictObject({
   seeking: oneOf('on', 'off').default('on'),
   notFoundImage: path.optional(),
   urlHasGroup: flag.default(true),
+  corsOrigins: origins().default([]),
   corsDownloads: origins().default(['*']),
   ...pictureSettings,
   fastdfsTokenKey: tokenKey.optional(),

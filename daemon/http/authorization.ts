@@ -6,7 +6,7 @@ import { daemonSocket, type Settings } from '../config/settings.js';
 import type { Metrics } from '../operations/metrics.js';
 import { Problem } from '../operations/problems.js';
 import { counted } from '../words.js';
-import { isFromOtherSite } from './cross-site.js';
+import { isAllowedOrigin, isFromOtherSite } from './cross-site.js';
 import { type Access, OPEN_ACCESS, setAccess } from './rights/limits.js';
 import { BadToken, checkToken, isLikeToken, limitsOf } from './rights/tokens.js';
 import { WrongKeys } from './rights/wrong-keys.js';
@@ -21,7 +21,7 @@ const CLIENT_HEADER = 'x-fidfs-client';
 type Finding = { key: Key; access: Access; isToken: boolean } | Problem;
 
 /** The settings that authorization depends on. */
-type AuthorizationSettings = Pick<Settings, 'uploads' | 'publicUrl' | 'listen' | 'data'>;
+type AuthorizationSettings = Pick<Settings, 'uploads' | 'publicUrl' | 'listen' | 'data' | 'corsOrigins'>;
 
 /**
  * Creates the hooks that permit requests by their key. They refuse with a Problem: `no-key`, `wrong-key`, `wrong-token`, `no-right`, or
@@ -48,15 +48,16 @@ export class Authorization {
 
   /**
    * The hook for uploads, which an upload token permits, too. With `"uploads": "open"` it refuses only requests without a right key
-   * that a browser sends for a page of another site (`cross-site`).
+   * that a browser sends for a page of another site (`cross-site`), unless its origin is in `corsOrigins`.
    */
   get uploads(): Hook {
-    const { uploads, publicUrl, listen } = this.settings;
+    const { uploads, publicUrl, listen, corsOrigins } = this.settings;
     const byKey: Hook = (request, reply, done) =>
       this.find(request, (found) => done(this.decide(request, reply, found, 'upload', true)));
     if (uploads === 'key') return byKey;
     return (request, reply, done) => {
-      const isOther = isFromOtherSite(request.headers, publicUrl, listen.host);
+      const isOther =
+        !isAllowedOrigin(request.headers, corsOrigins) && isFromOtherSite(request.headers, publicUrl, listen.host);
       if (request.headers.authorization === undefined) {
         done(isOther ? otherSite() : undefined);
         return;

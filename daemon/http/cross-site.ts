@@ -32,6 +32,11 @@ export function isFromOtherSite(
   return publicUrl !== undefined && from !== listenHost && !isOwnedByNobody(from);
 }
 
+/** Whether a browser sends a request for a page whose origin is in `corsOrigins`. */
+export function isAllowedOrigin({ origin }: IncomingHttpHeaders, corsOrigins: readonly string[]): boolean {
+  return origin !== undefined && (corsOrigins.includes('*') || corsOrigins.includes(origin));
+}
+
 /** Whether a host is an IP address or a name of the local machine (RFC 6761, 6.3). */
 function isOwnedByNobody(host: string): boolean {
   return isIP(host.replace(/^\[|\]$/g, '')) !== 0 || host === 'localhost' || host.endsWith('.localhost');

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { noBrowser } from '../helpers/browser.js';
+import { inSeconds, token } from '../helpers/keys.js';
 import { TestNode } from '../helpers/node.js';
 import { plainJpeg } from '../helpers/pictures.js';
 
@@ -120,4 +121,42 @@ t.test('an origin that is not in the list uses none of it', { skip }, async (t) 
     [206, 'bytes 2-5/10', true, '2345'],
     'in the list it does',
   );
+});
+
+const UPLOAD = `const headers = { authorization: 'Bearer ' + given.token, 'content-type': 'text/plain' };
+  const answer = await fetch(given.url + '/upload?ext=txt', { method: 'POST', headers, body: 'from a page' });
+  const { files } = await answer.json();
+  return [answer.status, files?.[0].id];`;
+const PIECES = `const common = { authorization: 'Bearer ' + given.token, 'tus-resumable': '1.0.0' };
+  const created = await fetch(given.url + '/tus/', { method: 'POST', headers: { ...common, 'upload-length': '10' } });
+  const piece = (body, offset) => fetch(new URL(created.headers.get('location'), given.url + '/tus/'), {
+    method: 'PATCH',
+    headers: { ...common, 'upload-offset': offset, 'content-type': 'application/offset+octet-stream' },
+    body,
+  });
+  const first = await piece('01234', '0');
+  const second = await piece('56789', first.headers.get('upload-offset'));
+  return [created.status, first.headers.get('upload-offset'), second.status, second.headers.get('fidfs-id')];`;
+
+t.test('a page uploads with a token, whole and in pieces, if its origin is in corsOrigins', { skip }, async (t) => {
+  const page = await openPage(t);
+  const node = await TestNode.start(t, { env: { FIDFS_CORS_ORIGINS: page.origin } });
+  const given = { url: node.origin, token: token(node.key, { exp: inSeconds(600) }) };
+  const [status, id] = (await page.run(UPLOAD, given)) as [number, string];
+  t.equal(status, 201);
+  t.equal(String((await node.get(`/${id}`)).body), 'from a page');
+  const [created, offset, ended, whole] = (await page.run(PIECES, given)) as [number, string, number, string];
+  t.strictSame([created, offset, ended], [201, '5', 204]);
+  t.equal(String((await node.get(`/${whole}`)).body), '0123456789');
+  const wrong =
+    'return (await fetch(given.url + "/upload", { method: "POST", headers: { authorization: "Bearer x" } })).status';
+  t.equal(await page.run(wrong, given), 401, 'refusals are readable');
+});
+
+t.test('an origin that is not in corsOrigins does not upload', { skip }, async (t) => {
+  const page = await openPage(t);
+  const node = await TestNode.start(t, { env: { FIDFS_CORS_ORIGINS: 'https://app.example.com' } });
+  const given = { url: node.origin, token: token(node.key, { exp: inSeconds(600) }) };
+  t.match(await page.run(UPLOAD, given), /failed/);
+  t.match(await page.run(PIECES, given), /failed/);
 });

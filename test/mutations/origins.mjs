@@ -1,6 +1,7 @@
 /** Mutations of what pages of other origins may do; see mutations.mjs. */
 const cors = 'nginx/cors.ts';
 const downloads = ['cors/downloads'];
+const origins = ['cors/origins'];
 
 export const originMutations = [
   {
@@ -30,6 +31,27 @@ export const originMutations = [
     from: "delete r.headersOut['Access-Control-Allow-Origin'];",
     to: '',
     tests: downloads,
+  },
+  {
+    name: 'a preflight does not reach the daemon',
+    file: cors,
+    from: '"~^OPTIONS [A-Z]+ ."',
+    to: '"~^OPTIONX [A-Z]+ ."',
+    tests: origins,
+  },
+  {
+    name: 'an allowed origin uploads where uploads are open',
+    file: 'daemon/http/authorization.ts',
+    from: '!isAllowedOrigin(request.headers, corsOrigins) && ',
+    to: '',
+    tests: origins,
+  },
+  {
+    name: 'a body that is too large is refused readably',
+    file: 'nginx/problem-pages.ts',
+    from: "413: 'set $fidfs_cors_kind api;",
+    to: "413: 'set $fidfs_unused api;",
+    tests: origins,
   },
   {
     name: 'other origins get nothing of a list',
