@@ -7,9 +7,9 @@ export const MAX_TRIES = 8;
 /** Number of due files that `due` filters at most. */
 const LOOKED_AT = 1000;
 const FIRST_PAUSE_MILLISECONDS = 100;
-const POSTPONED_MILLISECONDS = 2000;
+export const POSTPONED_MILLISECONDS = 2000;
 /** The longest pause. A file that is due later was recorded while the clock was wrong. */
-const LONGEST_PAUSE_MILLISECONDS = FIRST_PAUSE_MILLISECONDS * 2 ** MAX_TRIES;
+export const LONGEST_PAUSE_MILLISECONDS = FIRST_PAUSE_MILLISECONDS * 2 ** MAX_TRIES;
 
 /** A file that this node should hold but does not (yet). */
 export interface MissingFile extends FileRecord {
@@ -111,9 +111,12 @@ export class Missing {
     return tries >= MAX_TRIES;
   }
 
-  /** Postpones a file because no node could be asked. This does not count as a failed try. */
-  postponed(file: MissingFile, reason: string): void {
-    this.update.run(file.tries, now() + POSTPONED_MILLISECONDS, reason, file.key);
+  /**
+   * Postpones a file because no node could be asked, or there is no space for it. This does not count as a failed try.
+   * @param pause in milliseconds, at most `LONGEST_PAUSE_MILLISECONDS`
+   */
+  postponed(file: MissingFile, reason: string, pause: number = POSTPONED_MILLISECONDS): void {
+    this.update.run(file.tries, now() + pause, reason, file.key);
   }
 
   /** Removes a file that was fetched or deleted. */

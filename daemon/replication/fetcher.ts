@@ -1,41 +1,27 @@
-import { rmSync, statSync, utimesSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import fileId from '../../file-id/file-id.js';
 import type { Cluster, Peer } from '../cluster/cluster.js';
-import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
 import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import type { MissingFile } from '../index/missing.js';
-import type { Copies } from '../store/copies.js';
-import { isNotFound } from '../store/errors.js';
-import { differenceFrom, readContent } from '../store/inspect.js';
+import type { Copies, Copy } from '../store/copies.js';
+import { StoreError } from '../store/errors.js';
 import { temporaryFile } from '../store/layout.js';
 import { decodeName, isMetadata } from '../store/names.js';
-import { timeOf } from '../store/public-names.js';
 import { supersedes } from '../store/records.js';
 import { isDeletedFile } from '../store/recover-file.js';
+import { Reservation } from '../store/reservation.js';
 import type { StorePath } from '../store/store-path.js';
-import { copyEarlier } from './earlier-version.js';
+import { Downloads, NotToBeHad, SILENCE_MILLISECONDS, type UnderWay } from './downloads.js';
+import type { NoRoom } from './no-room.js';
 import { decodeFiles, PAGE_LIMIT } from './page.js';
 import { differenceOf, toRecord } from './peer-file.js';
 import type { RateLimit } from './rate-limit.js';
 
-/** Number of bytes after which a growing file is flushed. */
-const FLUSH_SIZE = 32 * 2 ** 20;
 /** Number of files that are fetched at the same time. */
 const AT_ONCE = 4;
 /** How often the index is checked for files that are due. */
 const LOOK_MILLISECONDS = 500;
-/** A peer that sends nothing for this long fails the try. */
-const SILENCE_MILLISECONDS = 15_000;
-
-interface UnderWay {
-  file: MissingFile;
-  /** Bytes received. */
-  bytes: number;
-  done: Promise<void>;
-}
 
 export interface FetcherParts {
   settings: Pick<Settings, 'group' | 'serverId' | 'peerSecret'>;
@@ -45,6 +31,8 @@ export interface FetcherParts {
   copies: Copies;
   /** Limits repair, that is, files which no upload waits for. */
   limit: RateLimit;
+  /** The files that do not fit. */
+  noRoom: NoRoom;
   /** Called when a file is durable on this node. */
   onFetched(file: MissingFile): void;
   /** Called after each failed try. */
@@ -54,24 +42,22 @@ export interface FetcherParts {
   warn(message: string, error: unknown): void;
 }
 
-/** A node has answered, but does not have the file or sent a corrupt one. Such tries are counted and limited. */
-class NotToBeHad extends Error {
-  override name = 'NotToBeHad';
-}
-
 /**
  * Fetches missing files, each with a request of its own: large files from a log, and files that failed before. Asks the node
  * whose log contains the file, then the others of the group. Resumes an interrupted download.
  */
 export class Fetcher {
-  private readonly active = new Map<string, UnderWay>();
+  private readonly active = new Map<string, UnderWay & { done: Promise<void> }>();
   private readonly ending = new AbortController();
   private awake = new AbortController();
   private running: Promise<void> | undefined;
   /** Whether the last access to the index failed, which was logged. */
   private isBlind = false;
+  private readonly downloads: Downloads;
 
-  constructor(private readonly parts: FetcherParts) {}
+  constructor(private readonly parts: FetcherParts) {
+    this.downloads = new Downloads(parts, this.ending.signal);
+  }
 
   start(): void {
     this.running = this.run();
@@ -98,9 +84,10 @@ export class Fetcher {
 
   private async run(): Promise<void> {
     while (!this.ending.signal.aborted) {
+      this.parts.noRoom.check();
       for (const file of this.due()) {
         const key = keyOf(file);
-        const underWay: UnderWay = { file, bytes: 0, done: Promise.resolve() };
+        const underWay = { file, bytes: 0, done: Promise.resolve() };
         this.active.set(key, underWay);
         underWay.done = this.fetch(underWay).finally(() => {
           this.active.delete(key);
@@ -134,10 +121,11 @@ export class Fetcher {
 
   private async fetch(underWay: UnderWay): Promise<void> {
     const { file } = underWay;
-    const { index, onFetched, onFailed, onSetAside } = this.parts;
+    const { index, noRoom, onFetched, onFailed, onSetAside } = this.parts;
     try {
       if (this.isHere(file)) this.removeTemporary(file);
       else await this.obtain(underWay);
+      noRoom.over(file);
       // A log may have added its sequence number since; `onFetched` needs it to acknowledge the entry.
       const told = index.missing.find(file.key) ?? file;
       const recorded = index.find(file.key);
@@ -151,8 +139,10 @@ export class Fetcher {
       if (this.ending.signal.aborted) return;
       const reason = (error as Error).message;
       onFailed(file, reason);
+      const pause = isNoSpace(error) ? noRoom.refused(file, reason) : undefined;
+      if (pause === undefined) noRoom.over(file);
       try {
-        if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);
+        if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason, pause);
         else if (index.missing.failed(file, reason)) onSetAside(file, reason);
       } catch (unwritten) {
         // For example because the disk is full. The file stays due.
@@ -181,23 +171,35 @@ export class Fetcher {
     }
   }
 
-  /** Stores the file, from a node that has it or as a hard link to a local one. Rejects with the reasons of all nodes. */
+  /**
+   * Stores the file, from a node that has it or as a hard link to a local one. Rejects with the reasons of all nodes, or with a
+   * StoreError (full) if it does not fit above the reserve of its store path.
+   */
   private async obtain(underWay: UnderWay): Promise<void> {
     const { file } = underWay;
     const { copies, paths } = this.parts;
-    if (isMetadata(file.name)) {
-      await this.askEach(file, (peer) => this.takeMetadata(peer, file));
-      return;
-    }
     const path = paths[file.storePath];
     if (!path?.isOpen) throw new Error(`store path ${file.storePath} is not in use here`);
     // A file that changes must not share its bytes.
     const linked = file.version ? undefined : await copies.linkTemporary(file);
     const temporary = linked ?? temporaryOf(path, file.name);
-    if (!linked) await this.askEach(file, (peer) => this.downloadFrom(peer, underWay, temporary));
+    const room = new Reservation(path, isMetadata(file.name) ? file.size : 0);
+    try {
+      if (isMetadata(file.name)) await this.askEach(file, (peer) => this.takeMetadata(peer, file));
+      else {
+        if (!linked) await this.askEach(file, (peer) => this.downloads.from(peer, underWay, { temporary, room }));
+        await this.take({ ...file, content: { temporary, linked: linked !== undefined } });
+      }
+    } finally {
+      room.release();
+    }
+  }
+
+  /** Stores a copy. Rejects if it cannot be made. */
+  private async take(copy: Copy): Promise<void> {
     let failure: string | undefined;
-    await copies.take({
-      copies: [{ ...file, content: { temporary, linked: linked !== undefined } }],
+    await this.parts.copies.take({
+      copies: [copy],
       alongside: ([failed]) => {
         failure = failed?.reason;
       },
@@ -214,7 +216,8 @@ export class Fetcher {
         await ask(peer);
         return;
       } catch (error) {
-        if (this.ending.signal.aborted) throw error;
+        // The file of another peer does not fit either.
+        if (this.ending.signal.aborted || isNoSpace(error)) throw error;
         reasons.push(`node ${peer.id}: ${(error as Error).message}`);
         hasAnswer ||= error instanceof NotToBeHad;
       }
@@ -236,14 +239,7 @@ export class Fetcher {
     const difference = differenceOf(copy, content);
     if (difference !== undefined) throw new NotToBeHad(`sent ${difference}`);
     if (supersedes(file, copy)) throw new NotToBeHad('has an earlier version');
-    let failure: string | undefined;
-    await this.parts.copies.take({
-      copies: [copy],
-      alongside: ([failed]) => {
-        failure = failed?.reason;
-      },
-    });
-    if (failure !== undefined) throw new Error(failure);
+    await this.take(copy);
   }
 
   /** Peers in the order to ask: reachable ones first; among them the one whose log contains the file, then its source. */
@@ -254,75 +250,10 @@ export class Fetcher {
     const peers = this.parts.cluster.group.filter(({ state }) => state !== 'wrong');
     return peers.sort((one, other) => rank(one) - rank(other));
   }
+}
 
-  private async downloadFrom(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
-    const { index, paths } = this.parts;
-    if (sizeOf(temporary) === 0 && (await copyEarlier(underWay.file, temporary, { index, paths }))) {
-      try {
-        return await this.download(peer, underWay, temporary);
-      } catch (error) {
-        if (!(error instanceof NotToBeHad)) throw error;
-        // Not an append, or the peer has another version.
-        rmSync(temporary, { force: true });
-      }
-    }
-    await this.download(peer, underWay, temporary);
-  }
-
-  /** Downloads what the temporary file lacks, and checks the whole. */
-  private async download(peer: Peer, underWay: UnderWay, temporary: string): Promise<void> {
-    const { file } = underWay;
-    const { group, serverId, peerSecret = '' } = this.parts.settings;
-    const { size } = file;
-    const had = sizeOf(temporary);
-    underWay.bytes = had;
-    if (had < size || size === 0) {
-      const id = fileId.join(group, file.storePath, file.directory, file.name);
-      // An appender may have grown since; the bytes of this version are still the first ones.
-      const range = file.version && size > 0 ? `bytes=${had}-${size - 1}` : had > 0 ? `bytes=${had}-` : undefined;
-      const mark = readMark(readMarkKey(peerSecret), id, serverId, peer.id);
-      const answer = await peer.client.raw(`/${id}`, {
-        ...{ method: 'GET', headersTimeout: SILENCE_MILLISECONDS, bodyTimeout: SILENCE_MILLISECONDS },
-        headers: { [READ_MARK_HEADER]: mark, ...(range === undefined ? {} : { range }) },
-        signal: this.ending.signal,
-      });
-      if (answer.statusCode !== (range === undefined ? 200 : 206)) {
-        await answer.body.dump();
-        throw new NotToBeHad(answer.statusCode === 404 ? 'does not have it' : `answers ${answer.statusCode}`);
-      }
-      await this.append(answer.body, temporary, underWay);
-    }
-    const content = await readContent(temporary, { sha256: true });
-    const difference = differenceFrom(file, content);
-    if (difference === undefined) {
-      utimesSync(temporary, timeOf(file), timeOf(file));
-      return;
-    }
-    // A download that is too short can be resumed, unless it is of another version.
-    if (content.size >= size || file.version) rmSync(temporary, { force: true });
-    throw new NotToBeHad(`sent ${difference}`);
-  }
-
-  /** Appends a response to the temporary file. Flushes it in steps, so that the sync of a batch has little to write. */
-  private async append(body: AsyncIterable<Buffer>, temporary: string, underWay: UnderWay): Promise<void> {
-    const file = await open(temporary, 'a');
-    let unflushed = 0;
-    try {
-      for await (const chunk of body) {
-        underWay.bytes += chunk.length;
-        if (underWay.bytes > underWay.file.size) throw new Error('sent more bytes than the file has');
-        // Uploads may wait for files in a log; others are repair.
-        if (underWay.file.peer === 0) await this.parts.limit.take(chunk.length, this.ending.signal);
-        await file.appendFile(chunk);
-        unflushed += chunk.length;
-        if (unflushed < FLUSH_SIZE) continue;
-        unflushed = 0;
-        await file.datasync();
-      }
-    } finally {
-      await file.close();
-    }
-  }
+function isNoSpace(error: unknown): boolean {
+  return error instanceof StoreError && error.code === 'full';
 }
 
 function keyOf({ key }: MissingFile): string {
@@ -335,13 +266,4 @@ function temporaryOf({ root }: StorePath, name: string): string {
 
 function contentOf({ sha256 }: MissingFile): string {
   return sha256.toString('latin1');
-}
-
-function sizeOf(file: string): number {
-  try {
-    return statSync(file).size;
-  } catch (error) {
-    if (isNotFound(error)) return 0;
-    throw error;
-  }
 }

@@ -12,6 +12,7 @@ import { AntiEntropySchedule } from './anti-entropy-schedule.js';
 import { Fetcher } from './fetcher.js';
 import { Follower } from './follower.js';
 import { keepLogTruncated } from './log-truncation.js';
+import { NoRoom } from './no-room.js';
 import { RateLimit } from './rate-limit.js';
 import { Readiness } from './readiness.js';
 import { Removal } from './removal.js';
@@ -56,6 +57,7 @@ export class Replication {
     const limit = new RateLimit(settings.repairRate);
     this.fetcher = new Fetcher({
       ...{ settings, cluster, index, paths, copies, limit, warn },
+      noRoom: new NoRoom(alarms, index.missing),
       onFetched: ({ peer }) => this.followers.find(({ id }) => id === peer)?.tell(),
       onFailed: ({ name, tries }, reason) =>
         info({ name, tries: tries + 1, reason }, 'a file could not be fetched yet'),

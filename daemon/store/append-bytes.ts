@@ -3,6 +3,7 @@ import { storeError } from './errors.js';
 import type { ReceivedFile } from './incoming-file.js';
 import { FILE_TIME, filePath } from './layout.js';
 import type { FileRecord } from './records.js';
+import { Reservation } from './reservation.js';
 import type { RunningDigest } from './running-digest.js';
 import type { StorePath } from './store-path.js';
 import { writeAllSync } from './write-all.js';
@@ -21,7 +22,10 @@ interface Append {
   syncs: boolean;
 }
 
-/** Writes a piece behind the recorded content of a file, and syncs it. Rejects with a StoreError; the caller then calls `cutOff`. */
+/**
+ * Writes a piece behind the recorded content of a file, and syncs it. Rejects with a StoreError, `full` if the piece does not fit above
+ * the reserve; the caller then calls `cutOff`.
+ */
 export async function appendBytes(
   path: StorePath,
   record: FileRecord,
@@ -31,6 +35,7 @@ export async function appendBytes(
   const { calls } = path;
   const fullPath = filePath(path.root, record.directory, record.name);
   path.fileSystem.assertSound();
+  const room = roomFor(path, piece);
   let descriptor: number | undefined;
   try {
     descriptor = calls.openSync(fullPath, constants.O_WRONLY | constants.O_APPEND);
@@ -43,17 +48,28 @@ export async function appendBytes(
     } else {
       for await (const chunk of chunksOf(piece)) {
         writeAllSync(calls, descriptor, chunk);
+        room.written(chunk.length);
         digest.update(chunk);
       }
-      path.written(piece.size);
     }
     calls.futimesSync(descriptor, version / 1000, version / 1000);
     if (syncs) await calls.fdatasync(descriptor);
   } catch (error) {
     throw path.temporaryFailed(fullPath, error);
   } finally {
+    room.release();
     if (descriptor !== undefined) calls.closeSync(descriptor);
   }
+}
+
+/** Reserves space for a piece, which has a reservation of its own if it is held in memory. Throws a StoreError (full). */
+function roomFor(path: StorePath, piece: Piece): Reservation {
+  if (!('zeros' in piece) && piece.reservation) return piece.reservation;
+  // Zeros take no space here, but they do on the nodes that copy the file.
+  const size = 'zeros' in piece ? piece.zeros : piece.size;
+  const room = new Reservation(path, size);
+  room.arrive(size);
+  return room;
 }
 
 /**

@@ -6,6 +6,7 @@ import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { Fetcher, type FetcherParts } from '../../daemon/replication/fetcher.js';
+import { NoRoom } from '../../daemon/replication/no-room.js';
 import { Copies } from '../../daemon/store/copies.js';
 import { open } from '../helpers/faulty-store.js';
 
@@ -58,6 +59,7 @@ t.test('a version that was announced while an earlier one was fetched is not ack
     settings: { group: 'group1', serverId: 2, peerSecret: 'x' },
     cluster: { group: [peer] },
     ...{ index, paths, copies: taking, limit: { take: async () => {} } },
+    noRoom: new NoRoom({ raise: () => {}, clear: () => {} }, index.missing),
     onFetched: ({ sequence }: { sequence: number }) => fetched.push([sequence, index.find(key)?.version]),
     onFailed: (_file: unknown, reason: string) => t.comment(reason),
     onSetAside: () => {},

@@ -2,6 +2,7 @@
 const appenders = 'daemon/store/appenders.ts';
 const files = 'daemon/store/appender-files.ts';
 const tests = ['fastdfs/appenders'];
+const spaceTests = ['fastdfs/appender-space'];
 const copyTests = ['durable-write/appenders'];
 
 export const appenderMutations = [
@@ -119,9 +120,23 @@ export const appenderMutations = [
   },
   {
     name: 'a longer version that is no append is fetched whole',
-    file: 'daemon/replication/fetcher.ts',
+    file: 'daemon/replication/downloads.ts',
     from: 'if (!(error instanceof NotToBeHad)) throw error;',
     to: 'if (error) throw error;',
     tests: ['fastdfs/appender-copies'],
+  },
+  {
+    name: 'a piece is copied from its temporary file within the reserve',
+    file: 'daemon/store/append-bytes.ts',
+    from: "const size = 'zeros' in piece ? piece.zeros : piece.size;",
+    to: "const size = 'zeros' in piece ? piece.zeros : 0;",
+    tests: spaceTests,
+  },
+  {
+    name: 'an appender is not made longer by more zeros than fit',
+    file: 'daemon/store/append-bytes.ts',
+    from: 'const room = new Reservation(path, size);',
+    to: "const room = new Reservation(path, 'zeros' in piece ? 0 : size);",
+    tests: spaceTests,
   },
 ];

@@ -3,6 +3,8 @@ const acknowledgements = 'daemon/replication/acknowledgements.ts';
 const source = 'daemon/replication/source.ts';
 const follower = 'daemon/replication/follower.ts';
 const fetcher = 'daemon/replication/fetcher.ts';
+const noRoom = 'daemon/replication/no-room.ts';
+const downloads = 'daemon/replication/downloads.ts';
 const antiEntropy = 'daemon/replication/anti-entropy.ts';
 const replication = 'daemon/replication/replication.ts';
 const copyPolicy = 'daemon/replication/copy-policy.ts';
@@ -10,6 +12,7 @@ const schedule = 'daemon/replication/anti-entropy-schedule.ts';
 const scrub = 'daemon/replication/scrub.ts';
 const said = ['index/replication-log'];
 const rollback = ['cluster/rollback'];
+const room = ['cluster/room'];
 const copies = ['cluster/copies'];
 const misbehaving = ['cluster/misbehaving'];
 const repair = ['cluster/repair'];
@@ -186,7 +189,7 @@ export const replicationMutations = [
   },
   {
     name: 'a fetched file is checked',
-    file: fetcher,
+    file: downloads,
     from: 'const difference = differenceFrom(file, content);',
     to: 'const difference = undefined; void content; void differenceFrom;',
     tests: misbehaving,
@@ -194,8 +197,8 @@ export const replicationMutations = [
   {
     name: 'attempts for a corrupt file are limited',
     file: fetcher,
-    from: 'if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason);',
-    to: 'if (error) index.missing.postponed(file, reason);',
+    from: 'if (!(error instanceof NotToBeHad)) index.missing.postponed(file, reason, pause);',
+    to: 'if (error) index.missing.postponed(file, reason, pause);',
     tests: misbehaving,
   },
   {
@@ -207,7 +210,7 @@ export const replicationMutations = [
   },
   {
     name: 'a transfer with wrong content restarts at the beginning',
-    file: fetcher,
+    file: downloads,
     from: 'if (content.size >= size || file.version) rmSync(temporary, { force: true });',
     to: '',
     tests: misbehaving,
@@ -365,5 +368,26 @@ export const replicationMutations = [
     from: 'await this.parts.antiEntropy.takeDeletions(this.peer, this.ending.signal);',
     to: '',
     tests: ['cluster/full-disk'],
+  },
+  {
+    name: 'a file that does not fit is not downloaded',
+    file: downloads,
+    from: 'room.cover(Math.max(0, size - sizeOf(temporary)));',
+    to: '',
+    tests: room,
+  },
+  {
+    name: 'a file that does not fit raises an alarm',
+    file: noRoom,
+    from: 'if (times > 1) this.tell(subject, { more: times === 2 ? 1 : 0, reason });',
+    to: 'void reason;',
+    tests: room,
+  },
+  {
+    name: 'a deleted file that did not fit is forgotten',
+    file: fetcher,
+    from: 'this.parts.noRoom.check();',
+    to: '',
+    tests: room,
   },
 ];
