@@ -135,8 +135,8 @@ export const appenderMutations = [
   {
     name: 'an appender is not made longer by more zeros than fit',
     file: 'daemon/store/append-bytes.ts',
-    from: 'const room = new Reservation(path, size);',
-    to: "const room = new Reservation(path, 'zeros' in piece ? 0 : size);",
+    from: "const size = 'zeros' in piece ? piece.zeros : piece.size;",
+    to: "const size = 'zeros' in piece ? 0 : piece.size;",
     tests: spaceTests,
   },
 ];

@@ -162,8 +162,8 @@ export const indexMutations = [
   {
     name: 'an unreachable peer is no failed attempt',
     file: missing,
-    from: 'this.update.run(file.tries, now() + POSTPONED',
-    to: 'this.update.run(file.tries + 1, now() + POSTPONED',
+    from: 'this.update.run(file.tries, now() + pause',
+    to: 'this.update.run(file.tries + 1, now() + pause',
     tests: missingTest,
   },
   {
