@@ -1,13 +1,9 @@
-import { z } from 'zod';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { Problem } from '../operations/problems.js';
+import { hasFile, takerOf } from '../operations/slaves.js';
 import type { Node } from '../status.js';
 import type { Addresses, StorageAddress } from './addresses.js';
-
-const ASK_MILLISECONDS = 3000;
-
-const answerSchema = z.object({ holds: z.string().nullable() });
 
 /**
  * Which other node takes a command about a file that this node does not have: the first that says that it has it, its source before the
@@ -33,14 +29,14 @@ export async function holderOf(
   throw new Problem('unavailable', 'A node that may have this file cannot be reached; try again.');
 }
 
-/** Whether a node has a file; undefined if it does not say. */
-async function hasFile({ client }: Peer, text: string): Promise<boolean | undefined> {
-  try {
-    const answer = await client.askJson('/holds', { query: { id: text }, timeout: ASK_MILLISECONDS });
-    return answerSchema.parse(answer).holds !== null;
-  } catch {
-    return undefined; // it is down, or its settings are wrong, which the status says
-  }
+/** As `holderOf`, of the node that takes the slaves of a file. */
+export async function slaveTakerOf(
+  id: FileId & { text: string },
+  node: Pick<Node, 'store' | 'cluster' | 'settings'>,
+  addresses: Addresses,
+): Promise<StorageAddress | undefined> {
+  const taker = node.store.holds(id) === undefined ? undefined : await takerOf(id, id.text, node);
+  return (taker && addresses.of(taker)) ?? holderOf(id, node, addresses);
 }
 
 function notFound({ text }: { text: string }): Problem {

@@ -6,7 +6,7 @@ import { counted } from '../words.js';
 import type { Addresses, StorageAddress } from './addresses.js';
 import { type Fields, invalid, Width } from './codec.js';
 import type { Body } from './connection.js';
-import { holderOf } from './holder.js';
+import { holderOf, slaveTakerOf } from './holder.js';
 import { parseName } from './names.js';
 import { type OpenFile, openFile } from './open-file.js';
 
@@ -29,6 +29,11 @@ export class Receiving {
   /** The other node that takes a command about a file that is not here; see `holderOf`. */
   holderOf(id: FileId & { text: string }): Promise<StorageAddress | undefined> {
     return holderOf(id, this.node, this.addresses);
+  }
+
+  /** The other node that takes a slave of a file; see `slaveTakerOf`. */
+  slaveTakerOf(id: FileId & { text: string }): Promise<StorageAddress | undefined> {
+    return slaveTakerOf(id, this.node, this.addresses);
   }
 
   /**

@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import type { FileId } from '../../file-id/file-id.js';
 import { deleteAnywhere } from '../operations/deletions.js';
 import type { Observer } from '../operations/observer.js';
+import { assertSlavesAreTaken } from '../operations/slaves.js';
 import { assertUploadsAreTaken, waitForCopies } from '../operations/uploads.js';
 import type { Addresses } from './addresses.js';
 import { AppenderCommands } from './appenders.js';
@@ -80,10 +81,10 @@ export class Storage {
     const prefix = fields.padded(Width.prefix);
     const extension = fields.padded(Width.extension);
     const { id: master, bytes } = await this.receiving.nameOfLength(body, nameLength);
-    const holder = await this.receiving.holderOf(master);
-    if (holder) return forward(holder, command, Buffer.concat([fixed, bytes]), body, this.node);
+    const taker = await this.receiving.slaveTakerOf(master);
+    if (taker) return forward(taker, command, Buffer.concat([fixed, bytes]), body, this.node);
     return this.observer.upload({ protocol: 'fastdfs' }, async () => {
-      assertUploadsAreTaken(this.node);
+      assertSlavesAreTaken(this.node);
       const received = await this.receiving.receive(body, size, extension, master.storePath);
       const slave = await this.node.store
         .addSlave(master, prefix, extension, received)

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import fileId, { type FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import { Problem } from '../operations/problems.js';
-import { holderOf } from '../operations/slaves.js';
+import { assertSlavesAreTaken, holderOf } from '../operations/slaves.js';
 import { assertUploadsAreTaken, otherGroupFor, waitForCopies } from '../operations/uploads.js';
 import type { Node } from '../status.js';
 import type { ReceivedFile } from '../store/incoming-file.js';
@@ -41,7 +41,7 @@ interface Parameters {
 }
 
 /** What taking an upload needs of the node. */
-export type UploadParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'index' | 'copyPolicy'>;
+export type UploadParts = Pick<Node, 'settings' | 'store' | 'cluster' | 'index' | 'copyPolicy' | 'replication'>;
 
 /**
  * Receives the request's files, makes them durable on `copies` nodes, and answers 201. Undefined if the upload was forwarded
@@ -74,7 +74,8 @@ export async function upload(
   const announced = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   const limit = sizeLimitOf(access, settings.maxFileSize);
   const isMultipart = /^multipart\//i.test(headers['content-type'] ?? '');
-  assertUploadsAreTaken(node);
+  if (master) assertSlavesAreTaken(node);
+  else assertUploadsAreTaken(node);
   const received = isMultipart
     ? await receiveParts(request, announced, store, limit, expected)
     : [await receiveRaw(request, announced, store, limit, parameters, access, master?.storePath)];

@@ -6,7 +6,7 @@ import { PeerError } from '../cluster/peer-client.js';
 import type { Node } from '../status.js';
 import { formatMetadata, type MetadataRecord, mergeMetadata, parseMetadata } from '../store/metadata.js';
 import { keyOf, metadataName } from '../store/names.js';
-import { changerOf } from './changer.js';
+import { assertCaughtUp, changerOf } from './changer.js';
 import { Problem } from './problems.js';
 import { assertUploadsAreTaken } from './uploads.js';
 
@@ -92,8 +92,7 @@ export async function setMetadataForPeer(
   change: MetadataChange,
   node: MetadataParts,
 ): Promise<MetadataSet & { version: number | undefined }> {
-  const { lag } = node.replication.readiness;
-  if (lag !== undefined) throw new Problem('unavailable', `This node has not got everything of its peers yet: ${lag}.`);
+  assertCaughtUp(node);
   return setMetadataHere(id, text, change, node);
 }
 
@@ -106,6 +105,7 @@ async function setMetadataHere(
   const { store, copyPolicy, settings } = node;
   if (!isHere(id, node)) throw notFound();
   assertUploadsAreTaken(node);
+  if (isMerge) assertCaughtUp(node);
   const stored = await store.updateMetadata(id, (current) =>
     formatMetadata(isMerge ? mergeMetadata(parseMetadata(current ?? Buffer.alloc(0)), records) : records),
   );

@@ -4,10 +4,13 @@ import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { isOf, type Lookup } from './lookup.js';
 import { decodeName, keyOf } from './names.js';
+import type { PublicNames } from './public-names.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 import { type PackedFiles, TAIL_LENGTH } from './trunk.js';
 import { filesAndLinksIn, namesWithKeyOf } from './walk.js';
+
+const KEY_CHARACTERS = 27;
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {
@@ -15,6 +18,8 @@ export class Deletions {
   foreign = 0;
   /** Deletions in progress, by location. */
   private readonly running = new Map<string, Promise<RemovedFile | undefined>>();
+  /** What is being deleted: the locations of slaves, and of other files what those of their slaves begin with. */
+  private readonly ending = new Set<string>();
 
   constructor(
     private readonly paths: readonly StorePath[],
@@ -22,6 +27,7 @@ export class Deletions {
     private readonly lookup: Lookup,
     private readonly packed: Pick<PackedFiles, 'tailWithKeyOf'>,
     private readonly writer: DurableWriter,
+    private readonly names: Pick<PublicNames, 'isBeginningUnderWay'>,
     /** The server ids of the group, whose files are not foreign. */
     private readonly ids: ReadonlySet<number>,
   ) {}
@@ -35,13 +41,23 @@ export class Deletions {
    * @param keepsSlaves whether to keep the slaves of the file, which are deleted with it otherwise; those of a slave are kept
    */
   remove(id: FileId, held: boolean, keepsSlaves: boolean): Promise<RemovedFile | undefined> {
-    const location = `${id.storePath}/${id.directory}/${id.name}`;
+    const location = locationOf(id);
     // If two clients delete the same file at the same time, the second waits and gets undefined.
     const earlier = this.running.get(location);
     if (earlier) return earlier.then(() => undefined);
-    const removal = this.removeOnce(id, held, keepsSlaves).finally(() => this.running.delete(location));
+    const ending = id.kind === 'slave' ? location : beginningOf(id);
+    this.ending.add(ending);
+    const removal = this.removeOnce(id, held, keepsSlaves).finally(() => {
+      this.running.delete(location);
+      this.ending.delete(ending);
+    });
     this.running.set(location, removal);
     return removal;
+  }
+
+  /** Whether a deletion of this file, or of its master, is in progress: then it gets no slaves any more. */
+  isEnding(file: FileLocation): boolean {
+    return this.ending.has(locationOf(file)) || this.ending.has(beginningOf(file));
   }
 
   private async removeOnce(id: FileId, held: boolean, keepsSlaves: boolean): Promise<RemovedFile | undefined> {
@@ -64,7 +80,7 @@ export class Deletions {
     const removed = { key, storePath, directory, name, foreign: false, accepted: true };
     const isForeign = holds === 'disk';
     // The file last: when its entry of the log is acknowledged, so are those of the slaves.
-    const slaves = keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, isForeign);
+    const slaves = keepsSlaves || id.kind === 'slave' ? [] : await this.slavesOf(id, isForeign);
     await this.writer.commit({ removed: [...slaves, removed] });
     if (isForeign) this.foreign += 1 + slaves.length;
     return removed;
@@ -91,9 +107,11 @@ export class Deletions {
    * The slaves of a file, and theirs. Those of a foreign file may have no record, either. Not to be used for a slave: its name
    * without the extension may be the beginning of the name of another slave.
    */
-  private slavesOf(master: FileId, isForeign: boolean): RemovedFile[] {
+  private async slavesOf(master: FileId, isForeign: boolean): Promise<RemovedFile[]> {
     const { storePath, directory, name: masterName, kind } = master;
-    const characters = masterName.slice(0, kind === 'trunk' ? 43 : 27);
+    const characters = masterName.slice(0, kind === 'trunk' ? 43 : KEY_CHARACTERS);
+    // Slaves of the current batch have neither a record nor a name yet.
+    if (this.names.isBeginningUnderWay(master, characters)) await this.writer.commit({});
     const isSlave = (file: FileLocation) =>
       file.storePath === storePath &&
       file.directory === directory &&
@@ -109,4 +127,13 @@ export class Deletions {
       ...others.map((file) => ({ ...toLocation(file), key: keyOf(file.name), foreign: false, accepted: true })),
     ];
   }
+}
+
+function locationOf({ storePath, directory, name }: FileLocation): string {
+  return `${storePath}/${directory}/${name}`;
+}
+
+/** What the location of a file and those of its slaves begin with. */
+function beginningOf(file: FileLocation): string {
+  return locationOf({ ...file, name: file.name.slice(0, KEY_CHARACTERS) });
 }

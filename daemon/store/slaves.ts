@@ -7,7 +7,7 @@ import type { Lookup } from './lookup.js';
 import { keyOf, slaveName } from './names.js';
 import type { UnnamedContent, UnnamedFile } from './public-names.js';
 import { commitPublic, type PublicWriteParts } from './public-write.js';
-import type { Records, StoredFile } from './records.js';
+import type { FileLocation, Records, StoredFile } from './records.js';
 import type { StorePath } from './store-path.js';
 
 interface SlavesParts extends PublicWriteParts {
@@ -17,6 +17,8 @@ interface SlavesParts extends PublicWriteParts {
   records: Pick<Records, 'find' | 'findMissing' | 'isDeleted' | 'withdraw'>;
   lookup: Lookup;
   duplicates: Duplicates;
+  /** Whether a file is being deleted. */
+  isBeingDeleted(file: FileLocation): boolean;
 }
 
 /**
@@ -63,7 +65,8 @@ export class Slaves {
 
   private assertPossible(master: FileId, name: string): void {
     const { records, lookup, names } = this.parts;
-    if (lookup.holds(master) === undefined) throw new StoreError('not-found', `${master.name} is not on this node`);
+    if (lookup.holds(master) === undefined || this.parts.isBeingDeleted(master))
+      throw new StoreError('not-found', `${master.name} is not on this node`);
     const { storePath, directory } = master;
     const key = keyOf(name);
     const isTaken =

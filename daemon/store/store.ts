@@ -85,13 +85,15 @@ export class Store {
     this.lookup = new Lookup(settings.group, paths, records, this.packed);
     this.names = new PublicNames({ deduplicate, paths, duplicates, warn });
     const { lookup, names } = this;
-    this.slaves = new Slaves({ group: settings.group, deduplicate, paths, records, lookup, names, duplicates, writer });
-    this.metadataFiles = new MetadataFiles({ group: settings.group, paths, records, lookup, names, writer });
+    const isBeingDeleted = (file: FileLocation) => this.deletions.isEnding(file);
+    const shared = { group: settings.group, paths, records, lookup, names, writer };
+    this.slaves = new Slaves({ ...shared, deduplicate, duplicates, isBeingDeleted });
+    this.metadataFiles = new MetadataFiles(shared);
     this.appenders = new Appenders({
       ...{ group: settings.group, syncs: settings.sync !== 'off', paths, records, names, minter, writer },
       receive: (announced, storePath) => this.receive(announced, undefined, storePath),
     });
-    this.deletions = new Deletions(paths, records, this.lookup, this.packed, this.writer, ids);
+    this.deletions = new Deletions(paths, records, this.lookup, this.packed, this.writer, this.names, ids);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
       this.writer.refresh();

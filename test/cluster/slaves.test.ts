@@ -56,6 +56,19 @@ t.test('slaves and metadata of two nodes', async (t) => {
     t.strictSame(await metadataOf(b, master.id), { width: '300' });
   });
 
+  // Seen to fail without takerOf() of daemon/operations/slaves.ts: both nodes store a slave of the name.
+  await t.test('have one content each, if both nodes are sent one of the same name at once', async (t) => {
+    for (let number = 0; number < 10; number++) {
+      const query = `?master=${encodeURIComponent(master.id)}&prefix=_at_once_${number}&ext=jpg`;
+      const contents = ['to a', 'to b'].map((text) => Buffer.from(`${text} ${number}`));
+      const answers = await Promise.all([a, b].map((node, index) => node.post(contents[index] as Buffer, query)));
+      t.strictSame(answers.map(({ status }) => status).sort(), [201, 409]);
+      const stored = contents[answers.findIndex(({ status }) => status === 201)] as Buffer;
+      const [{ id = '' } = {}] = answers.flatMap((answer) => (answer.status === 201 ? uploadedOf(answer) : []));
+      for (const node of nodes) t.ok((await node.get(id)).body.equals(stored));
+    }
+  });
+
   await t.test('are fetched again by a node that was destroyed', async (t) => {
     await b.stop();
     rmSync(b.data, { recursive: true });

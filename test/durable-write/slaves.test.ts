@@ -60,6 +60,26 @@ t.test('a slave', async (t) => {
     t.equal(statSync(taken).size, PICTURE.length);
   });
 
+  // Seen to fail without `isBeingDeleted` in slaves.ts, and without the wait for the batch in slavesOf() of deletion.ts.
+  await t.test('does not outlive its master, whenever that is deleted with its slaves meanwhile', async (t) => {
+    let [kept, refused] = [0, 0];
+    for (let steps = 0; steps < 60; steps++) {
+      const [ending = ''] = await upload(modules, Buffer.from(`ends ${steps}`));
+      const adding = addSlave(modules, ending, '_late', THUMBNAIL).then(
+        (id) => id,
+        (error: unknown) => error as Error,
+      );
+      for (let step = 0; step < steps; step++) await (step % 2 ? new Promise(setImmediate) : undefined);
+      t.ok(await store.remove(fileId.decode(ending), false, false));
+      const added = await adding;
+      if (typeof added !== 'string') t.match(added, { code: 'not-found' });
+      else t.equal(bytesOf(modules, fileId.decode(added)), undefined, `after ${steps} steps`);
+      if (typeof added === 'string') kept++;
+      else refused++;
+    }
+    t.ok(kept > 0 && refused > 0, `${kept} slaves were stored first, ${refused} refused`);
+  });
+
   // Seen to fail with the second of a slave in beginningOf() of checkpoints.ts.
   await t.test('does not put the checkpoint back to the time of its master', async (t) => {
     writeForeign(modules, FOREIGN.name, PICTURE);

@@ -49,6 +49,12 @@ t.test(
     t.equal((await again.truncate(id, 1)).status, 16);
     t.equal((await again.regenerate(id)).status, 16);
     t.equal(contentOf(source), 'one');
+    // Seen to fail without assertCaughtUp() in setMetadataHere() and in assertSlavesAreTaken().
+    t.equal((await again.setMetadata(id, { d: '4' }, 'M')).status, 16);
+    t.equal(
+      (await again.uploadSlave(id, '_s', 'log', Buffer.from('of a name that the peer may have given'))).status,
+      16,
+    );
     await peer.until(() => seesAllUp(peer), 'aware of the source');
     t.equal((await onPeer.setMetadata(id, { c: '3' }, 'M')).status, 0);
     t.equal((await onPeer.getMetadata(id)).body.toString(), 'b\x022\x01c\x023');
