@@ -6,7 +6,7 @@ import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
 import { deleteHere } from '../operations/deletions.js';
-import { metadataChangeSchema, readMetadataHere, setMetadataForPeer } from '../operations/metadata.js';
+import { metadataChangeSchema, readMetadataHere, setMetadataHere } from '../operations/metadata.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
 import { questionSchema } from '../replication/acknowledgements.js';
@@ -150,7 +150,7 @@ export function addPeerRoutes(
     underWay.enter(reply);
     const { metadata, isMerge } = parse(metadataChangeSchema, await readJson(request));
     const records = parseMetadata(Buffer.from(metadata, 'base64'));
-    return setMetadataForPeer(idOf(request), (request.query as { id: string }).id, { records, isMerge }, node);
+    return setMetadataHere(idOf(request), (request.query as { id: string }).id, { records, isMerge }, node);
   });
 
   server.post(`${PEER_PREFIX}/upload`, hooks, async (request, reply) => {

@@ -85,18 +85,8 @@ export async function setMetadata(
   return toSet(await setMetadataHere(id, text, change, node));
 }
 
-/** As `setMetadata` for a peer, of a file of this node. Rejects with a Problem if this node may not have the last metadata yet. */
-export async function setMetadataForPeer(
-  id: FileId,
-  text: string,
-  change: MetadataChange,
-  node: MetadataParts,
-): Promise<MetadataSet & { version: number | undefined }> {
-  assertCaughtUp(node);
-  return setMetadataHere(id, text, change, node);
-}
-
-async function setMetadataHere(
+/** As `setMetadata` for a peer: changes the metadata of a file of this node. */
+export async function setMetadataHere(
   id: FileId,
   text: string,
   { records, isMerge }: MetadataChange,

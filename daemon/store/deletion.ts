@@ -4,7 +4,6 @@ import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { isOf, type Lookup } from './lookup.js';
 import { decodeName, keyOf } from './names.js';
-import type { PublicNames } from './public-names.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 import { type PackedFiles, TAIL_LENGTH } from './trunk.js';
@@ -27,7 +26,6 @@ export class Deletions {
     private readonly lookup: Lookup,
     private readonly packed: Pick<PackedFiles, 'tailWithKeyOf'>,
     private readonly writer: DurableWriter,
-    private readonly names: Pick<PublicNames, 'isBeginningUnderWay'>,
     /** The server ids of the group, whose files are not foreign. */
     private readonly ids: ReadonlySet<number>,
   ) {}
@@ -80,7 +78,7 @@ export class Deletions {
     const removed = { key, storePath, directory, name, foreign: false, accepted: true };
     const isForeign = holds === 'disk';
     // The file last: when its entry of the log is acknowledged, so are those of the slaves.
-    const slaves = keepsSlaves || id.kind === 'slave' ? [] : await this.slavesOf(id, isForeign);
+    const slaves = keepsSlaves || id.kind === 'slave' ? [] : this.slavesOf(id, isForeign);
     await this.writer.commit({ removed: [...slaves, removed] });
     if (isForeign) this.foreign += 1 + slaves.length;
     return removed;
@@ -107,11 +105,9 @@ export class Deletions {
    * The slaves of a file, and theirs. Those of a foreign file may have no record, either. Not to be used for a slave: its name
    * without the extension may be the beginning of the name of another slave.
    */
-  private async slavesOf(master: FileId, isForeign: boolean): Promise<RemovedFile[]> {
+  private slavesOf(master: FileId, isForeign: boolean): RemovedFile[] {
     const { storePath, directory, name: masterName, kind } = master;
     const characters = masterName.slice(0, kind === 'trunk' ? 43 : KEY_CHARACTERS);
-    // Slaves of the current batch have neither a record nor a name yet.
-    if (this.names.isBeginningUnderWay(master, characters)) await this.writer.commit({});
     const isSlave = (file: FileLocation) =>
       file.storePath === storePath &&
       file.directory === directory &&

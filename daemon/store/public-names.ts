@@ -39,12 +39,6 @@ export class PublicNames {
     return this.reserved.has(keyOf(location));
   }
 
-  /** Whether the current batch writes a file of a directory whose name begins with these characters. */
-  isBeginningUnderWay({ storePath, directory }: Omit<FileLocation, 'name'>, characters: string): boolean {
-    const beginning = keyOf({ storePath, directory, name: characters });
-    return [...this.reserved].some((location) => location.startsWith(beginning));
-  }
-
   /** Announces that the current batch changes the file that has this name. Ended by `leave`. */
   reserve(location: FileLocation): void {
     this.reserved.add(keyOf(location));

@@ -93,7 +93,7 @@ export class Store {
       ...{ group: settings.group, syncs: settings.sync !== 'off', paths, records, names, minter, writer },
       receive: (announced, storePath) => this.receive(announced, undefined, storePath),
     });
-    this.deletions = new Deletions(paths, records, this.lookup, this.packed, this.writer, this.names, ids);
+    this.deletions = new Deletions(paths, records, this.lookup, this.packed, this.writer, ids);
     this.refreshTimer = setInterval(() => {
       for (const path of paths) path.refresh();
       this.writer.refresh();

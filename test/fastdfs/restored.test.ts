@@ -6,7 +6,7 @@ import type { TestNode } from '../helpers/node.js';
 import { proxyBetween } from '../helpers/peer-proxy.js';
 import { Snapshot } from '../helpers/snapshot.js';
 
-// The metadata: seen to fail (`b` lost) without the check of `lag` in setMetadataForPeer(). Seen to fail (the append is taken, and its version is that of a content without the acknowledged bytes) without the check of `lag` in
+// The metadata: seen to fail (`b` lost) without assertCaughtUp() in setMetadataHere(). Seen to fail (the append is taken, and its version is that of a content without the acknowledged bytes) without the check of `lag` in
 // assertAppender() of daemon/fastdfs/appenders.ts.
 t.test(
   'a node put back to an older copy changes no appender, and no metadata for its peer, before it has what its peer has',
@@ -49,7 +49,7 @@ t.test(
     t.equal((await again.truncate(id, 1)).status, 16);
     t.equal((await again.regenerate(id)).status, 16);
     t.equal(contentOf(source), 'one');
-    // Seen to fail without assertCaughtUp() in setMetadataHere() and in assertSlavesAreTaken().
+    // Seen to fail without assertCaughtUp() in assertSlavesAreTaken().
     t.equal((await again.setMetadata(id, { d: '4' }, 'M')).status, 16);
     t.equal(
       (await again.uploadSlave(id, '_s', 'log', Buffer.from('of a name that the peer may have given'))).status,

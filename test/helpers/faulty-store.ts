@@ -104,17 +104,22 @@ export async function uploadAll(
   }
 }
 
-/** Stores content as a slave of a file; resolves with its ID. */
-export async function addSlave({ store }: Modules, master: string, prefix: string, bytes: Buffer): Promise<string> {
+/** Receives the content of a slave. */
+export async function receiveSlave({ store }: Modules, master: string, bytes: Buffer): Promise<ReceivedFile> {
   const file = store.receive(bytes.length, undefined, fileId.decode(master).storePath);
-  let received: ReceivedFile;
   try {
     await file.write(bytes);
-    received = await file.finish('');
+    return await file.finish('');
   } catch (error) {
     await file.discard().catch(() => {});
     throw error;
   }
+}
+
+/** Stores content as a slave of a file; resolves with its ID. */
+export async function addSlave(modules: Modules, master: string, prefix: string, bytes: Buffer): Promise<string> {
+  const received = await receiveSlave(modules, master, bytes);
+  const { store } = modules;
   try {
     return (await store.addSlave(fileId.decode(master), prefix, 'bin', received)).id;
   } finally {

@@ -164,13 +164,6 @@ export const fastdfsProtocolMutations = [
     tests: ['fastdfs/metadata'],
   },
   {
-    name: 'a node that was put back changes no metadata for a peer before it has what its peers have',
-    file: 'daemon/operations/metadata.ts',
-    from: 'if (lag !== undefined) throw',
-    to: 'if (lag === null) throw',
-    tests: ['fastdfs/restored'],
-  },
-  {
     name: 'the number of connections is limited',
     file: server,
     from: 'const MOST_CONNECTIONS = 4096;',
