@@ -19,7 +19,7 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
   const plain = (size: number) => jpegs.get(size) ?? Buffer.alloc(0);
   const made = async () => Promise.all(nodes.map((node) => counted(node, 'made')));
 
-  // Not yet tried, must fail with the location of the file in place of that of its picture, and without Accept.
+  // Seen to fail without Accept. Not yet tried, must fail with the location of the file in place of that of its picture.
   t.test('they are made where the file is, and pass with their headers', async (t) => {
     const id = await upload(90);
     for (const [accept, type] of [
@@ -48,7 +48,7 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
     }
   });
 
-  // Not yet tried, must fail (503) without 415 among the statuses that are passed on.
+  // Seen to fail without 415 among the statuses that are passed on.
   t.test('errors pass, too', async (t) => {
     const { body } = await entrance.post('no picture', '?group=group2&ext=jpg');
     const { id } = JSON.parse(body.toString()).files[0];

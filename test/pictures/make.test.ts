@@ -232,7 +232,7 @@ t.test('no picture is made of too many pixels, of parts of files, and of what is
     zeros: Buffer.alloc(10_000),
   };
   for (const [name, bytes] of Object.entries(others)) t.not(await refusal(bytes), WEBP, name);
-  // Without sharp.block (not yet tried) makePicture refuses it, but its loader has parsed it before.
+  // Seen to fail without sharp.block: makePicture refuses it, but its loader has parsed it before.
   await t.rejects(sharp(svg).metadata(), 'no loader takes it');
 });
 

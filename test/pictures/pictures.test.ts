@@ -26,7 +26,7 @@ t.test('pictures of one node', async (t) => {
   const node = await start(t);
   const { id } = await node.upload(await plainJpeg(400, 200), '?ext=jpg');
 
-  // Not yet tried, must fail without the maps of Accept, and without them in the key of the cache.
+  // Seen to fail without the types that are accepted in the key of the cache.
   t.test('the format is that which the client accepts', async (t) => {
     const accepts: [accept: string, type: string][] = [
       [BROWSER, 'image/avif'],
@@ -120,7 +120,7 @@ t.test('pictures of one node', async (t) => {
     }
   });
 
-  // Not yet tried, must fail without proxy_cache_valid 415.
+  // Seen to fail without proxy_cache_valid 415.
   t.test('no pictures of other files; they are not tried for each request', async (t) => {
     const svg = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="90"><rect width="9" height="9"/></svg>';
     const noise = await noisyJpeg(300, 300);
@@ -144,7 +144,7 @@ t.test('pictures of one node', async (t) => {
     }
   });
 
-  // Not yet tried, must fail (the picture is still sent) without the look at the file before that into the cache.
+  // Seen to fail (the picture is still sent) without the look at the file before that into the cache.
   t.test('with its file a picture is gone', async (t) => {
     const { id } = await node.upload(await plainJpeg(91, 91), '?ext=jpg');
     t.equal((await picture(node, 'thumb', id)).status, 200);
@@ -162,7 +162,7 @@ t.test('pictures of one node', async (t) => {
   });
 });
 
-// Not yet tried, must fail without proxy_cache_lock.
+// Seen to fail without proxy_cache_lock.
 t.test('a thousand first requests make one picture', async (t) => {
   const node = await start(t);
   const { id } = await node.upload(await noisyJpeg(2000, 1500), '?ext=jpg');
@@ -177,7 +177,7 @@ t.test('a thousand first requests make one picture', async (t) => {
   t.equal(await counted(node, 'made'), 1);
 });
 
-// Not yet tried, must fail without the digest in the key of the cache.
+// Seen to fail without the digest in the key of the cache.
 t.test('a changed preset makes new pictures; kept ones outlast a restart', async (t) => {
   const node = await start(t);
   const { id } = await node.upload(await plainJpeg(400, 200), '?ext=jpg');
@@ -198,7 +198,7 @@ t.test('a changed preset makes new pictures; kept ones outlast a restart', async
   t.ok(readdirSync(join(node.data, 'nginx/own-pictures')).length > 0);
 });
 
-// Not yet tried, must fail without the guard, and without addressOf in njs/token-check.ts.
+// Seen to fail without the guard. Not yet tried, must fail without addressOf in njs/token-check.ts.
 t.test("pictures need FastDFS's token where files do", async (t) => {
   const node = await start(t, { FIDFS_FASTDFS_TOKEN_KEY: 'FastDFS1234567890' });
   const { id } = await node.upload(await plainJpeg(90, 90), '?ext=jpg');

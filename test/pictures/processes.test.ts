@@ -90,7 +90,7 @@ t.test('too many pictures at once are refused at once, and the others are made',
   t.equal(await counted(node, 'busy'), 4);
 });
 
-// Not yet tried, must fail without the limit of the wait.
+// Seen to fail without the limit of the wait.
 t.test('a picture that has waited too long for a process is refused', async (t) => {
   const directory = t.testdir();
   const path = join(directory, 'small.jpg');
@@ -106,7 +106,7 @@ t.test('a picture that has waited too long for a process is refused', async (t) 
   t.match(await processes.run(order), { type: 'image/jpeg' }, 'a later one');
 });
 
-// Seen to fail with the environment of the daemon, and without ulimit. Not yet tried, must fail without nice.
+// Seen to fail with the environment of the daemon, without ulimit, and without nice.
 t.test('a process has no secrets, a limit of memory and a low priority, and ends with the daemon', async (t) => {
   const node = await start(t, { FIDFS_PICTURE_PIXELS: '1000000' });
   const { id } = await node.upload(await plainJpeg(900, 900), '?ext=jpg');
