@@ -55,6 +55,13 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   seeking: ['off', 'off', 'on', 'on'],
   notFoundImage: ['/a b.jpg', '/a b.jpg', 'c.png', resolve('c.png')],
   urlHasGroup: [false, false, 'false', false],
+  corsOrigins: [
+    ['https://a.example'],
+    ['https://a.example'],
+    'https://a.example,http://b.example:8080',
+    ['https://a.example', 'http://b.example:8080'],
+  ],
+  corsDownloads: ['*', ['*'], 'https://a.example', ['https://a.example']],
   pictures: [
     { thumb: { width: 100 } },
     { thumb: { width: 100, fit: 'cover', quality: 80 } },
@@ -86,6 +93,7 @@ const DEFAULTS = {
   ...{ pictures: {}, pictureCache: 2 ** 30, picturePixels: 100_000_000 },
   pictureProcesses: Math.max(1, Math.floor(availableParallelism() / 2)),
   ...{ legacy: [], seeking: 'on', urlHasGroup: true, fastdfsTokenTtl: 600_000, fastdfsTokenStrict: false },
+  ...{ corsOrigins: [], corsDownloads: ['*'] },
   fastdfsFrom: [
     ...['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '169.254.0.0/16'],
     ...['::1', 'fc00::/7', 'fe80::/10'],
@@ -152,6 +160,8 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   seeking: [['yes', true], '"on" or "off"'],
   notFoundImage: [['', 'a$b', []], 'a path'],
   urlHasGroup: [['no', 1], 'true or false'],
+  corsOrigins: [['a.example', 'https://a.example/', 'https://a.example/x', 'null', 5, 'https://*.example'], 'origin'],
+  corsDownloads: [['a.example', 'https://a.example/', 'ftp://a.example', true], 'origin'],
   pictures: [
     [
       5,
