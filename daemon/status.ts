@@ -77,10 +77,14 @@ type DescribedParts = HealthParts & Pick<Node, 'settings' | 'keys' | 'alarms' | 
 
 /** The fingerprints of the settings that must be equal on all nodes; none without peers, which have the secret for them. */
 function sharedSettings({ settings, keys }: Pick<Node, 'settings' | 'keys'>): Fingerprints {
-  const { peerSecret, fastdfsTokenKey, legacy, corsOrigins, corsDownloads } = settings;
+  const { peerSecret, fastdfsTokenKey, legacy, group, downloads, downloadKey, corsOrigins, corsDownloads } = settings;
   if (peerSecret === undefined) return {};
   const groups = legacy.toSorted((one, other) => (one.group < other.group ? -1 : 1));
-  return fingerprints(peerSecret, { keys: keys.digest, fastdfsTokenKey, legacy: groups, corsOrigins, corsDownloads });
+  return fingerprints(peerSecret, {
+    ...{ keys: keys.digest, fastdfsTokenKey, legacy: groups, corsOrigins, corsDownloads },
+    // The nodes of a group have these in common; another group has others.
+    ...{ [`downloads of ${group}`]: downloads, [`downloadKey of ${group}`]: downloadKey },
+  });
 }
 
 /** The state of this node: the hello for peers, and part of the status. */

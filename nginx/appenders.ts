@@ -3,6 +3,7 @@ import fileId from '../file-id/file-id.js';
 import { compression } from './compression.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
+import { isSigned } from './links.js';
 import { errorPages } from './problem-pages.js';
 import { quotedInclude } from './quote.js';
 
@@ -24,21 +25,25 @@ export interface AppenderPlace {
   alias: string;
   /** The `error_page` directives of downloads. */
   errors: string;
-  /** The directives that check the token of FastDFS. */
-  tokenGuard: string;
+  /** The directives that check FastDFS's token or the signed link. */
+  guard: string;
 }
 
 /** Returns the location, nested in that of downloads, for the names of appenders. */
-export function appenderNames(settings: Settings, { numbers, errors, tokenGuard }: AppenderPlace): string {
+export function appenderNames(settings: Settings, { numbers, errors, guard }: AppenderPlace): string {
   const name = `M(?:${numbers})/[0-9A-F]{2}/[0-9A-F]{2}/${fileId.APPENDER_PATTERN}`;
   const go = asksOwnGroup(settings)
     ? `set $fidfs_uri $uri;
   ${errors}
   error_page 418 = @fidfs_newest;
   return 418;`
-    : `rewrite ^(.*)$ ${PREFIX}$1 last;`;
+    : guard === ''
+      ? `rewrite ^(.*)$ ${PREFIX}$1 last;`
+      : `${errors}
+  error_page 418 = @fidfs_checked_appender;
+  return 418;`;
   return `location ~ "^/${settings.group}/${name}$" {
-  ${tokenGuard}
+  ${guard}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   ${go}
   }`;
@@ -53,7 +58,7 @@ export function appenderLocations(settings: Settings, { directory, numbers, alia
   # The file's time has a resolution of a second, and two changes in one would get the same ETag and Last-Modified.
   etag off;
   if_modified_since off;
-  add_header Cache-Control no-cache;
+  add_header Cache-Control ${isSigned(settings) ? '"private, no-cache"' : 'no-cache'};
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition $fidfs_disposition;
   ${downloadHeaders(settings)}
@@ -70,6 +75,10 @@ export function appenderLocations(settings: Settings, { directory, numbers, alia
   alias ${alias};
   sendfile on;
   }
+}
+# A redirect to a named location makes njs take the module of the next one, which knows download names.
+location @fidfs_checked_appender {
+  rewrite ^(.*)$ ${PREFIX}$1 last;
 }
 ${asksOwnGroup(settings) ? elsewhere(settings) : ''}`;
 }

@@ -8,6 +8,7 @@ import { API_ACCESS, corsHttp, preflightLocation, TO_PREFLIGHT } from './cors.js
 import { appenders, downloads, notHere, type ServerPlace } from './downloads.js';
 import { elsewhereHttp, elsewhereServer, tusElsewhere } from './elsewhere.js';
 import { legacyHttp, legacyServer } from './legacy.js';
+import { isSigned, linkHttp, linkLocations } from './links.js';
 import { lists } from './lists.js';
 import { notFoundImageLocation, orNotFoundImage, wantsImage } from './not-found-image.js';
 import { packed } from './packed.js';
@@ -102,7 +103,7 @@ upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
   keepalive 128;
 }
-${elsewhereHttp(settings)}${legacyHttp(settings)}${corsHttp(settings)}${tokenMaps()}${wantsImage(settings)}${picturesHttp(settings, pictureCache)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
+${elsewhereHttp(settings)}${linkHttp(settings)}${legacyHttp(settings)}${corsHttp(settings)}${tokenMaps()}${wantsImage(settings)}${picturesHttp(settings, pictureCache)}log_format fidfs escape=json '{"time":"$time_iso8601","requestId":"$request_id","client":"$remote_addr",'
   '"method":"$request_method","uri":"$fidfs_logged_uri","status":$status,"bytesSent":$body_bytes_sent,'
   '"bytesReceived":$request_length,"seconds":$request_time,"range":"$http_range","referer":"$fidfs_logged_referer",'
   '"userAgent":"$http_user_agent"}';
@@ -204,7 +205,7 @@ location ^~ /info/ {
   ${READ_ONLY}
   ${wholeInformation(settings)}
   # Imported in this location only: njs runs the imported code for each request of a location.
-  js_import information from njs/information.js;
+  js_import information from njs/${isSigned(settings) ? 'signed-information' : 'information'}.js;
   js_content information.info;
 }
 location = /healthz {
@@ -222,7 +223,7 @@ ${allowed}  deny all;
   error_page 403 @fidfs_403;
   ${PROXY}
 }
-${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${legacyServer(settings)}${tokenLocations(settings)}${notFoundImageLocation(settings)}${preflightLocation()}${problemLocations({ 404: orNotFoundImage(settings) })}
+${elsewhereServer(settings, place.directory, `${BODY}\n  ${PROXY}`)}${legacyServer(settings)}${tokenLocations(settings)}${linkLocations(settings)}${notFoundImageLocation(settings)}${preflightLocation()}${problemLocations({ 404: orNotFoundImage(settings) })}
 `;
 }
 

@@ -9,6 +9,7 @@ import { compression } from './compression.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
+import { cachingOf, isSigned, linkErrorPages, linkGuard } from './links.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
 import { addStorePath } from './short-names.js';
@@ -18,8 +19,8 @@ import { tokenErrorPages, tokenGuard } from './tokens.js';
 interface Place {
   /** Whether other nodes are asked for a file that is not on this node. */
   asks: boolean;
-  /** The directives that check FastDFS's token; empty if none is needed. */
-  tokenGuard: string;
+  /** The directives that check FastDFS's token or the signed link; empty if none is needed. */
+  guard: string;
   /** The directives of the warning that tokens are not checked; empty if they are. */
   tokenWarning: string;
 }
@@ -46,9 +47,9 @@ const DOWNLOADS = {
     prefix: '',
     module: 'last-modified',
     dates: 'before',
-    first: ({ asks, tokenGuard }: Place) =>
+    first: ({ asks, guard }: Place) =>
       `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }
-  ${tokenGuard}`,
+  ${guard}`,
     disposition: '$fidfs_active',
   },
   /** With a date condition, a download name, a part of a video or an unchecked token of FastDFS. */
@@ -56,8 +57,8 @@ const DOWNLOADS = {
     prefix: '/.fidfs/more',
     module: 'downloads',
     dates: 'before',
-    first: ({ tokenGuard, tokenWarning }: Place) => `internal;
-  ${tokenGuard}
+    first: ({ guard, tokenWarning }: Place) => `internal;
+  ${guard}
   ${tokenWarning}
   if ($fidfs_condition) { rewrite ^/.fidfs/more(.*)$ /.fidfs/dated$1 last; }`,
     disposition: '$fidfs_disposition',
@@ -86,19 +87,19 @@ export function downloads(
   kind: keyof typeof DOWNLOADS,
 ): string {
   const { prefix, dates, first, disposition } = DOWNLOADS[kind];
-  const isGuarded = settings.fastdfsTokenKey !== undefined;
+  const hasTokens = settings.fastdfsTokenKey !== undefined;
   // njs keeps the module of the location that first calls a function, through rewrites; so the first one calls none before its rewrite.
-  const module = isGuarded && kind === 'plain' ? 'guarded' : DOWNLOADS[kind].module;
+  const module = moduleOf(settings, kind);
   const place: Place = {
     asks: asksOwnGroup(settings),
-    tokenGuard: tokenGuard(settings),
-    tokenWarning: isGuarded ? '' : tokenWarning(settings, directory),
+    guard: guardOf(settings),
+    tokenWarning: hasTokens ? '' : tokenWarning(settings, directory),
   };
   const numbers = numbersOf(settings);
   const file = fileOf(settings);
   const created = '(?=.{4}(?<fidfs_created>.{8}))';
   const headers = `add_header Last-Modified $fidfs_last_modified;
-  add_header Cache-Control "${isGuarded ? 'private' : 'public'}, max-age=31536000, immutable";
+  add_header Cache-Control ${cachingOf(settings)};
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition ${disposition};
   ${downloadHeaders(settings)}`;
@@ -144,9 +145,21 @@ export function downloads(
   # SVG that is stored compressed.
   ${location(`${name}(?<=${compressed})`, 'on', `\n  gzip off;\n  ${headers}\n  add_header Content-Encoding gzip;`)}
   # Not a well-formed ID, or one that only another node may have.
-  ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.tokenGuard}` : ''}
+  ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.guard}` : ''}
   return 404;
 }`;
+}
+
+/** The njs module of a location of downloads. */
+function moduleOf(settings: Settings, kind: keyof typeof DOWNLOADS): string {
+  const { module } = DOWNLOADS[kind];
+  if (isSigned(settings)) return module === 'downloads' ? 'signed-downloads' : 'signed';
+  return settings.fastdfsTokenKey !== undefined && kind === 'plain' ? 'guarded' : module;
+}
+
+/** The directives that check FastDFS's token or the signed link of a file of this node's group. */
+function guardOf(settings: Settings): string {
+  return `${tokenGuard(settings)}${linkGuard(settings)}`;
 }
 
 /** What `error_page 404` is set to: the location of a miss. */
@@ -163,13 +176,13 @@ function errorsOf(settings: Settings, missing: string): string {
   # nginx answers 301 to the name of a directory.
   error_page 301 =404 @fidfs_404;
   error_page 405 = @fidfs_other_method;
-  ${tokenErrorPages(settings)}`;
+  ${tokenErrorPages(settings)}${linkErrorPages(settings)}`;
 }
 
 function appenderPlace(settings: Settings, directory: string): AppenderPlace {
   const alias = fileOf(settings);
   const errors = errorsOf(settings, missingIn(settings));
-  return { directory, numbers: numbersOf(settings), alias, errors, tokenGuard: tokenGuard(settings) };
+  return { directory, numbers: numbersOf(settings), alias, errors, guard: guardOf(settings) };
 }
 
 /** Returns the locations that send appenders. */

@@ -212,6 +212,7 @@ js_var $fidfs_host;
 js_var $fidfs_name;
 js_var $fidfs_hmac;
 js_var $fidfs_args;
+js_var $fidfs_link_args;
 ${otherGroups.join('')}location @fidfs_elsewhere {
   js_import fidfs from njs/elsewhere.js;
   recursive_error_pages on;
@@ -237,7 +238,9 @@ location @fidfs_others {
 location = /.fidfs/ask {
   internal;
   ${errorPages(404)}
-  proxy_pass $arg_origin/$fidfs_id;
+  proxy_pass $arg_origin/$fidfs_id$fidfs_link_args;
+  # For whose picture the link may be signed.
+  proxy_set_header X-Fidfs-Preset $fidfs_preset;
   ${toPeer(settings, '$arg_host', '$arg_name', '$arg_hmac')}
   proxy_read_timeout 2s;
   proxy_send_timeout 2s;

@@ -1,6 +1,7 @@
 import type { Settings } from '../daemon/config/settings.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
+import { cachingOf } from './links.js';
 import { errorPages } from './problem-pages.js';
 
 /**
@@ -31,7 +32,7 @@ export function packed(settings: Settings): string {
   proxy_read_timeout 5s;
   proxy_force_ranges on;
   proxy_max_temp_file_size 0;
-  add_header Cache-Control "${settings.fastdfsTokenKey === undefined ? 'public' : 'private'}, max-age=31536000, immutable";
+  add_header Cache-Control ${cachingOf(settings)};
   add_header X-Content-Type-Options nosniff;
   add_header Content-Disposition $fidfs_disposition;
   ${downloadHeaders(settings)}

@@ -4,6 +4,7 @@ import fileId from '../file-id/file-id.js';
 import { downloadHeaders, TO_PREFLIGHT } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
+import { cachingOf, isSigned, linkErrorPages, linkGuard } from './links.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 import { wholePicture } from './short-names.js';
@@ -61,7 +62,13 @@ ${settings.peers.length === 0 ? '' : 'limit_conn_zone fidfs zone=fidfs_picture_r
 
 /** Returns the directives that decide whether a request may have a picture. They precede everything else in its location. */
 function guard(settings: Settings): string {
-  return tokenGuard(settings);
+  return `${tokenGuard(settings)}${linkGuard(settings, 'picture')}`;
+}
+
+/** Returns the `js_import` of the guard; empty if it calls no njs. */
+function moduleOf(settings: Settings): string {
+  if (isSigned(settings)) return 'js_import fidfs from njs/signed.js;';
+  return settings.fastdfsTokenKey === undefined ? '' : 'js_import fidfs from njs/guarded.js;';
 }
 
 /** Returns the locations of pictures. */
@@ -71,7 +78,7 @@ export function pictures(settings: Settings): string {
   const missing = asksOwnGroup(settings) ? '= @fidfs_elsewhere' : '@fidfs_not_here';
   const errors = `${errorPages(400, 405, 412, 413, 416, 500)}
   error_page 502 504 =503 @fidfs_503;
-  ${tokenErrorPages(settings)}`;
+  ${tokenErrorPages(settings)}${linkErrorPages(settings)}`;
   const method = `${TO_PREFLIGHT}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }`;
   // The ID is what njs asks the other nodes for.
@@ -94,7 +101,7 @@ export function pictures(settings: Settings): string {
   ${made(settings)}
   ${kept()}`;
   return `location ^~ /picture/ {
-  ${settings.fastdfsTokenKey === undefined ? '' : 'js_import fidfs from njs/guarded.js;'}
+  ${moduleOf(settings)}
   recursive_error_pages on;
   open_file_cache off;
   log_not_found off;
@@ -134,7 +141,6 @@ ${peers.length === 0 ? '' : elsewhere(settings)}`;
 
 /** The directives that pass a request to this node's daemon, which makes the picture. */
 function made(settings: Settings): string {
-  const { fastdfsTokenKey } = settings;
   return `proxy_pass http://fidfs_daemon/picture/$fidfs_preset/$fidfs_original;
   proxy_http_version 1.1;
   proxy_pass_request_headers off;
@@ -153,7 +159,7 @@ function made(settings: Settings): string {
   if_modified_since before;
   max_ranges 0;
   gzip off;
-  add_header Cache-Control "${fastdfsTokenKey === undefined ? 'public' : 'private'}, max-age=31536000, immutable";
+  add_header Cache-Control ${cachingOf(settings, 'picture')};
   add_header Vary Accept;
   add_header X-Content-Type-Options nosniff;
   ${downloadHeaders(settings, true)}`;

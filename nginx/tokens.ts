@@ -5,8 +5,8 @@ import { problemAnswer } from './problem-pages.js';
 import { quoted } from './quote.js';
 
 /*
- * FastDFS's anti-steal tokens, checked by njs/token-check.ts before a file is looked for, on this node or another; and their
- * removal from the access log, whether they are checked or not.
+ * FastDFS's anti-steal tokens, checked by njs/token-check.ts before a file is looked for, on this node or another; and the removal of tokens
+ * and signatures from the access log, whether they are checked or not.
  */
 
 /** Statuses that nginx does not send: `error_page` maps them to the answers. */
@@ -16,7 +16,7 @@ const WRONG = 471;
 const FAIL_IMAGE = '/.fidfs/token-fail-image';
 
 /**
- * Returns the maps for `http`: what the access log contains in place of a URI or a referrer with a token. Not by
+ * Returns the maps for `http`: what the access log contains in place of a URI or a referrer with a token or a signature. Not by
  * `$args`, which an `error_page` with a URI empties.
  */
 export function tokenMaps(): string {
@@ -27,11 +27,11 @@ export function tokenMaps(): string {
 map ${text} ${name}_masked {
   default ${text};
   # Two of them: the whole query is removed.
-  "~*^(?<fidfs_before_query>[^?]*)[?](?:.*&)?token=.*&token=" "$fidfs_before_query?***";
-  "~*^(?<fidfs_before_token>[^?]*[?](?:.*&)?token=)[^&]*(?<fidfs_after_token>.*)$" "$fidfs_before_token***$fidfs_after_token";
+  "~*^(?<fidfs_before_query>[^?]*)[?](?:.*&)?(?:token|signature)=.*&(?:token|signature)=" "$fidfs_before_query?***";
+  "~*^(?<fidfs_before_token>[^?]*[?](?:.*&)?(?:token|signature)=)[^&]*(?<fidfs_after_token>.*)$" "$fidfs_before_token***$fidfs_after_token";
 }
 `;
-  return `# An address with a token is a permission, and logs are read by others.
+  return `# An address with a token or a signature is a permission, and logs are read by others.
 ${masked('$fidfs_logged_uri', '$request_uri')}${masked('$fidfs_logged_referer', '$http_referer')}`;
 }
 

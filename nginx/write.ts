@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Settings } from '../daemon/config/settings.js';
 import { httpInclude, serverInclude, standaloneConfiguration } from './configuration.js';
 import { type ServerPlace, TOKEN_FILE, typesInclude } from './downloads.js';
+import { isSigned } from './links.js';
 import { findNginx, type NginxPrograms } from './programs.js';
 import { quotedInclude } from './quote.js';
 
@@ -46,9 +47,9 @@ export function writeIncludes(settings: Settings, seeks = findNginx()?.seeks ?? 
 
 function writeServerInclude(settings: Settings, name: string, place: Omit<ServerPlace, 'directory'>): void {
   const directory = nginxDirectory(settings);
-  // With peers or a token key the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
+  // With peers, a token key or signed links the include contains a secret, which only nginx's master reads. An existing file would keep its old mode.
   const file = join(directory, name);
-  const hasSecret = settings.peers.length > 0 || settings.fastdfsTokenKey !== undefined;
+  const hasSecret = settings.peers.length > 0 || settings.fastdfsTokenKey !== undefined || isSigned(settings);
   const mode = hasSecret ? 0o600 : 0o666;
   rmSync(`${file}.new`, { force: true });
   writeFileSync(`${file}.new`, serverInclude(settings, { directory, ...place }), { mode });

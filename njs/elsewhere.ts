@@ -189,6 +189,18 @@ function ask(r: NginxHTTPRequest): void {
   }
 }
 
+/** Returns the location for the header of a peer whose group's files need a signed link; undefined without that header. */
+function refusalOf(header: string | undefined): string | undefined {
+  if (header === 'not-signed') return '@fidfs_not_signed';
+  return header === 'link-expired' ? '@fidfs_link_expired' : undefined;
+}
+
+/** Returns the parts of the query that are for the node of a group whose files need a signed link, with the question mark. */
+function linkArgs(args: string): string {
+  const kept = args.split('&').filter((arg) => /^(?:expires|signature|download|filename)(?:=|$)/i.test(arg));
+  return kept.length === 0 ? '' : `?${kept.join('&')}`;
+}
+
 /**
  * `@fidfs_others`, after the first node did not send the file: sends HEAD to all other nodes in parallel, and forwards the
  * request to one that has the file.
@@ -198,10 +210,16 @@ function askOthers(r: NginxHTTPRequest): void {
     r.internalRedirect('@fidfs_404');
     return;
   }
+  const refused = refusalOf(r.variables.upstream_http_x_fidfs_refused);
+  if (refused !== undefined) {
+    r.internalRedirect(refused);
+    return;
+  }
   const candidates = candidatesOf(r, here(r), wanted(r) as Wanted);
   const first = r.variables.fidfs_peer as string;
   const others = candidates.up.filter((peer) => peer !== first);
   const unasked = candidates.all.filter((peer) => peer !== first).length - others.length;
+  r.variables.fidfs_link_args = linkArgs(r.variables.args || '');
   const heads = others.map((peer) => {
     const way = wayTo(candidates, peer);
     // As arguments, because all subrequests share the js_var variables.
@@ -210,6 +228,9 @@ function askOthers(r: NginxHTTPRequest): void {
   });
   Promise.all(heads).then((answers) => {
     if (answers.some((answer) => answer.headersOut['X-Fidfs-Deleted'])) return r.internalRedirect('@fidfs_404');
+    const refusals = answers.map((answer) => refusalOf(answer.headersOut['X-Fidfs-Refused'] as string | undefined));
+    const refused = refusals.filter((location) => location !== undefined)[0];
+    if (refused !== undefined) return r.internalRedirect(refused);
     const holder = others.filter((_, number) => answers[number]?.status === 200)[0];
     if (holder !== undefined) return r.internalRedirect(passTo(r, candidates, holder, locationOf(r, 'holder')));
     // The last status: there are several if nginx retried on a new connection.

@@ -19,6 +19,7 @@ import { asOwner, ownerOf } from './owner.js';
 import { rebuild } from './rebuild.js';
 import { scrub } from './scrub.js';
 import { service } from './service.js';
+import { sign } from './sign.js';
 import { start } from './start.js';
 import { findingsOf, formatStatus } from './status.js';
 import { getAll, type Options, uploadAll } from './transfer.js';
@@ -125,6 +126,15 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
       ),
   ),
 );
+
+command('sign <id>', 'Print the address of a private file, with a signature; needs no node.', [
+  'fidfs sign --for 1h group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
+  'fidfs sign --for 7d --download "Rechnung 5.pdf" group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.pdf',
+])
+  .requiredOption('--for <time>', 'how long the link is valid, such as 10m, 1h or 7d')
+  .option('--download <name>', 'the name under which a browser saves the file')
+  .option('--preset <name>', 'a link to the picture of this preset, and not to the file')
+  .action(sign);
 
 command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidfs status --json']).action(
   async (options: Options) => {

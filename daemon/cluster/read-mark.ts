@@ -10,6 +10,12 @@ import { createHmac } from 'node:crypto';
 /** The header that carries the mark. */
 export const READ_MARK_HEADER = 'x-fidfs-peer';
 
+/**
+ * The header that carries the mark of a daemon which reads a file for FastDFS's protocol: the files of a group that needs signed links are
+ * sent to it without one, whatever its group.
+ */
+export const DAEMON_MARK_HEADER = 'x-fidfs-daemon';
+
 /** Derives the key of read marks, as hex digits. */
 export function readMarkKey(peerSecret: string): string {
   return createHmac('sha256', peerSecret).update('fidfs read mark').digest('hex');
@@ -19,4 +25,9 @@ export function readMarkKey(peerSecret: string): string {
 export function readMark(key: string, id: string, sender: number, receiver: number): string {
   const mark = createHmac('sha256', key).update(`read\n/${id}\n${sender}\n${receiver}`).digest('hex');
   return `${sender} ${mark}`;
+}
+
+/** The value of `DAEMON_MARK_HEADER`; parameters as for `readMark`. */
+export function daemonMark(key: string, id: string, sender: number, receiver: number): string {
+  return readMark(key, `daemon/${id}`, sender, receiver);
 }

@@ -9,11 +9,14 @@ import { characterIn } from '../words.js';
 import { origins } from './origins.js';
 import { legacy, type PeerSettings, peers } from './other-machines.js';
 import { pictureSettings } from './pictures.js';
+import { contradictionsOfPrivateFiles, privateFileSettings } from './private-files.js';
 import {
   DURATION_WORDS,
+  faultOfSecret,
   flag,
   integer,
   isNetwork,
+  isSecret,
   list,
   oneOf,
   parseAddress,
@@ -30,26 +33,17 @@ import {
 } from './values.js';
 
 export type { LegacyGroup, PeerSettings } from './other-machines.js';
-export { type Address, formatAddress, type Reserve } from './values.js';
+export { type Address, faultOfSecret, formatAddress, type Reserve } from './values.js';
 
 /** A wrong setting or an unreadable file. The message is for the user who starts fidfs, one line per mistake. */
 export class SettingsError extends Error {
   override name = 'SettingsError';
 }
 
-const SECRET = /^[\x21-\x7e]{16,256}$/;
-
-/** What a valid secret looks like, if this one is not valid; undefined if it is. Messages never contain the value. */
-export function faultOfSecret(text: string): string | undefined {
-  if (SECRET.test(text)) return undefined;
-  const character = characterIn(text, /[^\x21-\x7e]/u);
-  return `write 16 to 256 visible ASCII characters${character === undefined ? '' : `, and no ${character}`}`;
-}
-
 function secret() {
   return z
     .string({ error: 'write 16 to 256 visible ASCII characters in quotes' })
-    .regex(SECRET, { error: ({ input }) => faultOfSecret(String(input)) })
+    .refine(isSecret, { error: ({ input }) => faultOfSecret(String(input)) })
     .optional();
 }
 
@@ -106,6 +100,7 @@ const schema = z.strictObject({
     besides(/[^A-Za-z0-9.:[\]~_/-]/u),
   ).optional(),
   uploads: oneOf('key', 'open').default('key'),
+  ...privateFileSettings,
   activeTypes: oneOf('attachment', 'inline').default('attachment'),
   charset: value(
     (text) => (/^[A-Za-z0-9][A-Za-z0-9._:-]{0,39}$/.test(text) ? text : undefined),
@@ -262,7 +257,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
   const { data, storePaths = [resolve(data, 'store0')], group, peers } = parsed.data;
   const nodes = 1 + peers.filter((peer) => peer.group === group).length;
   const settings = { ...parsed.data, storePaths, copies: parsed.data.copies ?? Math.min(2, nodes) };
-  mistakes.push(...contradictions(settings, nodes));
+  mistakes.push(...contradictions(settings, nodes), ...contradictionsOfPrivateFiles(settings));
   if (mistakes.length > 0) throw new SettingsError(mistakes.join('\n'));
   return settings;
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { isQuotable, QUOTABLE_WORDS, refusedCharacter } from '../../nginx/quote.js';
+import { characterIn } from '../words.js';
 
 /*
  * The value types of settings: how each is parsed, and the message for an invalid one.
@@ -15,6 +16,20 @@ export interface Address {
 
 /** How much of each store path stays free: a share of its size (0 to 1), or bytes. */
 export type Reserve = { share: number } | { bytes: number };
+
+const SECRET = /^[\x21-\x7e]{16,256}$/;
+
+/** Whether a text is a valid secret. */
+export function isSecret(text: string): boolean {
+  return SECRET.test(text);
+}
+
+/** What a valid secret looks like, if this one is not valid; undefined if it is. Messages never contain the value. */
+export function faultOfSecret(text: string): string | undefined {
+  if (isSecret(text)) return undefined;
+  const character = characterIn(text, /[^\x21-\x7e]/u);
+  return `write 16 to 256 visible ASCII characters${character === undefined ? '' : `, and no ${character}`}`;
+}
 
 const UNITS: Record<string, number> = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
 export const SIZE_WORDS = 'a number of bytes, or a number with KiB, MiB, GiB or TiB, such as 10GiB';

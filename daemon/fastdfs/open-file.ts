@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import type { Dispatcher } from 'undici';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
-import { READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
+import { DAEMON_MARK_HEADER, daemonMark, READ_MARK_HEADER, readMark, readMarkKey } from '../cluster/read-mark.js';
 import { changerOf } from '../operations/changer.js';
 import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
@@ -130,9 +130,13 @@ async function ask(
   method: 'GET' | 'HEAD',
   headers: Record<string, string> = {},
 ): Promise<Dispatcher.ResponseData> {
-  const mark = readMark(readMarkKey(settings.peerSecret ?? ''), text, settings.serverId, id);
+  const key = readMarkKey(settings.peerSecret ?? '');
+  const marks = {
+    [READ_MARK_HEADER]: readMark(key, text, settings.serverId, id),
+    [DAEMON_MARK_HEADER]: daemonMark(key, text, settings.serverId, id),
+  };
   const answer = await client.raw(`/${text}`, {
-    ...{ method, headers: { ...headers, [READ_MARK_HEADER]: mark } },
+    ...{ method, headers: { ...headers, ...marks } },
     headersTimeout: PATIENCE_MILLISECONDS,
     bodyTimeout: PATIENCE_MILLISECONDS,
   });

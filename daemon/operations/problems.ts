@@ -18,6 +18,8 @@ export const CATALOGUE = {
   'not-a-peer': [401, 'Not a request of a peer'],
   forbidden: [403, 'Not from here'],
   'no-right': [403, 'Not permitted with this key'],
+  'not-signed': [403, 'Signed link needed'],
+  'link-expired': [403, 'Link expired'],
   'cross-site': [403, 'Not from the page of another site'],
   'wrong-proof': [403, 'Not the bytes that were asked for'],
   'not-found': [404, 'No such file'],

@@ -6,6 +6,8 @@ const shortNamesTest = ['downloads/short-names'];
 const legacy = 'nginx/legacy.ts';
 const legacyTest = ['downloads/legacy'];
 const tokensTest = ['downloads/tokens'];
+const links = 'njs/link-check.ts';
+const signedTest = ['downloads/signed'];
 
 export const downloadMutations = [
   {
@@ -53,22 +55,22 @@ export const downloadMutations = [
   {
     name: 'IDs that only another node may have need a token',
     file: 'nginx/downloads.ts',
-    from: 'place.tokenGuard}`',
+    from: 'place.guard}`',
     to: "''}`",
     tests: tokensTest,
   },
   {
     name: 'a token behind other arguments is removed from the access log',
     file: guard,
-    from: '(?<fidfs_before_token>[^?]*[?](?:.*&)?token=)',
-    to: '(?<fidfs_before_token>[^?]*[?]token=)',
+    from: '(?<fidfs_before_token>[^?]*[?](?:.*&)?(?:token|signature)=)',
+    to: '(?<fidfs_before_token>[^?]*[?](?:token|signature)=)',
     tests: tokensTest,
   },
   {
     name: 'two tokens are removed from the access log',
     file: guard,
-    from: 'token=.*&token=',
-    to: 'token=.*&tokens=',
+    from: '(?:token|signature)=.*&(?:token|signature)=',
+    to: '(?:token|signature)=.*&tokens=',
     tests: tokensTest,
   },
   {
@@ -228,8 +230,57 @@ export const downloadMutations = [
   {
     name: 'a download with a name needs a token, too',
     file: 'nginx/downloads.ts',
-    from: 'tokenGuard}\n  $',
-    to: "''}\n  $",
+    from: 'guard}\n  ${tokenWarning',
+    to: "''}\n  ${tokenWarning",
     tests: tokensTest,
+  },
+  {
+    name: 'a download needs a signed link',
+    file: 'nginx/links.ts',
+    from: '= "") { return',
+    to: '= "never") { return',
+    tests: signedTest,
+  },
+  {
+    name: 'a signed link ends',
+    file: links,
+    from: "return caching === '' ? 'expired' : caching || '';",
+    to: "return caching || 'private';",
+    tests: signedTest,
+  },
+  {
+    name: 'a link is valid for what it was signed for',
+    file: links,
+    from: 'return marks.same(',
+    to: 'return true || marks.same(',
+    tests: signedTest,
+  },
+  {
+    name: 'no parameter of a link stands twice',
+    file: links,
+    from: 'if (found[name] !== undefined) return undefined;',
+    to: '',
+    tests: signedTest,
+  },
+  {
+    name: 'the nginx of another group passes the link on',
+    file: links,
+    from: "=== undefined ? 'other'",
+    to: "=== undefined ? 'permitted'",
+    tests: signedTest,
+  },
+  {
+    name: 'the refusal of a peer is the answer',
+    file: 'njs/elsewhere.ts',
+    from: "if (header === 'not-signed') return '@fidfs_not_signed';",
+    to: '',
+    tests: signedTest,
+  },
+  {
+    name: 'the include with the download key has a mode of its own',
+    file: 'nginx/write.ts',
+    from: ' || isSigned(settings)',
+    to: '',
+    tests: signedTest,
   },
 ];
