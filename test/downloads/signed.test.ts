@@ -211,7 +211,7 @@ t.test('a link is checked by the nodes of the file', async (t) => {
   const [first, second, third] = nodes as [TestNode, TestNode, TestNode];
   for (const node of [first, second]) node.configure({ ...ENV, FIDFS_COPIES: '1' });
   await startAll(nodes);
-  const { id } = await first.upload(Buffer.from('private'), '?ext=txt');
+  const { id } = await first.upload(Buffer.from('private'), '?ext=txt&group=group1');
   const open = await third.upload(Buffer.from('open'), '?ext=txt&group=group2');
   await holds(second, [id]);
   for (const node of nodes) {
@@ -225,7 +225,7 @@ t.test('a link is checked by the nodes of the file', async (t) => {
     t.match(got.headers['cache-control'], /^private, max-age=/);
     t.equal((await node.get(open.id)).status, 200, 'the other group is open');
   }
-  const late = await second.upload(Buffer.from('on one node'), '?ext=txt');
+  const late = await second.upload(Buffer.from('on one node'), '?ext=txt&group=group1');
   await holds(first, [late.id]);
   rmSync(second.pathOf(late.id));
   t.equal((await second.get(`${late.id}${signed(late.id)}`)).status, 200, 'a miss');
