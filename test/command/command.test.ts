@@ -264,7 +264,10 @@ t.test('the fidfs command', async (t) => {
   await t.test('every command has --help with examples, and wrong use is status 2', async (t) => {
     const help = await node.command('--help');
     const commands = [...help.stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name as string);
-    t.strictSame(commands.join(), 'start,upload,get,delete,stat,list,info,sign,status,verify,scrub,adopt,rebuild,key,nginx');
+    t.strictSame(
+      commands.join(),
+      'start,upload,get,delete,stat,list,info,sign,status,verify,scrub,adopt,rebuild,key,nginx',
+    );
     const helps = await Promise.all(commands.map((name) => node.command(name, '--help')));
     const lacking = helps.filter(({ status, stdout }) => status !== 0 || !/Examples:\n {2}\$ .*fidfs/.test(stdout));
     t.strictSame(lacking, []);

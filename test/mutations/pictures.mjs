@@ -151,8 +151,8 @@ export const pictureMutations = [
   {
     name: 'pictures need the token of their file',
     file: nginx,
-    from: 'return `${tokenGuard(settings)}',
-    to: 'return `',
+    from: 'tokenGuard(settings)}',
+    to: '""}',
     tests: nodeTest,
   },
   {
