@@ -112,7 +112,7 @@ t.test('odd methods, versions and request lines are refused with a problem docum
   for (const line of [
     'POST / HTTP/1.1',
     'PUT /photo.jpg HTTP/1.1',
-    'POST /files HTTP/1.1',
+    'POST /photos HTTP/1.1',
     `POST /info/${id} HTTP/1.1`,
   ]) {
     const answer = await raw(t, node, line + rest);

@@ -10,7 +10,8 @@ import { killDaemonForGood, madeUpId, markOf, PEER_SECRET, tell } from '../helpe
 
 /** The part of a response that must be equal on all nodes: without the date, the connection, and nginx's boundary counter. */
 function comparable({ status, headers, body }: Answer): unknown {
-  const { date: _date, connection: _connection, 'keep-alive': _keepAlive, ...rest } = headers;
+  const { date: _date, connection: _connection, 'keep-alive': _keepAlive, ...unsorted } = headers;
+  const rest = Object.fromEntries(Object.entries(unsorted).sort(([one], [other]) => (one < other ? -1 : 1)));
   const boundary = /boundary=(\d+)/.exec(String(rest['content-type']))?.[1];
   const text = body.toString('latin1');
   if (boundary === undefined) return { status, headers: rest, text };

@@ -8,8 +8,9 @@ import { commandLine } from '../helpers/processes.js';
 import { seeded } from '../helpers/random.js';
 
 /** The process ids of a node's nginx, master first. */
+/** The master and the worker; the processes that care for its cache come and go. */
 function nginxPids(node: TestNode): number[] {
-  return node.pids().filter((pid) => commandLine(pid).startsWith('nginx: '));
+  return node.pids().filter((pid) => /^nginx: (?:master|worker)/.test(commandLine(pid)));
 }
 
 t.test('a daemon that dies is started again while downloads and /info go on', async (t) => {
