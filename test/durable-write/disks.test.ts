@@ -37,8 +37,7 @@ async function twoDisks(t: Test): Promise<Disks & { node: TestNode; ids: string[
 
 /** Copies an image without data that was never synced, and kills the node before it writes again. */
 async function cutPower(node: TestNode, image: string): Promise<void> {
-  const pids = node.pids();
-  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  const pids = node.freeze();
   execFileSync('cp', ['--sparse=always', image, `${image}-copy`]);
   for (const pid of pids) process.kill(pid, 'SIGKILL');
   await node.stop('SIGKILL');

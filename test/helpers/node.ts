@@ -212,6 +212,18 @@ export class TestNode {
     return [this.pid, ...children, ...children.flatMap(childrenOf)];
   }
 
+  /** Stops every process of the node by SIGSTOP, also one that nginx is just starting; returns their ids. */
+  freeze(): number[] {
+    const frozen = new Set<number>();
+    for (let found = this.pids(); found.some((pid) => !frozen.has(pid)); found = this.pids()) {
+      for (const pid of found) {
+        process.kill(pid, 'SIGSTOP');
+        frozen.add(pid);
+      }
+    }
+    return [...frozen];
+  }
+
   /** Kills the daemon with SIGKILL; resolves when it has been restarted and is ready. */
   async killDaemon(): Promise<void> {
     process.kill(this.daemonPid(), 'SIGKILL');

@@ -21,8 +21,7 @@ export async function stopped<Promises>(
   copy: string,
   promisedNow: () => Promises,
 ): Promise<Promises> {
-  const pids = node.pids();
-  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  const pids = node.freeze();
   try {
     await node.until(() => pids.every(isStopped), 'stopped');
     const promised = promisedNow();
