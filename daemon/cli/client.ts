@@ -281,7 +281,6 @@ export class Client {
   }
 }
 
-/** Checks a `--server` URL and removes its trailing slashes. Throws UsedWrongly. */
 let agent: Agent | undefined;
 
 /** Imports undici at the first request, because commands that make none, such as `start`, begin sooner without it. */
@@ -294,6 +293,7 @@ async function exchange(
   return undici.request(url, { ...options, dispatcher: agent });
 }
 
+/** Checks a `--server` URL and removes its trailing slashes. Throws UsedWrongly. */
 function parseServer(server: string): string {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return server.replace(/\/+$/, '');
