@@ -118,6 +118,7 @@ export function describeNode(node: DescribedParts): Hello {
       ? { address: settings.fastdfsAddress ?? null, port: settings.fastdfsStorage.port }
       : null,
     oldestScrub: unlessDamaged(index, () => replication.scrub.oldest, 0),
+    signed: settings.downloads === 'signed',
     shared: sharedSettings(node),
     alarms: alarms.texts.slice(0, 100).map((text) => text.slice(0, 2000)),
   };

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
 import type { Settings } from '../config/settings.js';
-import { linkQuery } from '../config/signed-link.js';
+import { fastdfsTokenQuery, linkQuery } from '../config/signed-link.js';
 
 /** How long the link of a download by the command is valid, in seconds; the clocks of the two machines may differ by as much. */
 const LINK_SECONDS = 3600;
@@ -13,11 +12,7 @@ export function tokenQuery(
   { fastdfsTokenKey, downloadKey }: Pick<Settings, 'fastdfsTokenKey' | 'downloadKey'>,
   id: string,
 ): string {
-  const now = Math.floor(Date.now() / 1000);
-  if (fastdfsTokenKey !== undefined) {
-    const name = id.slice(id.indexOf('/') + 1);
-    return `?token=${createHash('md5').update(`${name}${fastdfsTokenKey}${now}`).digest('hex')}&ts=${now}`;
-  }
+  if (fastdfsTokenKey !== undefined) return fastdfsTokenQuery(fastdfsTokenKey, id);
   const [key] = downloadKey ?? [];
-  return key === undefined ? '' : linkQuery(key, { id, expires: now + LINK_SECONDS });
+  return key === undefined ? '' : linkQuery(key, { id, expires: Math.floor(Date.now() / 1000) + LINK_SECONDS });
 }

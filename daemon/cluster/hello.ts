@@ -61,6 +61,8 @@ const helloSchema = z.object({
     .object({ address: z.string().max(45).nullable(), port: count.max(65535) })
     .nullable()
     .default(null),
+  /** Whether downloads of its group need signed links; absent in earlier versions. */
+  signed: z.boolean().optional(),
   /** Fingerprints of the settings that must be equal on all nodes; absent in earlier versions. */
   shared: z.record(z.string().max(40), z.string().max(64)).optional(),
   /** Human-readable alarms. */

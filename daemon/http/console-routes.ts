@@ -1,16 +1,26 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { Hello } from '../cluster/hello.js';
+import { linksSchema, signAnywhere } from '../operations/links.js';
 import { Problem } from '../operations/problems.js';
 import { describeNode, type Node } from '../status.js';
 import { decodeId } from './answers.js';
 import type { Authorization } from './authorization.js';
-import { accessOf, assertGroup } from './rights/limits.js';
+import { readSmallBody } from './body.js';
+import { accessOf, assertGroup, covers } from './rights/limits.js';
 
 const ASK_MILLISECONDS = 3000;
 
-/** Adds the routes of the web console: the state of the cluster, and the copies of a file on each node. */
+/** Maximum length of a body, in bytes. */
+const BODY_LIMIT = 256 * 1024;
+/** The longest time of a link, in seconds: ten years. */
+const MOST_SECONDS = 3650 * 86_400;
+
+const signSchema = linksSchema.omit({ expires: true }).extend({ seconds: z.number().int().min(1).max(MOST_SECONDS) });
+
+/** Adds the routes of the web console: the state of the cluster, its groups, links, and the copies of a file on each node. */
 export function addConsoleRoutes(server: FastifyInstance, node: Node, authorization: Authorization): void {
   server.get('/console/api/cluster', { onRequest: authorization.requires('admin') }, async () => {
     const { serverId, group } = node.settings;
@@ -20,6 +30,25 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorizat
       ...helloFields(hello),
     }));
     return { self: serverId, time: new Date().toISOString(), nodes: [own, ...others] };
+  });
+
+  server.get('/console/api/groups', { onRequest: authorization.requires('list') }, async (request) => {
+    const groups = node.cluster.groups.filter((group) => covers(accessOf(request), group));
+    return {
+      pictures: node.pictures.missing === undefined,
+      groups: groups.map((name) => ({ name, needsLinks: needsLinks(name, node) })),
+    };
+  });
+
+  server.post('/console/api/sign', { onRequest: authorization.requires('sign') }, async (request) => {
+    const { seconds, ...query } = await readLinks(request);
+    const groups = new Set(query.ids.map((text) => groupOf(text)));
+    const [group = ''] = groups;
+    if (groups.size !== 1) throw new Problem('bad-request', 'The files are not all of one group.');
+    assertGroup(accessOf(request), group);
+    if (!node.cluster.groups.includes(group)) throw new Problem('not-found', `There is no group ${group} here.`);
+    const expires = Math.floor(Date.now() / 1000) + seconds;
+    return { queries: await signAnywhere(group, { ...query, expires }, node) };
   });
 
   server.get('/console/api/copies', { onRequest: authorization.requires('list') }, async (request) => {
@@ -33,6 +62,30 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorizat
     const others = await Promise.all(cluster.peersOf(id.group).map((peer) => copyAt(peer, text)));
     return { id: text, deleted: isOwn && isDeleted(id, node), nodes: [...own, ...others] };
   });
+}
+
+async function readLinks({ raw }: FastifyRequest): Promise<z.output<typeof signSchema>> {
+  const body = await readSmallBody(raw, BODY_LIMIT);
+  try {
+    return signSchema.parse(JSON.parse(body.toString()));
+  } catch (error) {
+    throw new Problem('bad-request', 'Send {"ids":[…],"seconds":3600}, with up to 1,000 IDs of one group.', {
+      cause: error,
+    });
+  }
+}
+
+function groupOf(text: string): string {
+  const id = decodeId(text);
+  if (!id) throw new Problem('bad-id', 'One of these is not the ID of a file.');
+  return id.group;
+}
+
+/** Whether downloads of a group need a token or a signature; null while no node of it has been heard. */
+function needsLinks(group: string, { settings, cluster }: Pick<Node, 'settings' | 'cluster'>): boolean | null {
+  if (settings.fastdfsTokenKey !== undefined) return true;
+  if (group === cluster.ownGroup) return settings.downloads === 'signed';
+  return cluster.peersOf(group).find(({ hello }) => hello?.signed !== undefined)?.hello?.signed ?? null;
 }
 
 function isDeleted(id: FileId, { store }: Node): boolean {

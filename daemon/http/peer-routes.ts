@@ -6,6 +6,7 @@ import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
 import { deleteHere } from '../operations/deletions.js';
+import { linksSchema, signHere } from '../operations/links.js';
 import { metadataChangeSchema, readMetadataHere, setMetadataHere } from '../operations/metadata.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
@@ -132,6 +133,10 @@ export function addPeerRoutes(
     underWay.enter(reply);
     return deleteManyForPeer(parse(idsSchema, await readJson(request)).ids, request, node);
   });
+
+  server.post(`${PEER_PREFIX}/sign`, hooks, async (request) => ({
+    queries: signHere(parse(linksSchema, await readJson(request)), node),
+  }));
 
   server.delete(`${PEER_PREFIX}/file`, hooks, async (request, reply) => {
     underWay.enter(reply);

@@ -13,6 +13,7 @@ import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
 import { indexMutations } from './index.mjs';
 import { listMutations } from './lists.mjs';
 import { originMutations } from './origins.mjs';
+import { pageMutations } from './page.mjs';
 import { pictureMutations } from './pictures.mjs';
 import { replicationMutations } from './replication.mjs';
 import { rightsMutations } from './rights.mjs';
@@ -37,6 +38,7 @@ export const mutations = [
   ...originMutations,
   ...pictureMutations,
   ...replicationMutations,
+  ...pageMutations,
   ...rightsMutations,
   {
     name: 'a deletion by key alone deletes a file that arrived in the meantime',

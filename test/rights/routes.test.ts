@@ -24,6 +24,8 @@ const ROUTES: [method: string, path: string, right: Right][] = [
   ['POST', '/stat', 'list'],
   ['POST', '/delete', 'delete'],
   ['GET', `/console/api/copies?id=${ID}`, 'list'],
+  ['GET', '/console/api/groups', 'list'],
+  ['POST', '/console/api/sign', 'sign'],
   ['GET', '/console/api/cluster', 'admin'],
 ];
 /** Those that only the daemon's own address has. */

@@ -1,0 +1,42 @@
+/** Mutations of what the daemon does for the web page; see mutations.mjs. */
+const links = 'daemon/operations/links.ts';
+const routes = 'daemon/http/console-routes.ts';
+const tests = ['console/links'];
+
+export const pageMutations = [
+  {
+    name: 'the page: links to files of another group are made by its nodes',
+    file: links,
+    from: 'if (group === cluster.ownGroup) return',
+    to: 'return',
+    tests,
+  },
+  {
+    name: 'the page: a key makes links to files of its groups only',
+    file: routes,
+    from: 'assertGroup(accessOf(request), group);\n    if (!node',
+    to: 'if (!node',
+    tests,
+  },
+  {
+    name: 'the page: a key is told of its groups only',
+    file: routes,
+    from: 'node.cluster.groups.filter((group) => covers(accessOf(request), group))',
+    to: 'node.cluster.groups',
+    tests,
+  },
+  {
+    name: 'the page: a node says that its downloads need links',
+    file: 'daemon/status.ts',
+    from: "signed: settings.downloads === 'signed',",
+    to: '',
+    tests,
+  },
+  {
+    name: 'the page: the links are those to files of one group',
+    file: routes,
+    from: 'if (groups.size !== 1)',
+    to: 'if (false)',
+    tests,
+  },
+];
