@@ -57,7 +57,7 @@ export default {
     {
       name: 'store-without-sqlite',
       severity: 'error',
-      from: { pathNot: '^daemon/index/|^daemon/cli/verify' },
+      from: { pathNot: '^daemon/index/|^daemon/cli/(verify|audit/named-files)' },
       to: { path: 'better-sqlite3' },
     },
   ],

@@ -5,24 +5,19 @@ import { basename, dirname, join } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { crc32 } from 'node:zlib';
-import type { Agent, Dispatcher } from 'undici';
 import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
-import { readKey } from '../config/key.js';
-import { formatAddress, type Settings } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
 import { extensionOf } from '../http/extension.js';
 import type { ListedFile } from '../operations/lists.js';
 import type { DeletionResult, StatResult } from '../operations/many.js';
 import type { AdoptionOrder } from '../replication/adoption.js';
 import type { Status } from '../status.js';
-import { CommandFailed, UsedWrongly } from './errors.js';
+import { Connection, exchange } from './connection.js';
+import { CommandFailed } from './errors.js';
 import { contentOf, openPipe, openRegular, unreadable } from './input.js';
 import { standardOutput } from './output.js';
-import { reachable } from './processes.js';
 import { tokenQuery } from './token.js';
-
-/** Timeouts in milliseconds without any progress; the duration of a transfer is not limited. */
-const TIMEOUTS = { headersTimeout: 300_000, bodyTimeout: 300_000, connectTimeout: 10_000 };
 
 /** Bytes above which possession of a file is proven first, so that a file that the node already stores is not sent. */
 const PROVEN_FILE = 1e6;
@@ -40,12 +35,6 @@ const challengeSchema = z.object({
     ]),
   ),
 });
-
-const problemSchema = z.object({ type: z.string(), title: z.string(), detail: z.string() });
-
-/** What the user should do without the right key. */
-const GIVE_KEY =
-  'set FIDFS_KEY, or name the data directory of the node (FIDFS_DATA) or its settings file (--config); "fidfs key" with these prints its key';
 
 /** One file of an upload's answer. `size` is in bytes, `crc32` and `sha256` in hex, `created` in ISO 8601. */
 export interface UploadedFile {
@@ -76,15 +65,13 @@ export type ManyResult = DeletionResult | StatResult;
 
 /** HTTP client of a node. All methods reject with CommandFailed. */
 export class Client {
-  private readonly origin: string;
-  private readonly daemon: string;
+  private readonly connection: Connection;
 
   constructor(
     private readonly settings: Settings,
     server: string | undefined,
   ) {
-    this.origin = server === undefined ? `http://${formatAddress(reachable(settings.listen))}` : parseServer(server);
-    this.daemon = `http://${formatAddress(reachable(settings.daemonListen))}`;
+    this.connection = new Connection(settings, server);
   }
 
   /** Uploads one file. Calls `progress` with the bytes of each chunk and of the whole file. */
@@ -130,9 +117,13 @@ export class Client {
     };
     const body = Readable.from(read());
     const query = name === undefined ? '' : `?filename=${encodeURIComponent(name)}`;
-    const url = `${this.origin}/upload${query}`;
+    const url = `${this.connection.origin}/upload${query}`;
     try {
-      const answer = await this.send(url, { method: 'POST', body, headers: this.headers(headers) });
+      const answer = await this.connection.send(url, {
+        method: 'POST',
+        body,
+        headers: this.connection.headers(headers),
+      });
       const { files } = (await answer.body.json()) as { files: UploadedFile[] };
       return files[0] as UploadedFile;
     } catch (error) {
@@ -143,9 +134,9 @@ export class Client {
 
   /** Gets an ID for a file that the node already stores, by a proof of possession. Undefined if the file must be sent. */
   private async prove(handle: FileHandle, size: number, ext: string): Promise<UploadedFile | undefined> {
-    const url = `${this.origin}/upload/known`;
+    const url = `${this.connection.origin}/upload/known`;
     const ask = async (body: object): Promise<unknown> => {
-      const headers = this.headers({ 'content-type': 'application/json' });
+      const headers = this.connection.headers({ 'content-type': 'application/json' });
       const options = { method: 'POST', body: JSON.stringify(body), headers } as const;
       const answer = await exchange(url, options).catch(() => undefined); // the upload that follows reports the error
       if (answer && answer.statusCode < 300) return answer.body.json();
@@ -172,7 +163,9 @@ export class Client {
    */
   async get(id: string, target: string): Promise<void> {
     const { size, crc32: expected } = fileId.decode(id);
-    const answer = await this.send(`${this.origin}/${id}${tokenQuery(this.settings, id)}`, { method: 'GET' });
+    const answer = await this.connection.send(`${this.connection.origin}/${id}${tokenQuery(this.settings, id)}`, {
+      method: 'GET',
+    });
     let crc = 0;
     let length = 0;
     const check = new Transform({
@@ -201,7 +194,10 @@ export class Client {
 
   /** Deletes a file. Undefined if the deletion is durable on as many nodes as required, otherwise the numbers of nodes. */
   async delete(id: string): Promise<Deletion | undefined> {
-    const answer = await this.send(`${this.origin}/${id}`, { method: 'DELETE', headers: this.headers({}) });
+    const answer = await this.connection.send(`${this.connection.origin}/${id}`, {
+      method: 'DELETE',
+      headers: this.connection.headers({}),
+    });
     if (answer.statusCode === 202) return (await answer.body.json()) as Deletion;
     await answer.body.dump();
     return undefined;
@@ -209,15 +205,15 @@ export class Client {
 
   /** Asks for a page of the list of files; `query` is that of `GET /files`. */
   async list(query: Record<string, string>): Promise<FilesPage> {
-    const url = `${this.origin}/files?${new URLSearchParams(query)}`;
-    const answer = await this.send(url, { method: 'GET', headers: this.headers({}) });
+    const url = `${this.connection.origin}/files?${new URLSearchParams(query)}`;
+    const answer = await this.connection.send(url, { method: 'GET', headers: this.connection.headers({}) });
     return (await answer.body.json()) as FilesPage;
   }
 
   /** Deletes up to 1,000 files, or asks for what is known of them: a result for each, in their order. */
-  async many(action: 'delete' | 'stat', ids: readonly string[]): Promise<ManyResult[]> {
-    const headers = this.headers({ 'content-type': 'application/json' });
-    const answer = await this.send(`${this.origin}/${action}`, {
+  async many(action: 'delete' | 'delete?slaves=keep' | 'stat', ids: readonly string[]): Promise<ManyResult[]> {
+    const headers = this.connection.headers({ 'content-type': 'application/json' });
+    const answer = await this.connection.send(`${this.connection.origin}/${action}`, {
       method: 'POST',
       headers,
       body: JSON.stringify({ ids }),
@@ -226,85 +222,30 @@ export class Client {
   }
 
   async status(): Promise<Status> {
-    const answer = await this.send(`${this.daemon}/status`, { method: 'GET', headers: this.headers({}) });
+    const answer = await this.connection.send(`${this.connection.daemon}/status`, {
+      method: 'GET',
+      headers: this.connection.headers({}),
+    });
     return (await answer.body.json()) as Status;
   }
 
   /** Starts a scrub of all files of the node. */
   async scrub(): Promise<void> {
-    const answer = await this.send(`${this.daemon}/scrub`, { method: 'POST', headers: this.headers({}) });
+    const answer = await this.connection.send(`${this.connection.daemon}/scrub`, {
+      method: 'POST',
+      headers: this.connection.headers({}),
+    });
     await answer.body.dump();
   }
 
   /** Starts an adoption of the running node; the status has its progress. */
   async adopt(order: AdoptionOrder): Promise<void> {
     const body = JSON.stringify(order);
-    const answer = await this.send(`${this.daemon}/adopt`, { method: 'POST', headers: this.headers({}), body });
-    await answer.body.dump();
-  }
-
-  private headers(others: Record<string, string>): Record<string, string> {
-    const key = readKey(this.settings);
-    return key === undefined ? others : { ...others, authorization: `Bearer ${key}` };
-  }
-
-  private async send(
-    url: string,
-    options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
-  ): Promise<Dispatcher.ResponseData> {
-    // Messages name the origin only: the path is the ID, which the user gave.
-    const { origin } = new URL(url);
-    const answer = await exchange(url, options).catch((error: unknown) => {
-      throw new CommandFailed(`${origin}: ${(error as Error).message}; does the node run there?`, { cause: error });
+    const answer = await this.connection.send(`${this.connection.daemon}/adopt`, {
+      method: 'POST',
+      headers: this.connection.headers({}),
+      body,
     });
-    if (answer.statusCode < 300) return answer;
-    throw new CommandFailed(`${origin}: ${answer.statusCode} ${this.words(await answer.body.text())}`);
-  }
-
-  /** An error message from an answer, in terms of the command rather than of HTTP. */
-  private words(text: string): string {
-    const problem = parseProblem(text);
-    if (!problem) return text.slice(0, 200); // an answer that is not from fidfs
-    const { type, title, detail } = problem;
-    if (type.endsWith(':no-key') || type.endsWith(':wrong-key')) return `${title}: ${this.keyError()}; ${GIVE_KEY}`;
-    return detail.startsWith(title) ? detail : `${title}: ${detail}`;
-  }
-
-  private keyError(): string {
-    const { key, data } = this.settings;
-    const file = join(data, 'key');
-    if (process.env.FIDFS_KEY) return 'FIDFS_KEY is not the key of this node';
-    if (key !== undefined) return 'the key in the settings file is not that of this node';
-    return readKey(this.settings) === undefined
-      ? `FIDFS_KEY is not set, and there is no ${file}`
-      : `the key in ${file} is not that of this node`;
-  }
-}
-
-let agent: Agent | undefined;
-
-/** Imports undici at the first request, because commands that make none, such as `start`, begin sooner without it. */
-async function exchange(
-  url: string,
-  options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
-): Promise<Dispatcher.ResponseData> {
-  const undici = await import('undici');
-  agent ??= new undici.Agent(TIMEOUTS);
-  return undici.request(url, { ...options, dispatcher: agent });
-}
-
-/** Checks a `--server` URL and removes its trailing slashes. Throws UsedWrongly. */
-function parseServer(server: string): string {
-  const url = URL.canParse(server) ? new URL(server) : undefined;
-  if (url && /^https?:$/.test(url.protocol) && url.search === '' && url.hash === '') return server.replace(/\/+$/, '');
-  throw new UsedWrongly(`--server: ${JSON.stringify(server)} is not allowed; write a URL such as http://10.0.0.2:8080`);
-}
-
-/** Parses a problem document; undefined if the text is not one. */
-function parseProblem(text: string): z.output<typeof problemSchema> | undefined {
-  try {
-    return problemSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
+    await answer.body.dump();
   }
 }

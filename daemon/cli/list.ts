@@ -2,11 +2,11 @@ import { loadSettings } from '../config/settings.js';
 import { Client } from './client.js';
 import { UsedWrongly } from './errors.js';
 import { print } from './output.js';
+import { parseWhen, secondsOf } from './times.js';
 import type { Options } from './transfer.js';
 
 /** Files that are asked for at once. */
 const PAGE = 1000;
-const MILLISECONDS: Record<string, number> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const COLUMNS = ['id', 'size', 'created', 'sha256', 'crc32', 'ext', 'kind', 'source'] as const;
 
 export interface ListOptions extends Options {
@@ -26,8 +26,8 @@ export async function list({ json, csv, limit, ...options }: ListOptions): Promi
     throw new UsedWrongly(`--limit: ${JSON.stringify(limit)} is not allowed; write a number such as 100`);
   const client = new Client(loadSettings(options.config), options.server);
   const query: Record<string, string> = { order: options.oldest ? 'oldest' : 'newest' };
-  if (options.since !== undefined) query.from = parseWhen('--since', options.since);
-  if (options.until !== undefined) query.to = parseWhen('--until', options.until);
+  if (options.since !== undefined) query.from = secondsOf(parseWhen('--since', options.since));
+  if (options.until !== undefined) query.to = secondsOf(parseWhen('--until', options.until));
   if (options.group !== undefined) query.group = options.group;
   if (options.ext !== undefined) query.ext = options.ext;
   let left = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
@@ -48,14 +48,4 @@ export async function list({ json, csv, limit, ...options }: ListOptions): Promi
     if (next === undefined) break;
   }
   if (json) print(printed === 0 ? '[]\n' : '\n]\n');
-}
-
-/** A time as the node takes it: "1h" is an hour ago. Throws UsedWrongly. */
-function parseWhen(option: string, text: string): string {
-  const [, number, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? [];
-  const time =
-    number === undefined ? Date.parse(text) : Date.now() - Number(number) * (MILLISECONDS[unit ?? ''] ?? Number.NaN);
-  if (!Number.isNaN(time)) return String(Math.max(0, time / 1000).toFixed(3));
-  const words = 'a number with s, m, h or d, such as 1h, or a time such as 2026-11-22T08:38:49Z';
-  throw new UsedWrongly(`${option}: ${JSON.stringify(text)} is not allowed; write ${words}`);
 }

@@ -8,6 +8,7 @@ import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
 import { counted } from '../words.js';
 import { adopt, formatAdoption } from './adopt.js';
+import { type AuditOptions, audit } from './audit/audit.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { forEach } from './for-each.js';
@@ -107,6 +108,21 @@ remote('list', 'List the files of the cluster by time, and print the IDs.', [
   .option('-n, --limit <number>', 'how many at most (default: all)')
   .option('--csv', 'print a table with commas')
   .action((options: ListOptions) => list(options));
+
+remote('audit <list>', 'Compare a list of IDs with the store: what is missing, and what nobody names.', [
+  'fidfs audit ids.txt',
+  'mysql -N -e "SELECT path FROM files" shop | fidfs audit --csv - > differences.csv',
+  'fidfs audit --delete-unnamed --older-than 7d ids.txt',
+])
+  .option('--older-than <time>', 'judge only files that are older than the list by this, such as 7d')
+  .option('--all-groups', 'judge also groups that the list names no file of')
+  .option('--slaves', 'slaves need names of their own (default: they are named with their master)')
+  .option('--csv', 'print a table with commas')
+  .option('--delete-unnamed', 'ask, and delete what the list does not name')
+  .option('--yes', 'do not ask')
+  .option('--force', 'delete even if the list looks wrong or cut off')
+  .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
+  .action((list: string, options: AuditOptions) => audit(list, options));
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',

@@ -5,6 +5,9 @@ const pages = ['lists/listing'];
 const files = ['lists/files'];
 const many = 'daemon/operations/many.ts';
 const batches = ['lists/many'];
+const audit = 'daemon/cli/audit/audit.ts';
+const deletions = 'daemon/cli/audit/deletions.ts';
+const audits = ['lists/audit'];
 
 export const listMutations = [
   {
@@ -125,5 +128,75 @@ export const listMutations = [
     from: 'deleteHereOrByPeer({ id, text, conditions: {}, keepsSlaves }, node)',
     to: 'deleteHereOrByPeer({ id, text, conditions: {}, keepsSlaves: false }, node)',
     tests: batches,
+  },
+  {
+    name: 'an audit does not judge files that are newer than the list',
+    file: audit,
+    from: 'before?.mtimeMs ?? started',
+    to: 'started',
+    tests: audits,
+  },
+  {
+    name: 'an audit does not judge files that are younger than is wanted',
+    file: audit,
+    from: '/ 1000) * 1000 - age',
+    to: '/ 1000) * 1000 - 0 * age',
+    tests: audits,
+  },
+  {
+    name: 'an audit judges the groups that the list names',
+    file: audit,
+    from: 'allGroups || named.namesGroup(name)',
+    to: 'allGroups || named.namesGroup(name) || true',
+    tests: audits,
+  },
+  {
+    name: 'an audit takes slaves of named files for named',
+    file: audit,
+    from: '(!slaves && named.namesFamilyOf(id))',
+    to: '(slaves && named.namesFamilyOf(id))',
+    tests: audits,
+  },
+  {
+    name: 'an audit asks for the files that are not in the list of the store',
+    file: audit,
+    from: "results.filter(({ status }) => status !== 'stored')",
+    to: 'results',
+    tests: audits,
+  },
+  {
+    name: 'an audit deletes nothing by a list whose last line may be cut off',
+    file: deletions,
+    from: 'if (!isEnded)',
+    to: 'if (!isEnded && bad > 0)',
+    tests: audits,
+  },
+  {
+    name: 'an audit deletes nothing by a list with lines that it does not understand',
+    file: deletions,
+    from: 'if (bad > 0)',
+    to: 'if (bad > 1)',
+    tests: audits,
+  },
+  {
+    name: 'an audit deletes nothing by a list that names nothing that the store has',
+    file: deletions,
+    from: 'if (unnamed === files)',
+    to: 'if (unnamed > files)',
+    tests: audits,
+  },
+  {
+    name: 'an audit deletes nothing by a list that names less than half',
+    file: deletions,
+    from: 'unnamed > files * LARGEST_SHARE',
+    to: 'unnamed > files',
+    tests: audits,
+  },
+  {
+    name: 'an audit deletes after a yes only',
+    file: deletions,
+    from: "toLowerCase() === 'yes'",
+    to: "toLowerCase() !== ''",
+    tests: audits,
   },
 ];
