@@ -5,7 +5,19 @@ import t from 'tap';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** What the repository consists of; other directories of a working tree are made by programs. */
-const DIRECTORIES = ['bench', 'bin', 'console', 'daemon', 'deploy', 'docs', 'file-id', 'nginx', 'njs', 'test'];
+const DIRECTORIES = [
+  'bench',
+  'bin',
+  'clients',
+  'console',
+  'daemon',
+  'deploy',
+  'docs',
+  'file-id',
+  'nginx',
+  'njs',
+  'test',
+];
 
 const files = DIRECTORIES.flatMap((directory) =>
   readdirSync(join(ROOT, directory), { recursive: true, encoding: 'utf8' }).map((file) => join(directory, file)),
