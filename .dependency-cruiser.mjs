@@ -57,7 +57,7 @@ export default {
     {
       name: 'store-without-sqlite',
       severity: 'error',
-      from: { pathNot: '^daemon/index/|^daemon/cli/(verify|audit/named-files)' },
+      from: { pathNot: '^daemon/index/|^daemon/cli/(verify|temporary-database|audit/named-files|archive/)' },
       to: { path: 'better-sqlite3' },
     },
   ],

@@ -14,7 +14,7 @@ import type { DeletionResult, StatResult } from '../operations/many.js';
 import type { AdoptionOrder } from '../replication/adoption.js';
 import type { Status } from '../status.js';
 import { Connection, exchange } from './connection.js';
-import { CommandFailed } from './errors.js';
+import { CommandFailed, RequestFailed } from './errors.js';
 import { contentOf, openPipe, openRegular, unreadable } from './input.js';
 import { standardOutput } from './output.js';
 import { tokenQuery } from './token.js';
@@ -60,6 +60,14 @@ export interface FilesPage {
   next?: string;
 }
 
+/** What an upload may have beside its content. */
+export interface UploadOptions {
+  /** Parameters of `POST /upload`, such as `group`, or `master` and `prefix`. Without `ext` and `filename` the name gives the extension. */
+  query?: Record<string, string>;
+  /** Hex: another content is refused, and nothing is stored. */
+  sha256?: string;
+}
+
 /** What a node says of one of many files. */
 export type ManyResult = DeletionResult | StatResult;
 
@@ -75,27 +83,34 @@ export class Client {
   }
 
   /** Uploads one file. Calls `progress` with the bytes of each chunk and of the whole file. */
-  async upload(file: string, progress: (bytes: number, total: number) => void): Promise<UploadedFile> {
+  async upload(
+    file: string,
+    progress: (bytes: number, total: number) => void,
+    options: UploadOptions = {},
+  ): Promise<UploadedFile> {
     const pipe = await openPipe(file);
     if (pipe) return this.uploadStream(pipe, basename(file));
     const handle = await openRegular(file);
     try {
       const announced = await handle.stat();
       const { size } = announced;
+      const isPlain = options.query === undefined; // a proof makes a file of any group, and no slave
       const known =
-        size > PROVEN_FILE ? await this.prove(handle, size, extensionOf(basename(file), undefined)) : undefined;
+        isPlain && size > PROVEN_FILE
+          ? await this.prove(handle, size, extensionOf(basename(file), undefined), options.sha256)
+          : undefined;
       if (known) return known;
       const content = contentOf(handle, announced, (bytes) => progress(bytes, size));
-      return await this.post(content, basename(file), { 'content-length': String(size) });
+      return await this.post(content, basename(file), { 'content-length': String(size) }, options);
     } finally {
       await handle.close();
     }
   }
 
   /** Uploads a stream of any length; `name` gives the extension. */
-  async uploadStream(content: Readable, name: string | undefined): Promise<UploadedFile> {
+  async uploadStream(content: Readable, name: string | undefined, options: UploadOptions = {}): Promise<UploadedFile> {
     try {
-      return await this.post(content, name, {});
+      return await this.post(content, name, {}, options);
     } finally {
       content.destroy(); // an open stream would keep the process running after a failure
     }
@@ -105,6 +120,7 @@ export class Client {
     content: AsyncIterable<Buffer>,
     name: string | undefined,
     headers: Record<string, string>,
+    { query = {}, sha256 }: UploadOptions,
   ): Promise<UploadedFile> {
     let failure: CommandFailed | undefined;
     const read = async function* () {
@@ -116,13 +132,14 @@ export class Client {
       }
     };
     const body = Readable.from(read());
-    const query = name === undefined ? '' : `?filename=${encodeURIComponent(name)}`;
-    const url = `${this.connection.origin}/upload${query}`;
+    const named = name === undefined || 'ext' in query ? query : { filename: name, ...query };
+    const url = `${this.connection.origin}/upload?${new URLSearchParams(named)}`;
+    const digest = sha256 === undefined ? {} : { 'repr-digest': digestOf(sha256) };
     try {
       const answer = await this.connection.send(url, {
         method: 'POST',
         body,
-        headers: this.connection.headers(headers),
+        headers: this.connection.headers({ ...headers, ...digest }),
       });
       const { files } = (await answer.body.json()) as { files: UploadedFile[] };
       return files[0] as UploadedFile;
@@ -133,7 +150,12 @@ export class Client {
   }
 
   /** Gets an ID for a file that the node already stores, by a proof of possession. Undefined if the file must be sent. */
-  private async prove(handle: FileHandle, size: number, ext: string): Promise<UploadedFile | undefined> {
+  private async prove(
+    handle: FileHandle,
+    size: number,
+    ext: string,
+    expected: string | undefined,
+  ): Promise<UploadedFile | undefined> {
     const url = `${this.connection.origin}/upload/known`;
     const ask = async (body: object): Promise<unknown> => {
       const headers = this.connection.headers({ 'content-type': 'application/json' });
@@ -143,9 +165,11 @@ export class Client {
       await answer?.body.dump();
       return undefined;
     };
-    const sha256 = createHash('sha256');
-    for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) sha256.update(chunk as Buffer);
-    const challenge = challengeSchema.safeParse(await ask({ sha256: sha256.digest('hex'), size, ext }));
+    const hash = createHash('sha256');
+    for await (const chunk of handle.createReadStream({ autoClose: false, start: 0 })) hash.update(chunk as Buffer);
+    const sha256 = hash.digest('hex');
+    if (expected !== undefined && sha256 !== expected) return undefined; // the node refuses the upload that follows
+    const challenge = challengeSchema.safeParse(await ask({ sha256, size, ext }));
     if (!challenge.success) return undefined;
     const { nonce, ranges } = challenge.data;
     const proof = createHash('sha256').update(nonce);
@@ -190,6 +214,28 @@ export class Client {
       if (!isPiped) await rm(partial, { force: true });
       throw new CommandFailed((error as Error).message, { cause: error });
     }
+  }
+
+  /** The bytes of a file; a broken connection is a RequestFailed, too. */
+  async content(id: string): Promise<AsyncIterable<Buffer>> {
+    const url = `${this.connection.origin}/${id}${tokenQuery(this.settings, id)}`;
+    const answer = await this.connection.send(url, { method: 'GET' });
+    return unbroken(answer.body);
+  }
+
+  /** The metadata of a file; empty if it has none. */
+  async metadata(id: string): Promise<Record<string, string>> {
+    const url = `${this.connection.origin}/metadata/${id}`;
+    const answer = await this.connection.send(url, { method: 'GET', headers: this.connection.headers({}) });
+    return (await answer.body.json()) as Record<string, string>;
+  }
+
+  /** Replaces the metadata of a file. */
+  async setMetadata(id: string, metadata: Record<string, string>): Promise<void> {
+    const url = `${this.connection.origin}/metadata/${id}`;
+    const body = JSON.stringify(metadata);
+    const answer = await this.connection.send(url, { method: 'PUT', headers: this.connection.headers({}), body });
+    await answer.body.dump();
   }
 
   /** Deletes a file. Undefined if the deletion is durable on as many nodes as required, otherwise the numbers of nodes. */
@@ -247,5 +293,18 @@ export class Client {
       body,
     });
     await answer.body.dump();
+  }
+}
+
+/** A SHA-256 of hex digits as in RFC 9530. */
+function digestOf(sha256: string): string {
+  return `sha-256=:${Buffer.from(sha256, 'hex').toString('base64')}:`;
+}
+
+async function* unbroken(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw new RequestFailed(`the answer broke off: ${(error as Error).message}`, 0, { cause: error });
   }
 }

@@ -3,7 +3,7 @@ import type { Agent, Dispatcher } from 'undici';
 import { z } from 'zod';
 import { readKey } from '../config/key.js';
 import { formatAddress, type Settings } from '../config/settings.js';
-import { CommandFailed, UsedWrongly } from './errors.js';
+import { RequestFailed, UsedWrongly } from './errors.js';
 import { reachable } from './processes.js';
 
 /** Timeouts in milliseconds without any progress; the duration of a transfer is not limited. */
@@ -36,7 +36,7 @@ export class Connection {
     return key === undefined ? others : { ...others, authorization: `Bearer ${key}` };
   }
 
-  /** Sends a request. Rejects with CommandFailed for an answer that is no success, and for none. */
+  /** Sends a request. Rejects with RequestFailed for an answer that is no success, and for none. */
   async send(
     url: string,
     options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'>,
@@ -44,10 +44,13 @@ export class Connection {
     // Messages name the origin only: the path is the ID, which the user gave.
     const { origin } = new URL(url);
     const answer = await exchange(url, options).catch((error: unknown) => {
-      throw new CommandFailed(`${origin}: ${(error as Error).message}; does the node run there?`, { cause: error });
+      throw new RequestFailed(`${origin}: ${(error as Error).message}; does the node run there?`, undefined, {
+        cause: error,
+      });
     });
     if (answer.statusCode < 300) return answer;
-    throw new CommandFailed(`${origin}: ${answer.statusCode} ${this.words(await answer.body.text())}`);
+    const { statusCode } = answer;
+    throw new RequestFailed(`${origin}: ${statusCode} ${this.words(await answer.body.text())}`, statusCode);
   }
 
   /** An error message from an answer, in terms of the command rather than of HTTP. */

@@ -8,6 +8,7 @@ import { loadSettings, SettingsError } from '../config/settings.js';
 import { version } from '../version.js';
 import { counted } from '../words.js';
 import { adopt, formatAdoption } from './adopt.js';
+import { type ExportOptions, exportTo } from './archive/export.js';
 import { type AuditOptions, audit } from './audit/audit.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
@@ -123,6 +124,15 @@ remote('audit <list>', 'Compare a list of IDs with the store: what is missing, a
   .option('--force', 'delete even if the list looks wrong or cut off')
   .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
   .action((list: string, options: AuditOptions) => audit(list, options));
+
+remote('export <directory>', 'Write all files of the cluster into a directory, with a list of them.', [
+  'fidfs export /backup/photos',
+  'fidfs export --group group1 --server http://10.0.0.2:8080 group1',
+])
+  .option('-g, --group <group>', 'files of this group (default: of all)')
+  .option('--no-metadata', 'without metadata, which takes a request for each file')
+  .option('--temp <directory>', 'where the list of an earlier export is sorted (default: TMPDIR, or /tmp)')
+  .action((directory: string, options: ExportOptions) => exportTo(directory, options));
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',

@@ -25,6 +25,12 @@ export function lockKeys(data: string): () => void {
   return lock(join(data, 'keys.lock'), taken);
 }
 
+/** Locks the directory of an export. As `lockDataDirectory`. */
+export function lockExport(directory: string): () => void {
+  const taken = (options: ErrorOptions) => new Error(`another fidfs exports to ${directory}; try again later`, options);
+  return lock(join(directory, '.fidfs-lock'), taken);
+}
+
 /** Like `lockDataDirectory`, for a store path, which another node may have in its settings too. Throws WrongStorePath. */
 export function lockStorePath(root: string): () => void {
   const file = lockFile(root);

@@ -8,6 +8,8 @@ const batches = ['lists/many'];
 const audit = 'daemon/cli/audit/audit.ts';
 const deletions = 'daemon/cli/audit/deletions.ts';
 const audits = ['lists/audit'];
+const exporting = 'daemon/cli/archive/export.ts';
+const exports = ['lists/export'];
 
 export const listMutations = [
   {
@@ -198,5 +200,33 @@ export const listMutations = [
     from: "toLowerCase() === 'yes'",
     to: "toLowerCase() !== ''",
     tests: audits,
+  },
+  {
+    name: 'an export fetches again what is no longer there',
+    file: exporting,
+    from: 'stats?.isFile() === true && stats.size === size',
+    to: 'true',
+    tests: exports,
+  },
+  {
+    name: 'an export keeps no bytes that are not those of the list',
+    file: exporting,
+    from: 'sha256 === null || found.sha256 === sha256',
+    to: 'sha256 === null || found.sha256 !== null',
+    tests: exports,
+  },
+  {
+    name: 'an export writes through no symbolic link',
+    file: exporting,
+    from: '!lstatSync(path).isDirectory()',
+    to: 'path.length === 0',
+    tests: exports,
+  },
+  {
+    name: 'a list that grows has whole lines after a crash',
+    file: 'daemon/cli/archive/csv.ts',
+    from: 'ftruncateSync(this.descriptor, whole);',
+    to: '',
+    tests: exports,
   },
 ];

@@ -1,9 +1,6 @@
-import { accessSync, constants, statSync } from 'node:fs';
-import Database from 'better-sqlite3';
-import { CommandFailed, UsedWrongly } from '../errors.js';
+import type Database from 'better-sqlite3';
+import { openTemporary, whileRoom } from '../temporary-database.js';
 
-/** Kibibytes of the database that are kept in memory. */
-const CACHE_KIB = 32_768;
 /** Characters of a name that a file shares with its slaves. */
 const KEY_CHARACTERS = 27;
 
@@ -15,8 +12,7 @@ export interface UnnamedFile {
 }
 
 /**
- * The files that a list names, and those that it does not name, on the disk: memory does not grow with their number. The database is a
- * temporary one of SQLite: it has no name in the file system, and is gone when the process ends, however it ends.
+ * The files that a list names, and those that it does not name, on the disk: memory does not grow with their number.
  */
 export class NamedFiles {
   private readonly database: Database.Database;
@@ -27,24 +23,19 @@ export class NamedFiles {
 
   /** Throws UsedWrongly if it cannot write into the directory. */
   constructor(private readonly directory: string) {
-    assertWritable(directory);
-    process.env.SQLITE_TMPDIR = directory; // read by SQLite when it opens its first temporary file
-    this.database = new Database('');
-    this.database.pragma('journal_mode = OFF');
-    this.database.pragma('synchronous = OFF');
-    this.database.pragma(`cache_size = -${CACHE_KIB}`);
+    this.database = openTemporary(directory);
     this.database.exec('CREATE TABLE read (entry TEXT NOT NULL); BEGIN');
     this.insert = this.database.prepare('INSERT INTO read VALUES (?)');
   }
 
   /** Takes in an ID of the list. */
   add(id: string): void {
-    this.full(() => this.insert.run(entryOf(id)));
+    whileRoom(this.directory, () => this.insert.run(entryOf(id)));
   }
 
   /** Ends the list: sorts it at once, which is faster than inserting each ID into its place. Returns the number of different IDs. */
   finish(): number {
-    return this.full(() => {
+    return whileRoom(this.directory, () => {
       this.database.exec(`
         CREATE TABLE named (entry TEXT PRIMARY KEY, found INTEGER NOT NULL) WITHOUT ROWID;
         INSERT OR IGNORE INTO named SELECT entry, 0 FROM read ORDER BY entry;
@@ -65,7 +56,7 @@ export class NamedFiles {
 
   /** Runs `action` in one transaction. */
   atOnce<T>(action: () => T): T {
-    return this.full(() => this.database.transaction(action)());
+    return whileRoom(this.directory, () => this.database.transaction(action)());
   }
 
   /** Notes that a file is stored. Returns whether the list names it. */
@@ -113,17 +104,6 @@ export class NamedFiles {
   close(): void {
     this.database.close();
   }
-
-  /** Runs `action`; says what to do if the disk is full. */
-  private full<T>(action: () => T): T {
-    try {
-      return action();
-    } catch (error) {
-      if ((error as { code?: string }).code !== 'SQLITE_FULL') throw error;
-      const words = `${this.directory} has no space left, and the list is sorted there; name another directory by --temp`;
-      throw new CommandFailed(words, { cause: error });
-    }
-  }
 }
 
 /** `group1/<name> M00/00/00`: in their order, files that share the first part of their names are adjacent. */
@@ -135,15 +115,4 @@ function entryOf(id: string): string {
 function idOf(entry: string): string {
   const [group, name, storePath, one, two] = entry.split(/[/ ]/);
   return [group, storePath, one, two, name].join('/');
-}
-
-/** SQLite would silently take another directory. */
-function assertWritable(directory: string): void {
-  try {
-    accessSync(directory, constants.W_OK | constants.X_OK);
-    if (statSync(directory).isDirectory()) return;
-  } catch (error) {
-    throw new UsedWrongly(`--temp: ${(error as Error).message}`);
-  }
-  throw new UsedWrongly(`--temp: ${directory} is no directory`);
 }

@@ -1,0 +1,97 @@
+import { closeSync, constants, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { writeAllSync } from '../../store/write-all.js';
+import { linesOf } from '../audit/id-in-line.js';
+import { CommandFailed } from '../errors.js';
+
+/*
+ * Tables with commas (RFC 4180), and tables that grow row by row and outlast a crash.
+ */
+
+/** Bytes at the end of a table in which its last line feed is looked for; a row is shorter. */
+const LONGEST_ROW = 2 ** 20;
+
+/** Reads a table row by row. Rejects with CommandFailed if a quote has no end. */
+export async function* rowsOf(input: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
+  let open = '';
+  for await (const { text } of linesOf(input)) {
+    const row = open + text;
+    const quotes = row.split('"').length - 1;
+    if (quotes % 2 === 1) {
+      open = `${row}\n`; // a line feed in quotes
+      if (open.length > LONGEST_ROW) break;
+      continue;
+    }
+    open = '';
+    const fields = fieldsOf(row.replace(/\r$/, ''));
+    if (fields.length > 1 || fields[0] !== '') yield fields;
+  }
+  if (open !== '') throw new CommandFailed(`a quote is not closed: ${JSON.stringify(open.slice(0, 100))}`);
+}
+
+function fieldsOf(row: string): string[] {
+  if (!row.includes('"')) return row.split(',');
+  const field = /"((?:[^"]|"")*)"|[^,]*/y;
+  const fields: string[] = [];
+  for (let at = 0; ; at = field.lastIndex + 1) {
+    field.lastIndex = at;
+    const [text = '', quoted] = field.exec(row) ?? [];
+    fields.push(quoted?.replaceAll('""', '"') ?? text);
+    if (row[field.lastIndex] !== ',') return fields;
+  }
+}
+
+/** A row as text, with its line feed. */
+export function rowText(fields: readonly (string | number)[]): string {
+  const texts = fields.map(String);
+  return `${texts.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(',')}\n`;
+}
+
+/** A file of lines that only grows. After a crash it ends with a whole line. */
+export class GrowingFile {
+  private readonly descriptor: number;
+  private isSynced = true;
+
+  /** Opens or creates it; cuts off a last line that was not written wholly. Throws CommandFailed. */
+  constructor(
+    private readonly file: string,
+    heading = '',
+  ) {
+    try {
+      const { O_RDWR, O_CREAT, O_APPEND, O_NOFOLLOW } = constants;
+      this.descriptor = openSync(file, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0o644);
+    } catch (error) {
+      throw new CommandFailed(`cannot be written: ${(error as Error).message}`, { cause: error });
+    }
+    const whole = this.lengthOfLines();
+    ftruncateSync(this.descriptor, whole);
+    if (whole === 0) this.append(heading);
+  }
+
+  private lengthOfLines(): number {
+    const stats = fstatSync(this.descriptor);
+    if (!stats.isFile()) throw new CommandFailed(`${this.file} is no file`);
+    const from = Math.max(0, stats.size - LONGEST_ROW);
+    const bytes = Buffer.alloc(stats.size - from);
+    const length = readSync(this.descriptor, bytes, 0, bytes.length, from);
+    const end = bytes.subarray(0, length).lastIndexOf('\n');
+    if (end < 0 && from > 0) throw new CommandFailed(`${this.file} has no lines`);
+    return from + end + 1;
+  }
+
+  append(text: string): void {
+    writeAllSync({ writeSync }, this.descriptor, Buffer.from(text));
+    this.isSynced = false;
+  }
+
+  /** Makes durable what was appended. */
+  sync(): void {
+    if (this.isSynced) return;
+    fdatasyncSync(this.descriptor);
+    this.isSynced = true;
+  }
+
+  close(): void {
+    this.sync();
+    closeSync(this.descriptor);
+  }
+}
