@@ -1,6 +1,6 @@
 /*
  * The layers of the sources, checked by test/layers/layers.test.ts: http → replication, cluster → index, store → file-id. Imports of
- * types count. By hand: npx depcruise daemon file-id njs nginx console/src
+ * types count. By hand: npx depcruise daemon file-id njs nginx console/src clients/js/src
  */
 const CONFIG_AND_WORDS = '^daemon/(config/|words\\.ts|version\\.ts|log\\.ts)';
 
@@ -22,10 +22,11 @@ export default {
     {
       name: 'no-orphans',
       severity: 'error',
-      from: { orphan: true, pathNot: '-worker\\.ts$|main\\.ts$|\\.d\\.ts$' },
+      from: { orphan: true, pathNot: '-worker\\.ts$|main\\.ts$|\\.d\\.ts$|^clients/js/src/(index|platform-)' },
       to: {},
     },
     only('file-id-is-pure', '^file-id/', [], 'The codec is compiled for njs, too.'),
+    only('clients', '^clients/', [], 'Packages of their own, which know the server by HTTP only.'),
     only('store', '^daemon/store/', [], 'Files on disks; records only through store/records.ts.'),
     only(
       'index',
@@ -63,7 +64,7 @@ export default {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^(test|bench|dist)/' },
+    exclude: { path: '^(test|bench|dist|clients/js/dist)/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: { extensions: ['.ts', '.tsx', '.js', '.mjs'] },

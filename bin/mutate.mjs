@@ -10,7 +10,7 @@ import { orExit, prepare, root } from './prepare.mjs';
 await orExit(prepare);
 
 const { default: ts } = await import('typescript');
-const COPIED = ['bin', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'docs', 'dist'];
+const COPIED = ['bin', 'clients', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'docs', 'dist'];
 COPIED.push('package.json', 'package-lock.json', 'tsconfig.json');
 const words = process.argv.slice(2);
 const chosen = mutations.filter(({ name, file }) => words.every((word) => `${file} ${name}`.includes(word)));
@@ -40,7 +40,7 @@ process.exitCode = survivors.length > 0 ? 1 : 0;
 function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
   const isNjs = file.startsWith('njs/');
-  const program = join(copy, isNjs ? 'dist/njs' : 'dist', file.replace(/ts$/, 'js'));
+  const program = join(copy, programOf(file));
   const before = readFileSync(program);
   // Compiles this file only, without type checks, which a mutation may break.
   const mutated = source.replace(from, () => to);
@@ -51,6 +51,13 @@ function outcome({ file, from, to, tests }) {
   } finally {
     writeFileSync(program, before);
   }
+}
+
+/** What a source is compiled to. */
+function programOf(file) {
+  const script = file.replace(/ts$/, 'js');
+  if (file.startsWith('clients/js/')) return script.replace('/src/', '/dist/');
+  return join(file.startsWith('njs/') ? 'dist/njs' : 'dist', script);
 }
 
 function fails(test) {

@@ -5,7 +5,7 @@ import { checkAddons } from './addons.mjs';
 import { installNginx } from './nginx.mjs';
 import { orExit, root, run, say } from './run.mjs';
 
-const SOURCES = ['file-id', 'njs', 'nginx', 'daemon', 'console', 'bench', 'test'];
+const SOURCES = ['file-id', 'njs', 'nginx', 'daemon', 'console', 'bench', 'test', 'clients/js/src'];
 
 function modified(path) {
   return existsSync(path) ? statSync(path).mtimeMs : 0;
@@ -45,13 +45,17 @@ function removeStale() {
 /** Compiles if a source is newer than the last build. */
 export function build() {
   const stamp = join(root, 'dist/.built');
-  const settings = ['tsconfig.json', 'njs/tsconfig.json', 'package-lock.json'].map((file) =>
+  const settings = ['tsconfig.json', 'njs/tsconfig.json', 'clients/js/tsconfig.json', 'package-lock.json'].map((file) =>
     modified(join(root, file)),
   );
   if (modified(stamp) > Math.max(...SOURCES.map(newest), ...settings)) return;
   say('building (once after each change of the sources; half a minute or so)');
   removeStale();
+  // A package of its own, which holds all that is there.
+  rmSync(join(root, 'clients/js/dist'), { recursive: true, force: true });
   const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  // First, because the page and the tests import its types.
+  run(process.execPath, tsc, '-p', 'clients/js');
   run(process.execPath, tsc);
   run(process.execPath, tsc, '-p', 'njs');
   run(process.execPath, tsc, '-p', 'console');

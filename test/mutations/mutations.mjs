@@ -5,6 +5,7 @@
 
 import { adoptionMutations } from './adoption.mjs';
 import { appenderMutations } from './appenders.mjs';
+import { clientMutations } from './clients.mjs';
 import { downloadMutations } from './downloads.mjs';
 
 import { fastdfsMutations } from './fastdfs.mjs';
@@ -29,6 +30,7 @@ const incoming = 'durable-write/incoming';
 
 export const mutations = [
   ...adoptionMutations,
+  ...clientMutations,
   ...downloadMutations,
   ...appenderMutations,
   ...fastdfsMutations,
