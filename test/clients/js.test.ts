@@ -286,6 +286,32 @@ t.test('the client for JavaScript', async (t) => {
     t.match(await failed(fidfs.cancel(resume)), /^(404|410) /);
   });
 
+  t.test('begins a lost upload again, and no other one', async (t) => {
+    const paths: string[] = [];
+    const server = createServer((request, response) => {
+      paths.push(`${request.method} ${request.url}`);
+      request.resume();
+      request.on('end', () => {
+        if (request.method === 'POST') response.writeHead(201, { Location: `/tus/${paths.length}` }).end();
+        else if (request.url === '/tus/1') response.writeHead(404).end();
+        else
+          response
+            .writeHead(204, { 'Upload-Offset': '1', 'Fidfs-Id': 'group1/M00/00/00/AQAAAGsDXVyAU7RdAAAACw1KEYU3353642' })
+            .end();
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const servers = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const stored = await new Fidfs({ servers }).upload('x', { resumable: true });
+    t.match(stored, { size: 1, crc32: '0d4a1185', created: '2026-11-22T21:23:40Z' });
+    t.strictSame(paths, ['POST /tus/', 'PATCH /tus/1', 'POST /tus/', 'PATCH /tus/3']);
+    const wrong = await refusing(t, 403, '0');
+    t.equal(await failed(new Fidfs({ servers: wrong.url }).upload('x', { resume: '/tus/1' })), '403 unknown');
+    t.strictSame(wrong.paths, ['HEAD /tus/1']);
+  });
+
   t.test('stops when it is told to', async (t) => {
     const aborted = AbortSignal.abort(new Error('no'));
     await t.rejects(fidfs.upload('x', { signal: aborted }), { message: 'no' });
@@ -299,7 +325,9 @@ t.test('the client for JavaScript', async (t) => {
     await t.rejects(client.upload(Readable.from(['x']), waiting()), { name: 'TimeoutError' });
     await t.rejects(client.info('a/b', waiting()), { name: 'TimeoutError' });
     const busy = await refusing(t, 503, '20');
+    const start = Date.now();
     await t.rejects(new Fidfs({ servers: busy.url }).info('a/b', waiting()), { name: 'TimeoutError' }, 'in a pause');
+    t.ok(Date.now() - start < 15_000, 'which ends then');
   });
 });
 
