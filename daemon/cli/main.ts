@@ -9,6 +9,8 @@ import { version } from '../version.js';
 import { counted } from '../words.js';
 import { adopt, formatAdoption } from './adopt.js';
 import { type ExportOptions, exportTo } from './archive/export.js';
+import { importFiles } from './archive/import.js';
+import type { ImportOptions } from './archive/importing.js';
 import { type AuditOptions, audit } from './audit/audit.js';
 import { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
@@ -133,6 +135,18 @@ remote('export <directory>', 'Write all files of the cluster into a directory, w
   .option('--no-metadata', 'without metadata, which takes a request for each file')
   .option('--temp <directory>', 'where the list of an earlier export is sorted (default: TMPDIR, or /tmp)')
   .action((directory: string, options: ExportOptions) => exportTo(directory, options));
+
+remote('import [directory]', 'Upload the files of an export, of another list, or of a list of addresses.', [
+  'fidfs import /backup/photos',
+  'fidfs import --urls addresses.txt --map new-ids.csv',
+])
+  .option('-m, --map <file>', 'a table of old and new IDs, which grows (default: map.csv in the directory)')
+  .option('--urls <list>', 'a list of http and https addresses, one a line; - is standard input')
+  .option('-g, --group <group>', 'the group that the files go to (default: any)')
+  .option('-n, --at-once <number>', 'uploads at the same time', '4')
+  .option('--timeout <time>', 'how long a server of an address may send nothing', '30s')
+  .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
+  .action((directory: string | undefined, options: ImportOptions) => importFiles(directory, options));
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',

@@ -25,10 +25,14 @@ export function lockKeys(data: string): () => void {
   return lock(join(data, 'keys.lock'), taken);
 }
 
-/** Locks the directory of an export. As `lockDataDirectory`. */
-export function lockExport(directory: string): () => void {
-  const taken = (options: ErrorOptions) => new Error(`another fidfs exports to ${directory}; try again later`, options);
-  return lock(join(directory, '.fidfs-lock'), taken);
+/** Locks the files of an export or an import. As `lockDataDirectory`. */
+export function lockArchive(file: string): () => void {
+  try {
+    return lock(file, (options) => new Error(`another fidfs has locked ${file}; try again later`, options));
+  } catch (error) {
+    if (!(error instanceof Database.SqliteError)) throw error;
+    throw new Error(`${file} cannot be written: ${error.message}`, { cause: error });
+  }
 }
 
 /** Like `lockDataDirectory`, for a store path, which another node may have in its settings too. Throws WrongStorePath. */

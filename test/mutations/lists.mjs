@@ -10,6 +10,9 @@ const deletions = 'daemon/cli/audit/deletions.ts';
 const audits = ['lists/audit'];
 const exporting = 'daemon/cli/archive/export.ts';
 const exports = ['lists/export'];
+const importing = 'daemon/cli/archive/import.ts';
+const fromUrls = 'daemon/cli/archive/import-urls.ts';
+const imports = ['lists/import'];
 
 export const listMutations = [
   {
@@ -228,5 +231,75 @@ export const listMutations = [
     from: 'ftruncateSync(this.descriptor, whole);',
     to: '',
     tests: exports,
+  },
+  {
+    name: 'an import reads no file outside of its directory',
+    file: 'daemon/cli/archive/inside.ts',
+    from: 'isAbsolute(name) || !isBelow(root, path)',
+    to: 'isAbsolute(name)',
+    tests: imports,
+  },
+  {
+    name: 'an import follows no symbolic link out of its directory',
+    file: 'daemon/cli/archive/inside.ts',
+    from: 'directory !== root && !isBelow(root, directory)',
+    to: "directory === ''",
+    tests: imports,
+  },
+  {
+    name: 'an import uploads no symbolic link',
+    file: importing,
+    from: 'lstatSync(path, { throwIfNoEntry: false })?.isFile()',
+    to: 'existsSync(path)',
+    tests: imports,
+  },
+  {
+    name: 'an import stores no content that is not that of the list',
+    file: importing,
+    from: "sha256 === '' ? {} : { sha256 }",
+    to: '{}',
+    tests: imports,
+  },
+  {
+    name: 'an import uploads what is in its map no second time',
+    file: 'daemon/cli/archive/importing.ts',
+    from: 'this.idOf(old) !== undefined',
+    to: 'false',
+    tests: imports,
+  },
+  {
+    name: 'an import ends when the node does not take its key',
+    file: 'daemon/cli/archive/importing.ts',
+    from: '[401, 403, 507]',
+    to: '[507]',
+    tests: imports,
+  },
+  {
+    name: 'an import of slaves takes the nearest master',
+    file: importing,
+    from: 'withoutExtension(other).length - withoutExtension(one).length',
+    to: 'withoutExtension(one).length - withoutExtension(other).length',
+    tests: imports,
+  },
+  {
+    name: 'an import finds a slave again whose answer was lost',
+    file: importing,
+    from: 'error.status === 409) return',
+    to: 'error.status === 408) return',
+    tests: imports,
+  },
+  {
+    name: 'an import of addresses takes no more bytes than maxFileSize',
+    file: fromUrls,
+    from: 'if (length > limit)',
+    to: 'if (length > limit + 1e9)',
+    tests: imports,
+  },
+  {
+    name: 'an import asks again after a failure that may be temporary',
+    file: 'daemon/cli/archive/at-once.ts',
+    from: '!error.isTemporary',
+    to: 'error.isTemporary',
+    tests: imports,
   },
 ];

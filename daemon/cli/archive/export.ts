@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import type Database from 'better-sqlite3';
 import fileId from '../../../file-id/file-id.js';
 import { loadSettings } from '../../config/settings.js';
-import { lockExport } from '../../index/lock.js';
+import { lockArchive } from '../../index/lock.js';
 import type { ListedFile } from '../../operations/lists.js';
 import { writeAll } from '../../store/write-all.js';
 import { counted } from '../../words.js';
@@ -54,7 +54,7 @@ export async function exportTo(directory: string, options: ExportOptions): Promi
   const client = new Client(loadSettings(options.config), options.server);
   mkdirSync(directory, { recursive: true });
   const root = realpathSync(directory);
-  const unlock = lockExport(root);
+  const unlock = lockArchive(join(root, '.fidfs-lock'));
   let run: Export | undefined;
   try {
     rmSync(join(root, PARTS), { recursive: true, force: true });

@@ -5,7 +5,8 @@ import type { ListedFile } from '../../operations/lists.js';
 import { counted } from '../../words.js';
 import { Client } from '../client.js';
 import { CommandFailed, UsedWrongly } from '../errors.js';
-import { isStandardInput, openPipe, openRegular, standardInput } from '../input.js';
+import { isStandardInput } from '../input.js';
+import { openList } from '../open-list.js';
 import { formatBytes, progressBar } from '../output.js';
 import { parseAge, secondsOf } from '../times.js';
 import type { Options } from '../transfer.js';
@@ -117,16 +118,6 @@ async function readList(file: string, named: NamedFiles, { group }: Settings): P
 /** Whether a line is the heading of a table: the first one, and not an address. */
 function isHeading({ number, text }: Line): boolean {
   return number === 1 && /^[\p{L}_][\p{L}\p{N}_ ]*$/u.test(firstColumn(text));
-}
-
-async function openList(file: string): Promise<AsyncIterable<Buffer>> {
-  if (isStandardInput(file)) return standardInput();
-  const pipe = await openPipe(file);
-  if (pipe) return pipe;
-  const handle = await openRegular(file).catch((error: Error) => {
-    throw new CommandFailed(`${file} ${error.message}`);
-  });
-  return handle.createReadStream();
 }
 
 /** Reads the list of the store, and notes of each file whether it is named. */

@@ -7,14 +7,17 @@ const LONGEST = 8192;
 export interface Line {
   /** From 1. */
   number: number;
-  /** Without its line feed, and cut off after 8,192 characters. */
+  /** Without its line feed; cut off if it is too long. */
   text: string;
   /** False for the last line of a text that has no line feed at its end. */
   isEnded: boolean;
 }
 
-/** Splits UTF-8 into lines. Memory does not grow with the length of a line. A byte order mark is left out. */
-export async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Line> {
+/**
+ * Splits UTF-8 into lines. Memory does not grow with the length of a line. A byte order mark is left out.
+ * @param longest the number of characters after which a line is cut off
+ */
+export async function* linesOf(input: AsyncIterable<Buffer>, longest = LONGEST): AsyncGenerator<Line> {
   const decoder = new TextDecoder();
   let number = 0;
   let rest = '';
@@ -22,10 +25,10 @@ export async function* linesOf(input: AsyncIterable<Buffer>): AsyncGenerator<Lin
     const text = rest + decoder.decode(chunk, { stream: true });
     let from = 0;
     for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', from)) {
-      yield { number: ++number, text: text.slice(from, Math.min(end, from + LONGEST)), isEnded: true };
+      yield { number: ++number, text: text.slice(from, Math.min(end, from + longest)), isEnded: true };
       from = end + 1;
     }
-    rest = text.slice(from, from + LONGEST);
+    rest = text.slice(from, from + longest);
   }
   rest += decoder.decode();
   if (rest !== '') yield { number: ++number, text: rest, isEnded: false };
