@@ -13,6 +13,7 @@ const DIRECTORIES = [
   'daemon',
   'deploy',
   'docs',
+  'examples',
   'file-id',
   'nginx',
   'njs',
