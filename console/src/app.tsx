@@ -9,6 +9,8 @@ import { Icon, type IconName } from './ui/icons';
 import { KeyDialog } from './ui/key-dialog';
 import { ClusterView } from './views/cluster';
 import { FileView } from './views/file';
+import { FilesView } from './views/files';
+import { scrolledTo } from './views/files/scrolled';
 import { UploadView } from './views/upload';
 
 /** The name of each language in that language. */
@@ -20,7 +22,7 @@ export function App(): JSX.Element {
   useEffect(() => {
     document.title = `${title} · fidfs`;
   }, [title]);
-  useEffect(() => window.scrollTo(0, 0), [view]);
+  useEffect(() => window.scrollTo(0, view === 'files' ? scrolledTo.peek() : 0), [view]);
   return (
     <>
       <button type="button" class="skip" onClick={() => document.querySelector('main')?.focus()}>
@@ -39,14 +41,16 @@ export function App(): JSX.Element {
 function CurrentView(): JSX.Element {
   const current = route.value;
   if (current.view === 'cluster') return <ClusterView />;
+  if (current.view === 'files') return <FilesView />;
   if (current.view === 'file') return <FileView key={current.id} id={current.id} />;
   return <UploadView />;
 }
 
 function Header({ view }: { view: string }): JSX.Element {
   const text = texts.value;
-  const links: [name: 'upload' | 'file' | 'cluster', address: string, icon: IconName][] = [
+  const links: [name: 'upload' | 'files' | 'file' | 'cluster', address: string, icon: IconName][] = [
     ['upload', '#/', 'upload'],
+    ['files', '#/files', 'grid'],
     ['file', '#/file', 'file'],
     ['cluster', '#/cluster', 'cluster'],
   ];

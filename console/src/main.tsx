@@ -4,6 +4,7 @@ import './styles/base.css';
 import './styles/shell.css';
 import './styles/upload.css';
 import './styles/file.css';
+import './styles/files.css';
 import './styles/cluster.css';
 
 const root = document.getElementById('app');

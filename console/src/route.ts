@@ -1,11 +1,12 @@
 import { signal } from '@preact/signals';
 
 /** The current view, encoded in the fragment of the address. */
-export type Route = { view: 'upload' } | { view: 'file'; id: string } | { view: 'cluster' };
+export type Route = { view: 'upload' } | { view: 'files' } | { view: 'file'; id: string } | { view: 'cluster' };
 
 function parse(hash: string): Route {
   const path = hash.replace(/^#\/?/, '');
   if (path === 'cluster') return { view: 'cluster' };
+  if (path === 'files') return { view: 'files' };
   if (path === 'file' || path.startsWith('file/')) return { view: 'file', id: decoded(path.slice(5)) };
   return { view: 'upload' };
 }

@@ -27,12 +27,12 @@ const TEXTS = `[...document.querySelectorAll('body *')].flatMap((element) => [
   ...['aria-label', 'title', 'alt', 'placeholder'].map((name) => element.getAttribute(name) ?? ''),
 ])`;
 /** Texts that are the same in every language. */
-const UNTRANSLATED = /^(?:fidfs|English|CRC-32|group1|[\da-f]{8}|small|bad|txt|bin|bytes?|[kMGT]?B)$/;
+const UNTRANSLATED = /^(?:fidfs|English|CRC-32|group1|[\da-f]{8}|small|bad|txt|bin|jpg|Markdown|HTML|bytes?|[kMGT]?B)$/;
 
 async function englishIn(page: Page): Promise<string[]> {
   const texts: string[] = await page.evaluate(TEXTS);
   const words = texts
-    .filter((text) => !/group1\/M00|\p{Script=Han}/u.test(text))
+    .filter((text) => !/group1\/M00|^…|\p{Script=Han}/u.test(text))
     .flatMap((text) => text.split(/[\s.:,/]+/));
   return words.filter((word) => /[A-Za-z]{3}/.test(word) && !UNTRANSLATED.test(word));
 }
@@ -62,6 +62,7 @@ for (const theme of ['light', 'dark'] as const) {
         };
         await view('', '.empty', 'nothing uploaded');
         await view('cluster', '.empty', 'no key for the cluster');
+        await view('files', '.empty', 'no key for the files');
         await page.click('header .chip');
         await page.fill('dialog input', 'not-the-key-0123456789');
         await assertAccessible(t, page, 'the question for the key');
@@ -76,6 +77,12 @@ for (const theme of ['light', 'dark'] as const) {
         await console.row('bad.bin', 'failed');
         await view('', '.row[data-phase=failed]', 'uploads');
         await view('file', '.empty', 'no file');
+        await view('files', '.tile', 'all files');
+        await page.click('.tile');
+        await view('files', '.tile[aria-selected=true]', 'a chosen file');
+        await page.click('.files-bar .danger');
+        await view('files', 'dialog', 'the question before a deletion of several');
+        await page.keyboard.press('Escape');
         await view(`file/${id}`, '.copies', 'a file');
         await page.click('.danger');
         await view(`file/${id}`, 'dialog', 'the question before a deletion');

@@ -4,6 +4,12 @@ import type { JSX } from 'preact';
 const PATHS = {
   upload: 'M12 16V4m0 0L7 9m5-5 5 5M4 16v3a1 1 0 0 0 1 1h14a1 1 0 0 0 1-1v-3',
   file: 'M14 3H7a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h10a1 1 0 0 0 1-1V7l-4-4zm0 0v4h4',
+  grid: 'M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z',
+  picture: 'M4 5h16v14H4zM4 17l5-5 4 4 3-3 4 4M15.5 9h.01',
+  video: 'M3 6h12v12H3zM15 11l6-4v10l-6-4',
+  sound: 'M9 18V6l10-2v12M9 18a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0zm10-2a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z',
+  archive: 'M4 4h16v4H4zM5 8v12h14V8m-9 4h4',
+  text: 'M14 3H7a1 1 0 0 0-1 1v16a1 1 0 0 0 1 1h10a1 1 0 0 0 1-1V7l-4-4zm0 0v4h4M9 12h6m-6 4h6',
   folder: 'M3 7a1 1 0 0 1 1-1h5l2 2h9a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V7z',
   cluster: 'M5 4h14v6H5zM5 14h14v6H5zM8.5 7h.01M8.5 17h.01',
   key: 'M14.5 9.5a4 4 0 1 0-3.9 4l1.4-1.5H14v-2h.5zm-.5.5 6 6v4h-4v-2h-2v-2l-1.5-1.5M8.5 8.5h.01',

@@ -4,12 +4,12 @@ import { count } from '../../format';
 import { asFailure, type Failure } from '../../http/failure';
 import { request } from '../../http/request';
 import { texts } from '../../i18n';
+import { pathOf } from '../../id';
 import { asking, key } from '../../key';
 import { announce } from '../../ui/announce';
 import { Dialog } from '../../ui/dialog';
 import { FailureNotice } from '../../ui/failure';
 import { Icon } from '../../ui/icons';
-import { pathOf } from './id';
 import type { Presence } from './presence';
 
 interface Properties {

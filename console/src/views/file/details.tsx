@@ -1,7 +1,9 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { addressOf } from '../../address';
+import { takeOff } from '../../files/list';
 import { texts } from '../../i18n';
+import { pathOf } from '../../id';
 import { publicAddressOf } from '../../settings';
 import { CopyButton } from '../../ui/copy-button';
 import { Icon } from '../../ui/icons';
@@ -10,7 +12,6 @@ import { items } from '../../upload/queue';
 import { Copies } from './copies';
 import { Deletion } from './deletion';
 import { Facts } from './facts';
-import { pathOf } from './id';
 import type { Information } from './information';
 import { PresenceWords, usePresence } from './presence';
 
@@ -40,6 +41,7 @@ export function Details({ information }: { information: Information }): JSX.Elem
             // nginx may still serve the file for a second from its open_file_cache
             presence.value = { name: 'gone' };
             deletions.value++;
+            takeOff([id]);
           }}
         />
       </section>

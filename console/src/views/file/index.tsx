@@ -4,10 +4,10 @@ import { useEffect, useRef } from 'preact/hooks';
 import { asFailure, Failure } from '../../http/failure';
 import { requestJson } from '../../http/request';
 import { texts } from '../../i18n';
+import { idIn, isPathSafe, pathOf } from '../../id';
 import { fileRoute } from '../../route';
 import { FailureNotice } from '../../ui/failure';
 import { Details } from './details';
-import { idIn, isPathSafe, pathOf } from './id';
 import type { Information } from './information';
 
 /** The view of one file; its state is reset for each ID. */

@@ -5,8 +5,8 @@ import { explanation } from '../../format';
 import { asFailure, type Failure } from '../../http/failure';
 import { request } from '../../http/request';
 import { texts } from '../../i18n';
+import { pathOf } from '../../id';
 import { Icon } from '../../ui/icons';
-import { pathOf } from './id';
 
 /** Whether a file exists; `unclear` with the failure while that cannot be determined. */
 export type Presence = { name: 'looking' | 'there' | 'gone' } | { name: 'unclear'; failure: Failure };
