@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
 /**
@@ -7,6 +8,7 @@ import { defineConfig } from 'vite';
 export default defineConfig({
   base: './',
   logLevel: 'warn',
+  resolve: { alias: { 'fidfs-client': fileURLToPath(new URL('../clients/js/dist/index.js', import.meta.url)) } },
   build: {
     outDir: '../dist/console',
     emptyOutDir: true,

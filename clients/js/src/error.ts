@@ -18,7 +18,7 @@ export class FidfsError extends Error {
     readonly retryAfter = 0,
     options: ErrorOptions = {},
   ) {
-    super(detail === '' ? problem : `${problem}: ${detail}`, options);
+    super([problem, detail || messageOf(options.cause)].filter(Boolean).join(': '), options);
   }
 }
 
@@ -43,7 +43,7 @@ function problemOf(status: number): string {
 
 /** The error of a request without a response. */
 export function networkError(cause?: unknown): FidfsError {
-  return new FidfsError('network', 0, messageOf(cause), 0, { cause });
+  return new FidfsError('network', 0, '', 0, { cause });
 }
 
 /** The error of data that cannot be read, such as a file that was changed or removed. */

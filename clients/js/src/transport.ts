@@ -63,7 +63,7 @@ export class Transport {
     const signals = [...(signal ? [signal] : []), ...(timeout > 0 ? [AbortSignal.timeout(timeout)] : [])];
     const all = { ...(await this.authorization()), ...headers };
     try {
-      const answer = await this.fetch(url, { ...rest, headers: all, signal: AbortSignal.any(signals) });
+      const answer = await this.fetch(url, { ...rest, headers: all, signal: eitherOf(signals) });
       if (answer.ok) return await read(answer);
       throw errorOf(answer.status, await answer.text(), answer.headers.get('Retry-After'));
     } catch (error) {
@@ -84,6 +84,11 @@ export class Transport {
     const headers = { 'Content-Type': 'application/json' };
     return await this.json<T>(path, { method: 'POST', body: JSON.stringify(body), headers, signal });
   }
+}
+
+/** Not by `any` for one, because browsers have that since 2023 and 2024. */
+function eitherOf(signals: AbortSignal[]): AbortSignal | null {
+  return signals.length > 1 ? AbortSignal.any(signals) : (signals[0] ?? null);
 }
 
 /** Returns a query with the parameters that are defined, beginning with a question mark; empty without any. */

@@ -1,19 +1,11 @@
-import { addressOf } from '../address';
-import { authorization, key, refuseKey } from '../key';
-import { Failure, failureOf, networkFailure } from './failure';
+import { client, withKey } from './client';
+import { Failure } from './failure';
 
 /** Sends a request to this server, with the key if there is one; `path` has no leading slash. Throws a Failure unless 2xx. */
-export async function request(path: string, init: RequestInit = {}): Promise<Response> {
-  const used = key.peek();
-  const headers = { ...authorization(), ...(init.headers as Record<string, string> | undefined) };
-  const answer = await fetch(addressOf(path), { ...init, headers, cache: 'no-store' }).catch((error: unknown) => {
-    if (init.signal?.aborted) throw error;
-    throw networkFailure();
-  });
-  if (answer.ok) return answer;
-  if (answer.status === 401) refuseKey(used);
-  const text = await answer.text().catch(() => '');
-  throw failureOf(answer.status, text, answer.headers.get('Retry-After'));
+export async function request(path: string, { signal, headers, ...init }: RequestInit = {}): Promise<Response> {
+  const all = { ...(headers as Record<string, string> | undefined) };
+  const options = { cache: 'no-store', ...init, headers: all, signal: signal ?? undefined } as const;
+  return await withKey(() => client.request(`/${path}`, options));
 }
 
 /** As `request`, with JSON in both directions. The type of the response is not checked. */

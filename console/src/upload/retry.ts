@@ -42,7 +42,7 @@ export async function persist<T>(attempt: () => Promise<T>, { abort, waits, posi
       }
       if (failure.problem !== 'network' && (!isPassing(failure.status) || ++refusals > MOST_REFUSALS)) throw failure;
       const delay = DELAYS_SECONDS[Math.min(tries++, DELAYS_SECONDS.length - 1)] ?? 0;
-      const milliseconds = Math.max(delay, failure.retryAfterSeconds) * 1000;
+      const milliseconds = Math.max(delay, failure.retryAfter) * 1000;
       if (milliseconds > 0) waits(failure, Date.now() + milliseconds);
       await pause(milliseconds, abort, failure.problem === 'network');
     }
