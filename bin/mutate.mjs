@@ -11,6 +11,7 @@ await orExit(prepare);
 
 const { default: ts } = await import('typescript');
 const COPIED = ['bin', 'clients', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'docs', 'dist'];
+COPIED.push('clients', 'examples');
 COPIED.push('package.json', 'package-lock.json', 'tsconfig.json');
 const words = process.argv.slice(2);
 const chosen = mutations.filter(({ name, file }) => words.every((word) => `${file} ${name}`.includes(word)));
@@ -45,7 +46,7 @@ function outcome({ file, from, to, tests }) {
   // Compiles this file only, without type checks, which a mutation may break.
   const mutated = source.replace(from, () => to);
   const compilerOptions = { target: isNjs ? 'ES5' : 'ES2022', module: 'ESNext', verbatimModuleSyntax: true };
-  writeFileSync(program, ts.transpileModule(mutated, { compilerOptions }).outputText);
+  writeFileSync(program, isSource ? mutated : ts.transpileModule(mutated, { compilerOptions }).outputText);
   try {
     return tests.some(fails) ? 'noticed' : 'SURVIVED';
   } finally {

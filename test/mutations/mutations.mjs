@@ -15,6 +15,7 @@ import { indexMutations } from './index.mjs';
 import { listMutations } from './lists.mjs';
 import { originMutations } from './origins.mjs';
 import { pageMutations } from './page.mjs';
+import { phpMutations } from './php.mjs';
 import { pictureMutations } from './pictures.mjs';
 import { replicationMutations } from './replication.mjs';
 import { rightsMutations } from './rights.mjs';
@@ -38,6 +39,7 @@ export const mutations = [
   ...indexMutations,
   ...listMutations,
   ...originMutations,
+  ...phpMutations,
   ...pictureMutations,
   ...replicationMutations,
   ...pageMutations,

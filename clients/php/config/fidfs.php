@@ -4,7 +4,7 @@ declare(strict_types=1);
 
 return [
     // Addresses of the nodes, in the order in which they are asked.
-    'servers' => explode(',', (string) env('FIDFS_SERVERS', 'http://127.0.0.1:8080')),
+    'servers' => array_map('trim', explode(',', (string) env('FIDFS_SERVERS', 'http://127.0.0.1:8080'))),
 
     // A key with the rights that the application needs.
     'key' => env('FIDFS_KEY', ''),

@@ -109,12 +109,9 @@ final class Exchange
         return strlen($bytes);
     }
 
-    /** Tells the progress function; returns 1 to abort. */
+    /** Tells the progress function; returns 0, so that the transfer goes on. */
     private function report(int $received, int $sent): int
     {
-        if ($this->failure !== null) {
-            return 1;
-        }
         $progress = $this->request->progress;
         $isUpload = $this->request->body instanceof Source;
         $bytes = $isUpload ? $sent : $this->written;

@@ -142,6 +142,7 @@ final class ClientTest extends TestCase
         self::assertLessThan($before + 2 * 2 ** 20, memory_get_peak_usage());
     }
 
+    /** Seen to fail with an address of any form for an upload. */
     public function testAbortAndResume(): void
     {
         $content = random_bytes(20_000_000);
@@ -168,11 +169,22 @@ final class ClientTest extends TestCase
         $elsewhere = $this->failure(fn () => $this->client->uploadResumable($path, ['resume' => 'http://127.0.0.1:1/x']));
         self::assertSame('unknown', $elsewhere->problem);
 
+        // A file that becomes shorter ends the upload at once; seen to fail (after the timeout) without the 1 that the progress function returns then.
+        ftruncate(fopen($large = $this->file('shrinks', ''), 'r+'), 30_000_000);
+        $begin = microtime(true);
+        $shorter = $this->failure(fn () => $this->client->upload($large, ['progress' => fn () => ftruncate(fopen($large, 'r+'), 100)]));
+        self::assertSame('source', $shorter->problem);
+        self::assertLessThan(10, microtime(true) - $begin);
+
         // A function that throws ends the upload, and its exception is that of the upload.
         $this->expectExceptionMessage('mine');
         $this->client->upload($path, ['progress' => fn () => throw new \DomainException('mine')]);
     }
 
+    /**
+     * Seen to fail without 503 among the statuses of servers that are away, without the body read from its beginning for the next one, with a pipe
+     * that is sent again, and without further attempts for a piece.
+     */
     public function testTheNextServer(): void
     {
         $path = $this->file('x.jpg', $content = random_bytes(3_000_000));
@@ -197,6 +209,7 @@ final class ClientTest extends TestCase
         self::assertSame($content, $this->contentOf(self::client([self::helper('flaky')])->uploadResumable($long, ['group' => 'group1'])->id));
     }
 
+    /** Seen to fail with any text as an ID, and with IDs sent in their whole length. */
     public function testDeletionsAndStat(): void
     {
         $ids = array_map(fn (int $number) => $this->client->uploadString("$number", ['ext' => 'txt'])->id, [1, 2, 3]);
@@ -228,6 +241,7 @@ final class ClientTest extends TestCase
         self::assertSame('no-such-group', $this->failure(fn () => iterator_to_array($this->client->list(['group' => 'nine'])))->problem);
     }
 
+    /** Seen to fail with a download that is written to its path at once. */
     public function testInfoMetadataAndDownloads(): void
     {
         $id = $this->client->uploadString('0123456789', ['ext' => 'txt', 'group' => 'group1'])->id;
@@ -254,6 +268,7 @@ final class ClientTest extends TestCase
         self::assertSame(['old', [$old]], [file_get_contents($old), glob("$this->directory/*")]);
     }
 
+    /** Seen to fail with a link that is signed for a short ID. */
     public function testPrivateFilesLinksAndPictures(): void
     {
         $signing = new Client(self::env('SERVER'), self::env('KEY'), ['downloadKey' => self::env('DOWNLOAD_KEY')]);
@@ -286,6 +301,7 @@ final class ClientTest extends TestCase
         $this->client->signedUrl($id);
     }
 
+    /** Seen to fail with the key in what var_dump shows. */
     public function testKeysAndTokens(): void
     {
         $wrong = $this->failure(fn () => (new Client(self::env('SERVER'), 'not-the-key-0123456789'))->uploadString('x'));
