@@ -94,8 +94,7 @@ export async function linkQueries(ids: readonly string[], kind: LinkKind): Promi
 
 /** Returns the public address of a file, signed for a time if its group is private. Throws a Failure. */
 export async function signedAddressOf(id: string, seconds: number): Promise<string> {
-  const query = needsLink(id) ? (await linkQueries([id], { seconds })).get(id) : '';
-  return publicAddressOf(id) + (query ?? '');
+  return publicAddressOf(id) + ((await linkQueries([id], { seconds })).get(id) ?? '');
 }
 
 /** Returns the address of the page's picture of a file. */

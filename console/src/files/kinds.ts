@@ -22,6 +22,11 @@ export function hasPictures(ext: string): boolean {
   return /^(?:png|jpe?g|gif|webp|avif|tiff?)$/i.test(ext);
 }
 
+/** The extension in an ID, without its dot; empty if it has none. */
+export function extensionIn(id: string): string {
+  return /\.([^./]{1,6})$/.exec(id)?.[1] ?? '';
+}
+
 /** The last part of an ID. */
 export function nameOf(id: string): string {
   return id.slice(id.lastIndexOf('/') + 1);

@@ -107,9 +107,7 @@ export function takeOff(ids: readonly string[]): void {
 
 /** An ID without its extension: the IDs of its slaves begin with it. */
 export function stemOf(id: string): string {
-  const name = id.lastIndexOf('/') + 1;
-  const dot = id.indexOf('.', name);
-  return dot < 0 ? id : id.slice(0, dot);
+  return id.replace(/\.(?:tar\.gz|[^./]{1,6})$/, '');
 }
 
 function isSlaveOf(id: string, masters: ReadonlySet<string>): boolean {

@@ -16,7 +16,13 @@ export const en = {
     forget: 'Forget the key',
     cancel: 'Cancel',
   },
-  copy: { id: 'Copy ID', url: 'Copy URL', copied: 'Copied', failed: 'The browser did not let it be copied' },
+  copy: {
+    id: 'Copy ID',
+    url: 'Copy URL',
+    urlFor: (time: string) => `Copy URL, valid for ${time}`,
+    copied: 'Copied',
+    failed: 'The browser did not let it be copied',
+  },
   upload: {
     title: 'Upload',
     drop: 'Drop files or folders here',
@@ -106,6 +112,7 @@ export const en = {
     isGone: 'The file is not there',
     isUnclear: 'Not known now: a node that may have it cannot be asked, or cannot read its disk',
     looking: 'Looking …',
+    slaves: 'Slaves',
     copies: 'Copies',
     copiesNeedKey: 'With the key you see which nodes hold it.',
     holds: {

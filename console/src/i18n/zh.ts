@@ -18,7 +18,13 @@ export const zh: Texts = {
     forget: '忘记密钥',
     cancel: '取消',
   },
-  copy: { id: '复制 ID', url: '复制网址', copied: '已复制', failed: '浏览器不允许复制' },
+  copy: {
+    id: '复制 ID',
+    url: '复制网址',
+    urlFor: (time) => `复制网址（有效期 ${time}）`,
+    copied: '已复制',
+    failed: '浏览器不允许复制',
+  },
   upload: {
     title: '上传',
     drop: '将文件或文件夹拖到这里',
@@ -108,6 +114,7 @@ export const zh: Texts = {
     isGone: '文件不存在',
     isUnclear: '目前无法确定：可能持有它的节点无法访问，或无法读取其磁盘',
     looking: '正在查找…',
+    slaves: '从文件',
     copies: '副本',
     copiesNeedKey: '输入密钥后可以查看哪些节点持有它。',
     holds: { record: '持有', disk: '持有，但没有记录', none: '没有', unasked: '无法询问' },

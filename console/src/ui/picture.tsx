@@ -14,12 +14,23 @@ interface Properties {
   id: string;
   class: string;
   alt: string;
-  /** What is shown if there is no picture. */
+  /** What is shown until there is a picture. */
   children: ComponentChildren;
+  /** What is shown if there is none; without it `children`. */
+  otherwise?: ComponentChildren;
+  /** How often the server is asked at most. */
+  attempts?: number;
 }
 
 /** The server's small picture of a file. */
-export function Picture({ id, class: className, alt, children }: Properties): JSX.Element {
+export function Picture({
+  id,
+  class: className,
+  alt,
+  children,
+  otherwise = children,
+  attempts = ATTEMPTS,
+}: Properties): JSX.Element {
   const address = useSignal<string | undefined>(undefined);
   const attempt = useSignal(0);
   const isKnown = groups.value !== undefined;
@@ -35,22 +46,24 @@ export function Picture({ id, class: className, alt, children }: Properties): JS
     const show = (query: string) => {
       if (!isOver) address.value = pictureAddressOf(id, query);
     };
-    if (isPrivate) pictureQuery(id).then(show, () => {});
+    if (isPrivate)
+      pictureQuery(id).then(show, () => {}); // `linkTrouble` says why not
     else show('');
     return () => {
       isOver = true;
     };
   }, [id, isMade, isPrivate, address]);
   useEffect(() => {
-    if (turn === 0 || turn >= ATTEMPTS) return undefined;
+    if (turn === 0 || turn >= attempts) return undefined;
     const before = address.peek();
     address.value = undefined;
     const timer = window.setTimeout(() => {
       address.value = before;
     }, AGAIN_MILLISECONDS * turn);
     return () => window.clearTimeout(timer);
-  }, [turn, address]);
-  if (!isMade || address.value === undefined) return <>{children}</>;
+  }, [turn, attempts, address]);
+  if (isKnown && !isMade) return <>{otherwise}</>;
+  if (address.value === undefined) return <>{children}</>;
   return (
     <img
       class={className}
@@ -59,9 +72,9 @@ export function Picture({ id, class: className, alt, children }: Properties): JS
       decoding="async"
       draggable={false}
       onError={() => {
-        if (attempt.peek() + 1 >= ATTEMPTS) without.add(id);
+        if (attempt.peek() + 1 >= attempts) without.add(id);
         attempt.value++;
-        if (attempt.peek() >= ATTEMPTS) address.value = undefined;
+        if (attempt.peek() >= attempts) address.value = undefined;
       }}
     />
   );

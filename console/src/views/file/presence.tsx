@@ -13,14 +13,14 @@ export type Presence = { name: 'looking' | 'there' | 'gone' } | { name: 'unclear
 
 const AGAIN_MILLISECONDS = 3000;
 
-/** Determines whether a file exists; repeats the request while that is unclear. */
-export function usePresence(id: string): Signal<Presence> {
+/** Determines whether a file exists, by the query of its link; repeats the request while that is unclear. */
+export function usePresence(id: string, query: string): Signal<Presence> {
   const presence = useSignal<Presence>({ name: 'looking' });
   useEffect(() => {
     const end = new AbortController();
     let timer: number | undefined;
     const ask = async () => {
-      const found = await look(id, end.signal);
+      const found = await look(pathOf(id) + query, end.signal);
       if (end.signal.aborted) return;
       // The file may have been deleted in the meantime.
       if (presence.peek().name !== 'gone') presence.value = found;
@@ -31,13 +31,13 @@ export function usePresence(id: string): Signal<Presence> {
       end.abort();
       window.clearTimeout(timer);
     };
-  }, [id, presence]);
+  }, [id, query, presence]);
   return presence;
 }
 
-async function look(id: string, signal: AbortSignal): Promise<Presence> {
+async function look(path: string, signal: AbortSignal): Promise<Presence> {
   try {
-    await request(pathOf(id), { method: 'HEAD', signal });
+    await request(path, { method: 'HEAD', signal });
     return { name: 'there' };
   } catch (error) {
     const failure = asFailure(error);

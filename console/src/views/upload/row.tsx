@@ -1,6 +1,7 @@
 import type { JSX } from 'preact';
 import { byteRate, duration, explanation, percent, size } from '../../format';
 import { texts } from '../../i18n';
+import { loadGroups, needsLink, signedAddressOf } from '../../links';
 import { fileRoute } from '../../route';
 import { CopyButton } from '../../ui/copy-button';
 import { Icon, type IconName } from '../../ui/icons';
@@ -123,12 +124,21 @@ function Links({ stored, name }: { stored: Stored; name: string }): JSX.Element 
   return (
     <div class="row-links">
       <CopyButton text={stored.id} label={text.copy.id} of={name} />
-      <CopyButton text={stored.url} label={text.copy.url} of={name} />
+      <CopyButton text={() => addressToCopy(stored)} label={text.copy.url} of={name} />
       <a class="button small" href={fileRoute(stored.id)} aria-label={text.upload.of(text.upload.details, name)}>
         {text.upload.details}
       </a>
     </div>
   );
+}
+
+/** How long a copied link to a private file is valid, in seconds. */
+const COPIED_SECONDS = 86_400;
+
+/** The address of a stored file; a link that ends, if the file is private and the key may make one. */
+async function addressToCopy({ id, url }: Stored): Promise<string> {
+  await loadGroups();
+  return needsLink(id) ? signedAddressOf(id, COPIED_SECONDS).catch(() => url) : url;
 }
 
 function Actions({ item, phase }: { item: Item; phase: Phase }): JSX.Element {

@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
-import { addressOf } from '../../address';
 import { Icon } from '../../ui/icons';
+import { Picture } from '../../ui/picture';
 import { isPicture } from '../../upload/extension';
 import type { Item } from '../../upload/item';
 
@@ -17,14 +17,20 @@ export function Thumbnail({ item }: { item: Item }): JSX.Element {
   const { file } = item;
   useEffect(() => {
     if (id === '') return undefined;
-    if (!file) {
-      address.value = addressOf(id);
-      return undefined;
-    }
+    if (!file) return undefined;
     const own = URL.createObjectURL(file);
     address.value = own;
     return () => URL.revokeObjectURL(own);
   }, [id, file, address]);
+  if (id !== '' && !file) {
+    return (
+      <span class="thumbnail">
+        <Picture id={id} class="" alt="">
+          <Icon name="file" />
+        </Picture>
+      </span>
+    );
+  }
   return (
     <span class="thumbnail">
       {address.value === undefined ? (
