@@ -9,20 +9,20 @@ import { CommandFailed } from '../errors.js';
  */
 export function pathInside(root: string, name: string): string {
   if (name === '' || /[\u0000-\u001f\u007f]/.test(name)) throw new CommandFailed('is no name of a file');
+  if (isAbsolute(name)) throw new CommandFailed('is no path below the directory');
   const path = normalize(join(root, name));
-  if (isAbsolute(name) || !isBelow(root, path)) throw new CommandFailed('leads out of the directory');
   let directory: string;
   try {
     directory = realpathSync(dirname(path));
   } catch (error) {
     throw new CommandFailed(`cannot be read: ${(error as Error).message}`, { cause: error });
   }
-  if (directory !== root && !isBelow(root, directory))
-    throw new CommandFailed('leads out of the directory by a symbolic link');
+  if (!isWithin(root, directory)) throw new CommandFailed('leads out of the directory');
   return path;
 }
 
-function isBelow(root: string, path: string): boolean {
+/** Whether a path is the directory itself, or below it. */
+function isWithin(root: string, path: string): boolean {
   const way = relative(root, path);
-  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+  return way !== '..' && !way.startsWith(`..${sep}`);
 }
