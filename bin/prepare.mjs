@@ -45,9 +45,11 @@ function removeStale() {
 /** Compiles if a source is newer than the last build. */
 export function build() {
   const stamp = join(root, 'dist/.built');
-  const settings = ['tsconfig.json', 'njs/tsconfig.json', 'clients/js/tsconfig.json', 'package-lock.json'].map((file) =>
-    modified(join(root, file)),
-  );
+  const others = [
+    ...['tsconfig.json', 'njs/tsconfig.json', 'clients/js/tsconfig.json', 'package-lock.json'],
+    ...['docs/openapi.yaml', 'bin/description.mjs'],
+  ];
+  const settings = others.map((file) => modified(join(root, file)));
   if (modified(stamp) > Math.max(...SOURCES.map(newest), ...settings)) return;
   say('building (once after each change of the sources; half a minute or so)');
   removeStale();
@@ -60,6 +62,7 @@ export function build() {
   run(process.execPath, tsc, '-p', 'njs');
   run(process.execPath, tsc, '-p', 'console');
   const vite = join(root, 'node_modules/vite/bin/vite.js');
+  run(process.execPath, join(root, 'bin/description.mjs'));
   run(process.execPath, vite, 'build', join(root, 'console'), '--config', join(root, 'console/vite.config.ts'));
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, '');

@@ -107,7 +107,7 @@ function methodsOf(path: string): string | undefined {
   if (path.startsWith('/metadata/')) return 'GET, HEAD, PUT';
   if (path.startsWith('/picture/')) return 'GET, HEAD';
   if (path === '/stat' || path === '/delete') return 'POST';
-  if (path === '/files') return 'GET, HEAD';
+  if (['/files', '/readyz', '/metrics'].includes(path)) return 'GET, HEAD';
   if (path === '/upload' || path === '/upload/known') return 'POST, PUT';
   if (path.startsWith('/upload/')) return 'PUT';
   if (path === TUS_PATH || path === `${TUS_PATH}/`) return 'POST, OPTIONS';

@@ -35,8 +35,9 @@ export function addTusRoutes(
     url,
     onRequest,
     handler: async (request, reply) => {
-      if (methodOf(request) !== 'POST') return tus.answer(request, reply);
-      // The library would take it for the creation of another upload.
+      const isOfUpload = (request.params as { id: string }).id !== '';
+      if (isOfUpload && methodOf(request) !== 'POST') return tus.answer(request, reply);
+      // The library would take a POST for the creation of another upload.
       answerNotFound(request, reply);
       return reply;
     },

@@ -3,37 +3,7 @@ import { RIGHTS, type Right } from '../../daemon/config/keys.js';
 import { bearer, Elsewhere, inSeconds, makeKey, token, usable } from '../helpers/keys.js';
 import { TestNode } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
-
-const ID = 'group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg';
-
-/** Every route that needs a key, and the right that it needs. */
-const ROUTES: [method: string, path: string, right: Right][] = [
-  ['POST', '/upload', 'upload'],
-  ['PUT', '/upload/a.txt', 'upload'],
-  ['POST', '/upload/known', 'upload'],
-  ['POST', '/tus', 'upload'],
-  ['POST', '/tus/', 'upload'],
-  ['HEAD', '/tus/1-0123456789abcdef', 'upload'],
-  ['PATCH', '/tus/1-0123456789abcdef', 'upload'],
-  ['DELETE', '/tus/1-0123456789abcdef', 'upload'],
-  ['POST', '/tus/1-0123456789abcdef', 'upload'],
-  ['PUT', `/metadata/${ID}`, 'upload'],
-  ['DELETE', `/${ID}`, 'delete'],
-  ['GET', `/metadata/${ID}`, 'list'],
-  ['GET', '/files', 'list'],
-  ['POST', '/stat', 'list'],
-  ['POST', '/delete', 'delete'],
-  ['GET', `/console/api/copies?id=${ID}`, 'list'],
-  ['GET', '/console/api/groups', 'list'],
-  ['POST', '/console/api/sign', 'sign'],
-  ['GET', '/console/api/cluster', 'admin'],
-];
-/** Those that only the daemon's own address has. */
-const DAEMON_ROUTES: typeof ROUTES = [
-  ['GET', '/status', 'admin'],
-  ['POST', '/adopt', 'admin'],
-  ['POST', '/scrub', 'admin'],
-];
+import { DAEMON_ROUTES, ROUTES } from '../helpers/routes.js';
 
 /** Whether a route takes upload tokens. */
 function takesTokens(path: string): boolean {
