@@ -11,8 +11,7 @@ await orExit(prepare);
 
 const { default: ts } = await import('typescript');
 const COPIED = ['bin', 'clients', 'daemon', 'file-id', 'nginx', 'njs', 'console', 'bench', 'test', 'docs', 'dist'];
-COPIED.push('clients', 'examples');
-COPIED.push('package.json', 'package-lock.json', 'tsconfig.json');
+COPIED.push('examples', 'package.json', 'package-lock.json', 'tsconfig.json');
 const words = process.argv.slice(2);
 const chosen = mutations.filter(({ name, file }) => words.every((word) => `${file} ${name}`.includes(word)));
 const copy = mkdtempSync(join(tmpdir(), 'fidfs-mutate-'));
@@ -41,7 +40,9 @@ process.exitCode = survivors.length > 0 ? 1 : 0;
 function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
   const isNjs = file.startsWith('njs/');
-  const program = join(copy, programOf(file));
+  // PHP runs as it is.
+  const isSource = file.endsWith('.php');
+  const program = join(copy, isSource ? file : programOf(file));
   const before = readFileSync(program);
   // Compiles this file only, without type checks, which a mutation may break.
   const mutated = source.replace(from, () => to);
