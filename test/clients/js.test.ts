@@ -215,6 +215,8 @@ t.test('the client for JavaScript', async (t) => {
     const before = busy.paths.length;
     const stream = () => Readable.from(['x']);
     t.equal(await failed(several().upload(stream(), { ext: 'txt' })), '0 network', 'a stream cannot be sent again');
+    const passedOn = { method: 'POST', body: stream(), duplex: 'half' } as unknown as { method: string };
+    t.equal(await failed(several().request('/upload?ext=txt', passedOn)), '0 network', 'nor one that is passed on');
     t.equal(busy.paths.length, before);
     t.match((await several().delete(id)).status, 'deleted');
 

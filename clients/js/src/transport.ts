@@ -53,8 +53,9 @@ export class Transport {
 
   /** Sends a request until a server answers, and reads the response. Rejects with a FidfsError unless it is 2xx. */
   async request<T>(path: string, init: Init, read: (answer: Response) => Promise<T>): Promise<T> {
-    const { signal } = init;
-    const isRepeatable = () => !(init.body instanceof ReadableStream);
+    const { signal, body } = init;
+    const isStream = typeof body === 'object' && body !== null && Symbol.asyncIterator in body;
+    const isRepeatable = () => !isStream && !(body instanceof ReadableStream);
     return await this.servers.attempt((server) => this.once(server + path, init, read), { signal, isRepeatable });
   }
 
