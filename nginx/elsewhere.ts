@@ -5,6 +5,7 @@ import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { PeerSettings, Settings } from '../daemon/config/settings.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
+import { bareRequest } from './bare-request.js';
 import { compression } from './compression.js';
 import { API_ACCESS, downloadHeaders, HIDE_HEADERS } from './cors.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
@@ -109,13 +110,7 @@ function peerTls({ peers }: Settings, name: string): string {
 /** Returns the directives of every request to a peer. `name`: the host name that its certificate must have. */
 function toPeer(settings: Settings, host: string, name: string, hmac: string): string {
   const { serverId } = settings;
-  return `proxy_http_version 1.1;
-  # Forwards no client headers except those set here: no Authorization, no Cookie, no read mark made by the client.
-  proxy_pass_request_headers off;
-  proxy_pass_request_body off;
-  proxy_set_header Host ${host};
-  proxy_set_header Connection "";
-  proxy_set_header Content-Length "";
+  return `${bareRequest(host)}
   proxy_set_header User-Agent "fidfs (node ${serverId})";
   proxy_set_header X-Fidfs-Peer "${serverId} ${hmac}";
   proxy_connect_timeout 500ms;
@@ -250,12 +245,7 @@ location = /.fidfs/deleted {
   internal;
   ${errorPages(404)}
   proxy_pass http://fidfs_daemon/.fidfs/deleted/$fidfs_id;
-  proxy_http_version 1.1;
-  proxy_pass_request_headers off;
-  proxy_pass_request_body off;
-  proxy_set_header Host fidfs;
-  proxy_set_header Connection "";
-  proxy_set_header Content-Length "";
+  ${bareRequest()}
   # A daemon that hangs delays each miss by this much.
   proxy_connect_timeout 100ms;
   proxy_read_timeout 100ms;

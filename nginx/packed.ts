@@ -1,4 +1,5 @@
 import type { Settings } from '../daemon/config/settings.js';
+import { bareRequest } from './bare-request.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { cachingOf } from './links.js';
@@ -21,12 +22,7 @@ export function packed(settings: Settings): string {
   error_page 500 502 503 504 = ${asks ? '@fidfs_elsewhere' : '@fidfs_unreadable'};
   ${errorPages(412, 416)}
   proxy_pass http://fidfs_daemon/.fidfs/packed/${settings.group}/M$fidfs_m/$fidfs_file;
-  proxy_http_version 1.1;
-  proxy_pass_request_headers off;
-  proxy_pass_request_body off;
-  proxy_set_header Host fidfs;
-  proxy_set_header Connection "";
-  proxy_set_header Content-Length "";
+  ${bareRequest()}
   ${headers.join('\n  ')}
   proxy_connect_timeout 2s;
   proxy_read_timeout 5s;

@@ -1,6 +1,7 @@
 import { allPresets, presetDigest } from '../daemon/config/pictures.js';
 import type { Settings } from '../daemon/config/settings.js';
 import fileId from '../file-id/file-id.js';
+import { bareRequest } from './bare-request.js';
 import { downloadHeaders, TO_PREFLIGHT } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
@@ -142,12 +143,7 @@ ${peers.length === 0 ? '' : elsewhere(settings)}`;
 /** The directives that pass a request to this node's daemon, which makes the picture. */
 function made(settings: Settings): string {
   return `proxy_pass http://fidfs_daemon/picture/$fidfs_preset/$fidfs_original;
-  proxy_http_version 1.1;
-  proxy_pass_request_headers off;
-  proxy_pass_request_body off;
-  proxy_set_header Host fidfs;
-  proxy_set_header Connection "";
-  proxy_set_header Content-Length "";
+  ${bareRequest()}
   proxy_set_header X-Request-Id $request_id;
   proxy_set_header X-Fidfs-Accepted "$fidfs_accepts_avif $fidfs_accepts_webp";
   proxy_connect_timeout 2s;

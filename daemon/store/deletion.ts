@@ -3,13 +3,11 @@ import { toLocation } from './change.js';
 import type { DurableWriter } from './durable-write.js';
 import { StoreError } from './errors.js';
 import { isOf, type Lookup } from './lookup.js';
-import { decodeName, keyOf } from './names.js';
+import { decodeName, KEY_CHARACTERS, keyOf } from './names.js';
 import type { FileLocation, Records, RemovedFile } from './records.js';
 import type { StorePath } from './store-path.js';
 import { type PackedFiles, TAIL_LENGTH } from './trunk.js';
 import { filesAndLinksIn, namesWithKeyOf } from './walk.js';
-
-const KEY_CHARACTERS = 27;
 
 /** Deletes files at the request of clients. Deletions replicated from peers are committed by `Copies`. */
 export class Deletions {

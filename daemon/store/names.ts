@@ -10,7 +10,8 @@ import { StoreError } from './errors.js';
 
 /** FastDFS keeps the metadata of the file <name> in <name>-m. */
 const METADATA_SUFFIX = '-m';
-const KEY_CHARACTERS = 27;
+/** The characters of a name that are its 20 bytes; a file shares them with its slaves. */
+export const KEY_CHARACTERS = 27;
 const NORMAL_LENGTH = 34;
 const TRUNK_LENGTH = 50;
 const TAIL_LENGTH = 7;

@@ -2,7 +2,7 @@ import { createReadStream, existsSync, lstatSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import fileId from '../../../file-id/file-id.js';
-import { slaveName, withoutExtension } from '../../store/names.js';
+import { KEY_CHARACTERS, slaveName, withoutExtension } from '../../store/names.js';
 import { linesOf } from '../audit/id-in-line.js';
 import { CommandFailed, RequestFailed, UsedWrongly } from '../errors.js';
 import { eachAtOnce, retrying } from './at-once.js';
@@ -14,8 +14,6 @@ import { pathInside } from './inside.js';
 
 /** Rows that are read at once. */
 const BATCH = 1000;
-/** Characters of a name that a file shares with its slaves. */
-const KEY_CHARACTERS = 27;
 const LONGEST_PREFIX = 16;
 /** The file of new IDs, if no other is named. */
 const MAP = 'map.csv';

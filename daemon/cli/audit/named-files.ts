@@ -1,8 +1,6 @@
 import type Database from 'better-sqlite3';
+import { KEY_CHARACTERS } from '../../store/names.js';
 import { openTemporary, whileRoom } from '../temporary-database.js';
-
-/** Characters of a name that a file shares with its slaves. */
-const KEY_CHARACTERS = 27;
 
 /** A file that nobody names. `size` is in bytes, `created` in ISO 8601. */
 export interface UnnamedFile {
