@@ -3,7 +3,7 @@ import fileId from '../file-id/file-id.js';
 import { compression } from './compression.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup, passing } from './elsewhere.js';
-import { isSigned } from './links.js';
+import { isSigned, linkedId } from './links.js';
 import { errorPages } from './problem-pages.js';
 import { quotedInclude } from './quote.js';
 
@@ -29,12 +29,18 @@ export interface AppenderPlace {
   guard: string;
 }
 
-/** Returns the location, nested in that of downloads, for the names of appenders. */
-export function appenderNames(settings: Settings, { numbers, errors, guard }: AppenderPlace): string {
+/**
+ * Returns the location, nested in that of downloads, for the names of appenders. `prefix` is that of the location around it, by which
+ * `more` is empty or a rewrite to another one.
+ */
+export function appenderNames(
+  settings: Settings,
+  { numbers, errors, guard }: AppenderPlace,
+  { prefix, more }: { prefix: string; more: string },
+): string {
   const name = `M(?:${numbers})/[0-9A-F]{2}/[0-9A-F]{2}/${fileId.APPENDER_PATTERN}`;
   const go = asksOwnGroup(settings)
-    ? `set $fidfs_uri $uri;
-  ${errors}
+    ? `${prefix === '' ? 'set $fidfs_uri $uri;\n  ' : ''}${errors}
   error_page 418 = @fidfs_newest;
   return 418;`
     : guard === ''
@@ -42,8 +48,8 @@ export function appenderNames(settings: Settings, { numbers, errors, guard }: Ap
       : `${errors}
   error_page 418 = @fidfs_checked_appender;
   return 418;`;
-  return `location ~ "^/${settings.group}/${name}$" {
-  ${guard}
+  return `location ~ "^${prefix}/${linkedId(settings, `${settings.group}/${name}`)}$" {
+  ${more}${guard}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   ${go}
   }`;
@@ -78,7 +84,7 @@ export function appenderLocations(settings: Settings, { directory, numbers, alia
 }
 # A redirect to a named location makes njs take the module of the next one, which knows download names.
 location @fidfs_checked_appender {
-  rewrite ^(.*)$ ${PREFIX}$1 last;
+  rewrite ^(?:/[.]fidfs/more)?(.*)$ ${PREFIX}$1 last;
 }
 ${asksOwnGroup(settings) ? elsewhere(settings) : ''}`;
 }

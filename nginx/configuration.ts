@@ -40,6 +40,19 @@ function storePathMap(settings: Settings): string {
     .join('\n');
 }
 
+/** The lines of the map of queries that need more than the least njs code. */
+function asked(settings: Settings): string {
+  // njs/signed.ts knows this form of links only, and these variables.
+  if (isSigned(settings)) {
+    return `  default 1;
+  "" "";
+  "~^expires=(?<fidfs_link_expires>0|[1-9][0-9]{0,14})&signature=(?<fidfs_link_signature>[0-9A-Za-z_-]{43})$" "";`;
+  }
+  return `  default "";
+  "" "";
+  "~*(?:^|&)(?:(?:download|filename)(?:[=&]|$)|(?:start|end${settings.fastdfsTokenKey === undefined ? '|token' : ''})=)" 1;`;
+}
+
 /**
  * Returns the include for `http`: njs, the maps, the upstream, the cache of pictures, the format of the access log. `pictureCache` is the
  * path of that cache.
@@ -65,16 +78,14 @@ map $content_length $fidfs_stream {
 }
 # Most downloads have no date condition, and ask for no name and no part of a video; the maps avoid the njs functions for those.
 map $args $fidfs_asks {
-  default "";
-  "" "";
-  "~*(?:^|&)(?:(?:download|filename)(?:[=&]|$)|(?:start|end${settings.fastdfsTokenKey === undefined ? '|token' : ''})=)" 1;
+${asked(settings)}
 }
 map $args $fidfs_saves {
   default "";
   "" "";
   "~*(?:^|&)(?:download|filename)(?:[=&]|$)" 1;
 }
-map "$request_method $fidfs_asks$http_if_modified_since$http_if_unmodified_since" $fidfs_more {
+map "$request_method $fidfs_asks$http_if_modified_since$http_if_unmodified_since${isSigned(settings) ? '$http_x_fidfs_peer' : ''}" $fidfs_more {
   default "";
   "GET " "";
   "~^(?:GET|HEAD) ." 1;

@@ -9,7 +9,7 @@ import { compression } from './compression.js';
 import { downloadHeaders } from './cors.js';
 import { asksOwnGroup } from './elsewhere.js';
 import { fileOf, numbersOf } from './files.js';
-import { cachingOf, isSigned, linkErrorPages, linkGuard } from './links.js';
+import { cachingOf, isSigned, linkErrorPages, linkedId, linkGuard } from './links.js';
 import { errorPages, problemAnswer } from './problem-pages.js';
 import { quoted, quotedInclude } from './quote.js';
 import { addStorePath } from './short-names.js';
@@ -47,9 +47,7 @@ const DOWNLOADS = {
     prefix: '',
     module: 'last-modified',
     dates: 'before',
-    first: ({ asks, guard }: Place) =>
-      `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }
-  ${guard}`,
+    first: (place: Place) => `${toMore(place)}${place.guard}`,
     disposition: '$fidfs_active',
   },
   /** With a date condition, a download name, a part of a video or an unchecked token of FastDFS. */
@@ -104,7 +102,7 @@ export function downloads(
   add_header Content-Disposition ${disposition};
   ${downloadHeaders(settings)}`;
   const location = (name: string, sendfile: 'on' | 'off', more = '') => `
-  location ~ "^${prefix}/${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})$" {
+  location ~ "^${prefix}/${linkedId(settings, `${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})`)}$" {
   ${first(place)}
   alias ${file};
   sendfile ${sendfile};${more}
@@ -138,7 +136,7 @@ export function downloads(
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-  ${kind === 'plain' ? `${appenderNames(settings, appenderPlace(settings, directory))}\n  ` : ''}${videos}${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
+  ${appenderNamesIn(settings, directory, kind)}${videos}${location(`(?=${fileId.SMALL_PATTERN})${name}(?<!${compressed})`, 'off')}
   # Packed files of FastDFS; one that has been unpacked is a plain file.
   ${location(`(?=${fileId.TRUNK_PATTERN}$)${name}(?<!${compressed})`, 'on', `\n  ${errors('= @fidfs_packed')}`)}
   ${location(`${name}(?<!${compressed})`, 'on')}
@@ -148,6 +146,23 @@ export function downloads(
   ${kind === 'plain' ? `${addStorePath(settings.group)}\n  ${place.guard}` : ''}
   return 404;
 }`;
+}
+
+/** The directive by which the location of most downloads leaves the others to one with more njs code. */
+function toMore({ asks }: Pick<Place, 'asks'>): string {
+  return `if ($fidfs_more) {${asks ? ' set $fidfs_uri $uri;' : ''} rewrite ^(.*)$ /.fidfs/more$1 last; }
+  `;
+}
+
+/** Returns the location of the names of appenders; empty in those of downloads to which no appender is rewritten. */
+function appenderNamesIn(settings: Settings, directory: string, kind: keyof typeof DOWNLOADS): string {
+  // njs/signed.ts does not know all links.
+  const isLeft = isSigned(settings);
+  if (kind === 'dated' || (kind === 'more' && !isLeft)) return '';
+  const more = kind === 'plain' && isLeft ? toMore({ asks: asksOwnGroup(settings) }) : '';
+  const { prefix } = DOWNLOADS[kind];
+  return `${appenderNames(settings, appenderPlace(settings, directory), { prefix, more })}
+  `;
 }
 
 /** The njs module of a location of downloads. */

@@ -20,7 +20,11 @@ export function isSigned({ downloads }: Settings): boolean {
 /** Returns the directives for `http`. */
 export function linkHttp(settings: Settings): string {
   if (!isSigned(settings)) return '';
-  return `js_set $fidfs_link_state fidfs.linkState;
+  return `# In the value of a variable it stands for the character.
+geo $fidfs_dollar {
+  default "$";
+}
+js_set $fidfs_link_state fidfs.linkState;
 js_set $fidfs_picture_link_state fidfs.pictureLinkState;
 `;
 }
@@ -34,6 +38,11 @@ export function linkGuard(settings: Settings, what: 'file' | 'picture' = 'file')
   const state = stateOf(what);
   return `if (${state} = "") { return ${NOT_SIGNED}; }
   if (${state} = expired) { return ${EXPIRED}; }`;
+}
+
+/** Names an ID in the regular expression of a location, for the text that njs/signed.ts compares. */
+export function linkedId(settings: Settings, id: string): string {
+  return isSigned(settings) ? `(?<fidfs_linked_id>${id})` : id;
 }
 
 function stateOf(what: 'file' | 'picture'): string {
@@ -53,17 +62,23 @@ export function cachingOf(settings: Settings, what: 'file' | 'picture' = 'file')
   return `"${settings.fastdfsTokenKey === undefined ? 'public' : 'private'}, max-age=31536000, immutable"`;
 }
 
+/** Quotes a secret, whose $ nginx would take for the begin of a variable. */
+function secret(text: string): string {
+  const parts = text.split('$').map((part) => quoted(part).slice(1, -1));
+  return `"${parts.join(`\${fidfs_dollar}`)}"`;
+}
+
 /** Returns the settings of the check and the locations of its answers; empty if no node can need them. */
 export function linkLocations(settings: Settings): string {
   const { group, serverId, peers, peerSecret = '', downloadKey = [] } = settings;
   if (!isSigned(settings) && peers.length === 0) return '';
-  // In base64, because nginx's configuration cannot contain every character of it.
-  const [first = '', second = ''] = downloadKey.map((key) => Buffer.from(key).toString('base64'));
+  const [first = '', second = ''] = downloadKey;
   const readKey = peers.length > 0 ? readMarkKey(peerSecret) : '';
   const nodes = groupPeers(settings).map(({ id }) => `${id} `);
   // js_var: no log contains the values.
-  const values = `js_var $fidfs_link_key ${quoted(first)};
-js_var $fidfs_link_second_key ${quoted(second)};
+  const values = `js_var $fidfs_link_key ${secret(first)};
+js_var $fidfs_link_second_key ${secret(second)};
+js_var $fidfs_link_text "fidfs\\n$fidfs_linked_id\\n$fidfs_link_expires\\n\\n";
 js_var $fidfs_link_group ${group};
 js_var $fidfs_link_server ${serverId};
 js_var $fidfs_link_nodes ${quoted(` ${nodes.join('')}`)};

@@ -68,7 +68,7 @@ function guard(settings: Settings): string {
 
 /** Returns the `js_import` of the guard; empty if it calls no njs. */
 function moduleOf(settings: Settings): string {
-  if (isSigned(settings)) return 'js_import fidfs from njs/signed.js;';
+  if (isSigned(settings)) return 'js_import fidfs from njs/signed-downloads.js;';
   return settings.fastdfsTokenKey === undefined ? '' : 'js_import fidfs from njs/guarded.js;';
 }
 

@@ -1,5 +1,5 @@
 /*
- * In place of njs/downloads.ts where downloads need a signed link.
+ * In place of njs/downloads.ts where downloads need a signed link; of pictures and appenders, too.
  */
 import downloads from './downloads.js';
 import check from './link-check.js';
@@ -13,4 +13,5 @@ export default {
   tokenSeen: downloads.tokenSeen,
   tokenState: downloads.tokenState,
   linkState: check.fileState,
+  pictureLinkState: check.pictureState,
 };

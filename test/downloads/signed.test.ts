@@ -5,6 +5,7 @@ import t from 'tap';
 import { linkQuery } from '../../daemon/config/signed-link.js';
 import { assertProblem } from '../helpers/assert-problem.js';
 import { createCluster, holds, startAll } from '../helpers/cluster.js';
+import { startWireNode } from '../helpers/fastdfs-node.js';
 import { TestNode } from '../helpers/node.js';
 
 /** With a character that nginx's configuration cannot contain. */
@@ -77,6 +78,12 @@ t.test('with downloads signed a file is sent to those who have a link', async (t
       signed(id, { download: 'a.txt' }).replace('a.txt', 'b.txt'),
       `${signed(id, { download: 'a.txt' })}&download=b.txt`,
       signed(other),
+      // Each character is compared, with and without other parameters.
+      ...Array.from(signature, (character, at) => {
+        const wrong = `${signature.slice(0, at)}${character === 'A' ? 'B' : 'A'}${signature.slice(at + 1)}`;
+        return `?expires=${expires}&signature=${wrong}${at % 2 === 0 ? '' : '&v=1'}`;
+      }),
+      ...[0, 2, 4, 6].map((at) => `?expires=${expires}&signature=${signature.slice(0, at)}-${signature.slice(at + 2)}`),
     ];
     for (const query of queries) {
       for (const file of [id, absent]) assertProblem(t, await get(`${file}${query}`), 403, 'not-signed', query);
@@ -135,8 +142,17 @@ t.test('with downloads signed a file is sent to those who have a link', async (t
   t.test('a link that has ended says so, and only one that is right', async (t) => {
     const ended = await get(`${id}${signed(id, { expires: now() })}`);
     assertProblem(t, ended, 403, 'link-expired', 'the second of its end');
+    assertProblem(t, await get(`${id}${signed(id, { expires: now() })}&v=1`), 403, 'link-expired', 'and more');
     assertProblem(t, await get(`${absent}${signed(absent, { expires: 0 })}`), 403, 'link-expired', 'without the file');
     assertProblem(t, await get(`${id}${signed(other, { expires: now() - 1 })}`), 403, 'not-signed', 'another');
+  });
+
+  t.test('other methods need none, but a key', async (t) => {
+    for (const query of ['', '?x', signed(id, { expires: 1 }), signed(other)]) {
+      const answer = await node.request(`/${id}${query}`, { method: 'DELETE', headers: { authorization: '' } });
+      assertProblem(t, answer, 401, 'no-key', query);
+    }
+    assertProblem(t, await node.request(`/${id}`, { method: 'POST', body: 'x' }), 405, 'method-not-allowed', 'POST');
   });
 
   // Seen to fail with njs/information.js in its place.
@@ -193,6 +209,26 @@ t.test('with downloads signed a file is sent to those who have a link', async (t
     t.notMatch(text(), /secret-token|referred-from|cut-this/);
     t.match(text(), /expires=1&signature=\*\*\*&last=line/);
   });
+});
+
+// Seen to fail without the rewrite of `toMore` in the location of the names of appenders.
+t.test('an appender needs a link, too', async (t) => {
+  const { node, client } = await startWireNode(t, { env: ENV });
+  const id = await client.upload(Buffer.from('first'), 'log', { command: 23 });
+  for (const query of ['', '?download=a.log', signed(id, { key: 'quite-another-key-0123456789' })]) {
+    assertProblem(t, await node.get(id + query), 403, 'not-signed', query);
+  }
+  assertProblem(t, await node.get(id + signed(id, { expires: 1 })), 403, 'link-expired', 'ended');
+  for (const query of [
+    signed(id),
+    signed(id, { key: SECOND }),
+    signed(id, { download: 'a.log' }),
+    `${signed(id)}&x=1`,
+  ]) {
+    const answer = await node.get(id + query);
+    t.match(answer, { status: 200, headers: { 'cache-control': 'private, no-cache' } }, query);
+    t.equal(answer.body.toString(), 'first');
+  }
 });
 
 t.test('the settings say what is missing', async (t) => {

@@ -7,6 +7,7 @@ const legacy = 'nginx/legacy.ts';
 const legacyTest = ['downloads/legacy'];
 const tokensTest = ['downloads/tokens'];
 const links = 'njs/link-check.ts';
+const mostLinks = 'njs/signed.ts';
 const signedTest = ['downloads/signed'];
 
 export const downloadMutations = [
@@ -239,6 +240,48 @@ export const downloadMutations = [
     file: 'nginx/links.ts',
     from: '= "") { return',
     to: '= "never") { return',
+    tests: signedTest,
+  },
+  {
+    name: 'most signed links end',
+    file: mostLinks,
+    from: "state = 'expired';",
+    to: "state = 'private';",
+    tests: signedTest,
+  },
+  {
+    name: 'most links are valid for what they were signed for',
+    file: mostLinks,
+    from: 'both.readDoubleLE(78) ? 0 : 1) ===',
+    to: 'both.readDoubleLE(78) ? 0 : 0) <=',
+    tests: signedTest,
+  },
+  {
+    name: 'the whole signature of most links is compared',
+    file: mostLinks,
+    from: '(both.readDoubleLE(16) === both.readDoubleLE(59) ? 0 : 1)',
+    to: '0',
+    tests: signedTest,
+  },
+  {
+    name: 'most links may be signed with the second key',
+    file: mostLinks,
+    from: ' || isSigned(r, variables.fidfs_link_second_key, signature)',
+    to: '',
+    tests: signedTest,
+  },
+  {
+    name: 'methods that send no file need no link',
+    file: mostLinks,
+    from: "state : 'no-store'",
+    to: 'state : state',
+    tests: signedTest,
+  },
+  {
+    name: 'an appender needs the njs code of all links',
+    file: 'nginx/downloads.ts',
+    from: "kind === 'plain' && isLeft ?",
+    to: "kind === 'plain' && !isLeft ?",
     tests: signedTest,
   },
   {
