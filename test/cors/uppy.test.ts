@@ -54,7 +54,7 @@ async function stored(page: Page, name: string): Promise<string> {
   return (await link.getAttribute('id')) ?? '';
 }
 
-// Seen to fail without Fidfs-Id among the exposed headers, and with other origins in corsOrigins.
+// Seen to fail without Fidfs-Id among the exposed headers.
 t.test('Uppy on a page of another origin', { skip: noBrowser }, async (t) => {
   const random = seeded(t);
   const port = await freePort();
