@@ -1,11 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { TestNode } from '../helpers/node.js';
 import { missing, run } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
 
 const page = readFileSync(new URL('../../../docs/clients.md', import.meta.url), 'utf8');
+const CLIENTS = fileURLToPath(new URL('../../../clients', import.meta.url));
 /** The code in the documentation, by language. */
 const codes = new Map(
   [...page.matchAll(/^## (\w+)\n[\s\S]*?```\w+\n([\s\S]*?)```/gm)].map(([, title = '', code]) => [title, code]),
@@ -31,7 +33,7 @@ const LANGUAGES: Language[] = [
     ...{ title: 'Python', file: 'upload.py', program: 'python3', needs: 'python3' },
     call: '\nimport sys\nprint(upload(*sys.argv[1:]))',
   },
-  { title: 'Java', file: 'Fidfs.java', call: '', program: 'java', needs: 'javac' },
+  { title: 'Java', file: 'Upload.java', call: '', program: 'java', needs: 'javac' },
 ];
 
 t.test('the code of docs/clients.md stores files unchanged, and reports why an upload was refused', async (t) => {
@@ -49,8 +51,15 @@ t.test('the code of docs/clients.md stores files unchanged, and reports why an u
       t.not(code, '', 'it is there');
       const script = join(directory, name);
       writeFileSync(script, `${code}${call}\n`);
+      if (title === 'Java') await run('javac', ['-d', directory, join(CLIENTS, 'java/Fidfs.java')]);
       // Java decodes file names by the locale.
-      const send = (key: string, path: string) => run(program, [script, node.origin, key, path], { LC_ALL: 'C.UTF-8' });
+      const env = {
+        LC_ALL: 'C.UTF-8',
+        PYTHONDONTWRITEBYTECODE: '1',
+        PYTHONPATH: join(CLIENTS, 'python'),
+        CLASSPATH: directory,
+      };
+      const send = (key: string, path: string) => run(program, [script, node.origin, key, path], env);
       // Seen to fail with another file sent.
       const { status, stdout, stderr } = await send(node.key, file);
       t.equal(status, 0, stderr);
@@ -63,7 +72,7 @@ t.test('the code of docs/clients.md stores files unchanged, and reports why an u
       // Seen to fail without the status in the exception.
       const refused = await send('not-the-key-0123456789', file);
       t.not(refused.status, 0);
-      t.match(refused.stderr, /fidfs: 401 .*Wrong key/);
+      t.match(refused.stderr, /401 .*wrong.key/i);
     });
   }
 });
