@@ -12,6 +12,8 @@ export class Requests {
    * being forwarded while nginx is queried may be counted too early.
    */
   downloads: number | undefined;
+  /** Requests since the daemon's start that it answered with a status from 500 on. */
+  failures = 0;
   private passedOn = 0;
   /** The counts when nginx or the daemon was last started. */
   private baseline = { answered: 0, passedOn: 0, downloads: 0 };
@@ -29,6 +31,11 @@ export class Requests {
   /** Counts a request that reached the daemon. */
   passed(): void {
     this.passedOn++;
+  }
+
+  /** Counts an answer with a status from 500 on. */
+  failed(): void {
+    this.failures++;
   }
 
   stop(): void {

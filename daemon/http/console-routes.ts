@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { FileId } from '../../file-id/file-id.js';
 import type { Peer } from '../cluster/cluster.js';
 import type { Hello } from '../cluster/hello.js';
+import { type History, INTERVAL_SECONDS, KEPT, sampleSchema } from '../operations/history.js';
 import { linksSchema, signAnywhere } from '../operations/links.js';
 import { Problem } from '../operations/problems.js';
 import { describeNode, type Node } from '../status.js';
@@ -20,8 +21,15 @@ const MOST_SECONDS = 3650 * 86_400;
 
 const signSchema = linksSchema.omit({ expires: true }).extend({ seconds: z.number().int().min(1).max(MOST_SECONDS) });
 
+const historySchema = z.object({ samples: z.array(sampleSchema).max(KEPT) });
+
 /** Adds the routes of the web console: the state of the cluster, its groups, links, and the copies of a file on each node. */
-export function addConsoleRoutes(server: FastifyInstance, node: Node, authorization: Authorization): void {
+export function addConsoleRoutes(
+  server: FastifyInstance,
+  node: Node,
+  authorization: Authorization,
+  history: History,
+): void {
   server.get('/console/api/cluster', { onRequest: authorization.requires('admin') }, async () => {
     const { serverId, group } = node.settings;
     const own = { id: serverId, group, state: 'up', reason: null, since: null, ...helloFields(describeNode(node)) };
@@ -30,6 +38,16 @@ export function addConsoleRoutes(server: FastifyInstance, node: Node, authorizat
       ...helloFields(hello),
     }));
     return { self: serverId, time: new Date().toISOString(), nodes: [own, ...others] };
+  });
+
+  server.get('/console/api/history', { onRequest: authorization.requires('admin') }, async () => {
+    const own = { id: node.settings.serverId, samples: history.recent };
+    const others = await Promise.all(node.cluster.peers.map(historyAt));
+    return {
+      interval: INTERVAL_SECONDS,
+      end: Math.round(Date.now() / 1000 / INTERVAL_SECONDS),
+      nodes: [own, ...others].sort((one, other) => one.id - other.id),
+    };
   });
 
   server.get('/console/api/groups', { onRequest: authorization.requires('list') }, async (request) => {
@@ -103,6 +121,15 @@ async function copyAt({ settings, client, state }: Peer, id: string) {
     state,
     holds: holds === 'record' || holds === 'disk' ? holds : null,
   };
+}
+
+/** The samples of a peer; none if it cannot be asked, or is of an earlier version. */
+async function historyAt({ settings: { id }, client, state }: Peer) {
+  const nothing = { samples: [] };
+  const answer =
+    state === 'up' ? await client.askJson('/history', { timeout: ASK_MILLISECONDS }).catch(() => nothing) : nothing;
+  const { data } = historySchema.safeParse(answer);
+  return { id, samples: data?.samples ?? [] };
 }
 
 /** The fields of a node's hello that the console shows; null or empty if there has been no hello yet. */

@@ -6,6 +6,7 @@ import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { BadSignature, SignatureCheck } from '../cluster/signature.js';
 import { DIGEST_VERSION } from '../index/part-digests.js';
 import { deleteHere } from '../operations/deletions.js';
+import type { History } from '../operations/history.js';
 import { linksSchema, signHere } from '../operations/links.js';
 import { metadataChangeSchema, readMetadataHere, setMetadataHere } from '../operations/metadata.js';
 import { conditionsOf } from '../operations/preconditions.js';
@@ -56,7 +57,7 @@ const senders = new WeakMap<IncomingMessage, number>();
 export function addPeerRoutes(
   server: FastifyInstance,
   node: Node,
-  tus: Tus,
+  { tus, history }: { tus: Tus; history: History },
   upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ): void {
   const { settings, index, cluster, replication, store, underWay } = node;
@@ -133,6 +134,8 @@ export function addPeerRoutes(
     underWay.enter(reply);
     return deleteManyForPeer(parse(idsSchema, await readJson(request)).ids, request, node);
   });
+
+  server.get(`${PEER_PREFIX}/history`, hooks, async () => ({ samples: history.recent }));
 
   server.post(`${PEER_PREFIX}/sign`, hooks, async (request) => ({
     queries: signHere(parse(linksSchema, await readJson(request)), node),

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { daemonSocket } from '../config/settings.js';
 import { deleteAnywhere } from '../operations/deletions.js';
 import type { Deleted } from '../operations/forward-deletion.js';
+import { countsOf, History } from '../operations/history.js';
 import type { Observer } from '../operations/observer.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
@@ -89,6 +90,8 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
   server.setErrorHandler(async (error, request, reply) => {
     if (!underWay.isRefusingBodies) await restOfBody(request.raw);
     answerError(error, request, reply, log);
+    // Probes of a node that is not ready are no failures of anybody's request.
+    if (reply.statusCode >= 500 && request.url !== '/readyz') node.requests.failed();
     return reply;
   });
   server.setNotFoundHandler(async (request, reply) => {
@@ -118,7 +121,8 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
     return reply;
   });
 
-  addConsoleRoutes(server, node, authorization);
+  const history = new History(() => countsOf(node));
+  addConsoleRoutes(server, node, authorization, history);
 
   addTusRoutes(server, node, tus, { available, authorize: mayUpload });
 
@@ -142,7 +146,7 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
   });
 
   if (settings.peers.length > 0) {
-    addPeerRoutes(server, node, tus, (request, reply) => takeUpload(request, reply, true));
+    addPeerRoutes(server, node, { tus, history }, (request, reply) => takeUpload(request, reply, true));
   }
 
   addPackedRoute(server, node);
@@ -196,6 +200,7 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
     },
     drain,
     close: async () => {
+      history.stop();
       await Promise.all([nginxSocket.close(), server.close()]);
     },
   };

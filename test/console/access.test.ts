@@ -71,6 +71,7 @@ for (const theme of ['light', 'dark'] as const) {
         await view('cluster', '#key-refused', 'a wrong key');
         await console.enterKey(node.key);
         await view('cluster', '.node', 'the cluster');
+        await view('cluster', '.chart', 'the charts of the cluster');
         await page.goto(`${node.origin}/console/#/`);
         await console.choose(join(directory, 'small.txt'), join(directory, 'bad.bin'));
         const id = await console.id('small.txt');

@@ -26,6 +26,7 @@ export const ROUTES: readonly Route[] = [
   ['GET', '/console/api/groups', 'list'],
   ['POST', '/console/api/sign', 'sign'],
   ['GET', '/console/api/cluster', 'admin'],
+  ['GET', '/console/api/history', 'admin'],
 ];
 /** Those that only the daemon's own address has. */
 export const DAEMON_ROUTES: readonly Route[] = [

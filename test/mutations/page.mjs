@@ -39,4 +39,25 @@ export const pageMutations = [
     to: 'if (false)',
     tests,
   },
+  {
+    name: 'the page: samples of an hour are kept',
+    file: 'daemon/operations/history.ts',
+    from: '.filter((sample) => sample.slot > slot - KEPT).slice(-KEPT)',
+    to: '',
+    tests: ['console/history'],
+  },
+  {
+    name: 'the page: the other nodes are asked for the last hour',
+    file: routes,
+    from: "state === 'up' ? await client",
+    to: 'state === undefined ? await client',
+    tests: ['console/history'],
+  },
+  {
+    name: 'the page: failures are counted',
+    file: 'daemon/http/server.ts',
+    from: "if (reply.statusCode >= 500 && request.url !== '/readyz') node.requests.failed();",
+    to: '',
+    tests: ['console/history'],
+  },
 ];

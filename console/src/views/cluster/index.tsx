@@ -5,6 +5,7 @@ import { texts } from '../../i18n';
 import { key } from '../../key';
 import { EnterKey } from '../../ui/enter-key';
 import { Icon } from '../../ui/icons';
+import { Charts } from './charts';
 import { NodeCard, UNKNOWN } from './node-card';
 import { type ClusterReport, follow, groupsOf, type Rates, rates, report, trouble } from './state';
 
@@ -39,6 +40,7 @@ function Content(): JSX.Element {
   return (
     <>
       <Sums report={report.value} />
+      <Charts />
       {[...groups].map(([group, nodes]) => (
         <section key={group} class="group" aria-label={text.group(group)}>
           <h2>{group}</h2>
