@@ -268,10 +268,10 @@ export const listMutations = [
     tests: imports,
   },
   {
-    name: 'an import of slaves takes the nearest master',
+    name: 'an import makes slaves of slaves',
     file: importing,
-    from: 'withoutExtension(other).length - withoutExtension(one).length',
-    to: 'withoutExtension(one).length - withoutExtension(other).length',
+    from: "family === '' ? undefined : masterOf(old, family, run)",
+    to: 'undefined',
     tests: imports,
   },
   {

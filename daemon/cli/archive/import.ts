@@ -159,11 +159,12 @@ function masterOf(
       const start = withoutExtension(id);
       return stem.startsWith(start) && stem.length > start.length && stem.length - start.length <= LONGEST_PREFIX;
     });
-  const [nearest] = candidates.sort((one, other) => withoutExtension(other).length - withoutExtension(one).length);
-  if (nearest === undefined) return undefined;
-  const master = run.idOf(nearest);
-  if (master === undefined) throw new CommandFailed(`its master ${nearest} is not imported`);
-  return { master, prefix: stem.slice(withoutExtension(nearest).length), ext: old.slice(stem.length + 1) };
+  // Whether the master or another slave of it is taken, the name is the same.
+  const id = candidates.find((candidate) => run.idOf(candidate) !== undefined);
+  const master = id === undefined ? undefined : run.idOf(id);
+  if (candidates.length === 0) return undefined;
+  if (id === undefined || master === undefined) throw new CommandFailed(`its master ${candidates[0]} is not imported`);
+  return { master, prefix: stem.slice(withoutExtension(id).length), ext: old.slice(stem.length + 1) };
 }
 
 /** The ID of a slave that is there already, if it has the same content. Rejects with CommandFailed. */
