@@ -49,6 +49,9 @@ export interface Asked {
 /** Addresses that are not for clients, and those that lead to the web page. */
 const NOT_PUBLIC = /^\/(?:$|console(?:\/|$)|\.fidfs\/|(?:status|adopt|scrub)$)/;
 
+/** Paths of `publicUrl` below which nginx does not serve the node once more, because it has such addresses itself. */
+const OWN = /^\/(?:upload|tus|info|metadata|picture|group\d)(?:\/|$)/;
+
 const require = createRequire(import.meta.url);
 let loaded: Description | undefined;
 
@@ -91,8 +94,10 @@ export function differenceOf(asked: Asked, answer: Answer): string | undefined {
   if (operation) return `the status is not among those of ${operation.method} ${operation.path}`;
   if (answer.status < 400) return 'the address does not have this method';
   if (answer.status === 405 && answer.headers.allow === undefined) return 'the header allow is missing';
-  const { problem } = description();
-  return differenceFrom({ headers: [], content: [{ type: PROBLEM_TYPE, validator: problem }] }, method, answer);
+  const problem = { type: PROBLEM_TYPE, validator: description().problem };
+  // With `notFoundImage` that of a picture is one.
+  const content = answer.status === 404 ? [problem, { type: 'image/*', validator: null }] : [problem];
+  return differenceFrom({ headers: [], content }, method, answer);
 }
 
 export function operationOf(method: string, path: string): Operation | undefined {
@@ -104,7 +109,11 @@ function pathOf({ path, publicUrl }: Asked): string {
   const encoded = new URL(path.replace(/^\/+/, '/'), 'http://node').pathname;
   const normal = decoded(encoded).replace(/\/+/g, '/');
   const base = publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
-  const own = normal.startsWith(`${base}/`) ? normal.slice(base.length) : normal;
+  // nginx strips a path that is repeated as a whole.
+  let own = normal;
+  while (base !== '' && !OWN.test(base) && own.startsWith(`${base}/`)) own = own.slice(base.length);
+  // It leads to the page.
+  if (own === base) return '/';
   return { '/tus': '/tus/', '/upload/': '/upload' }[own] ?? own;
 }
 
@@ -118,7 +127,7 @@ function decoded(path: string): string {
 
 function differenceFrom({ headers, content }: DescribedResponse, method: string, answer: Answer): string | undefined {
   for (const { name, isRequired, validator } of headers) {
-    const value = answer.headers[name];
+    const value = answer.headers[name]?.toString();
     if (value === undefined && isRequired) return `the header ${name} is missing`;
     const fault = value === undefined ? undefined : faultOf(validator, value);
     if (fault !== undefined) return `the header ${name} is ${JSON.stringify(value)}: ${fault}`;

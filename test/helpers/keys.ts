@@ -3,6 +3,7 @@ import { copyFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, request } from 'undici';
 import { addKey, keysFile, type NewKey, type Right } from '../../daemon/config/keys.js';
+import { assertDescribed } from './description.js';
 import type { Answer, TestNode } from './node.js';
 
 /** Adds a named key, as `fidfs keys add` does; returns it. The node uses it within a second. */
@@ -71,11 +72,13 @@ export class Elsewhere {
   async request(url: string, method: string, headers: Record<string, string>, body?: string | Buffer): Promise<Answer> {
     const options = { method: method as 'GET', headers, body: body ?? null, dispatcher: this.agent };
     const answer = await request(url, options);
-    return {
+    const whole = {
       status: answer.statusCode,
       headers: answer.headers,
       body: Buffer.from(await answer.body.arrayBuffer()),
     };
+    assertDescribed({ method, path: new URL(url).pathname, headers, publicUrl: undefined }, whole);
+    return whole;
   }
 
   close(): Promise<void> {

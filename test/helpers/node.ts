@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Agent, type Dispatcher, request } from 'undici';
+import { assertDescribed } from './description.js';
 import { freePort } from './ports.js';
 import { childrenOf, commandLine } from './processes.js';
 
@@ -239,7 +240,7 @@ export class TestNode {
     }
   }
 
-  /** Sends any request to nginx and reads the whole answer. */
+  /** Sends any request to nginx and reads the whole answer. Rejects if docs/openapi.yaml describes another one. */
   async request(
     path: string,
     options: Omit<Dispatcher.RequestOptions, 'origin' | 'path'> & { origin?: string },
@@ -247,7 +248,15 @@ export class TestNode {
     const { origin = this.origin, ...rest } = options;
     const answer = await request(origin + path, { dispatcher: this.agent, ...rest });
     const body = Buffer.from(await answer.body.arrayBuffer());
-    return { status: answer.statusCode, headers: answer.headers, body };
+    const whole = { status: answer.statusCode, headers: answer.headers, body };
+    if (origin === this.origin) this.assertDescribed(rest.method, path, rest.headers ?? {}, whole);
+    return whole;
+  }
+
+  /** Throws if docs/openapi.yaml describes another answer; does nothing for the node of another version. */
+  assertDescribed(method: string, path: string, headers: object, answer: Answer): void {
+    if (this.program !== COMMAND) return;
+    assertDescribed({ method, path, headers, publicUrl: this.extra.FIDFS_PUBLIC_URL }, answer);
   }
 
   get(path: string, headers: Record<string, string> = {}): Promise<Answer> {

@@ -11,12 +11,12 @@ export async function tus(
 ): Promise<Answer> {
   const all = { ...node.authorized({ 'tus-resumable': '1.0.0' }), ...headers };
   const options = { method, headers: all, body: body ?? null, dispatcher: node.agent };
-  const answer = await request(new URL(url, node.origin), options);
-  return {
-    status: answer.statusCode,
-    headers: answer.headers,
-    body: Buffer.from(await answer.body.arrayBuffer()),
-  };
+  const address = new URL(url, node.origin);
+  const answer = await request(address, options);
+  const received = Buffer.from(await answer.body.arrayBuffer());
+  const whole = { status: answer.statusCode, headers: answer.headers, body: received };
+  if (address.origin === node.origin) node.assertDescribed(method, address.pathname, all, whole);
+  return whole;
 }
 
 /** Creates an upload of `size` bytes; resolves with its path. */
