@@ -56,8 +56,8 @@ export const downloadMutations = [
   {
     name: 'IDs that only another node may have need a token',
     file: 'nginx/downloads.ts',
-    from: 'place.guard}`',
-    to: "''}`",
+    from: 'addStorePath(settings.group)}\\n  ${place.guard}`',
+    to: 'addStorePath(settings.group)}`',
     tests: tokensTest,
   },
   {
