@@ -56,8 +56,8 @@ export const downloadMutations = [
   {
     name: 'IDs that only another node may have need a token',
     file: 'nginx/downloads.ts',
-    from: 'addStorePath(settings.group)}\\n  ${place.guard}`',
-    to: 'addStorePath(settings.group)}`',
+    from: 'addStorePath(settings.group)}\\n  $',
+    to: 'addStorePath(settings.group)}\\n  #$',
     tests: tokensTest,
   },
   {
