@@ -10,7 +10,10 @@ const PART = Number(process.env.TAP_JOB_ID ?? Math.floor(Math.random() * PARTS))
 const FIRST_PORT = 10_000 + (PART * PORTS) / PARTS;
 const LAST_PORT = FIRST_PORT + PORTS / PARTS - 1;
 
-const given = new Set<number>();
+/** The only one of these that browsers and `fetch` refuse (a bad port, https://fetch.spec.whatwg.org/#port-blocking). */
+const REFUSED_PORT = 10_080;
+
+const given = new Set<number>([REFUSED_PORT]);
 
 /** A loopback port that is free now and was not returned before, of the default range or the given one. */
 export async function freePort(first = FIRST_PORT, last = LAST_PORT): Promise<number> {
