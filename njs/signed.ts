@@ -22,7 +22,7 @@ function linkState(r: NginxHTTPRequest): string {
     signature &&
     (isSigned(r, variables.fidfs_link_key, signature) || isSigned(r, variables.fidfs_link_second_key, signature))
   ) {
-    const left = (variables.fidfs_link_expires as unknown as number) - Date.now() / 1000;
+    const left = +(variables.fidfs_link_expires as string) - Date.now() / 1000;
     // biome-ignore lint/style/useTemplate: it is compiled to a method call
     if (left > 0) return 'private, max-age=' + (left < 31536000 ? left | 0 : 31536000);
     state = 'expired';
