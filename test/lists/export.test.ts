@@ -99,6 +99,11 @@ t.test('an export has every file with its bytes, goes on after a kill, and leads
   const led = await node.command('export', trap);
   t.match(led, { status: 1, stderr: /group1 is no directory/ });
   t.strictSame(readdirSync(outside), []);
+  const own = 'name,sha256\nphoto.jpg,';
+  writeFileSync(join(outside, 'list.csv'), own);
+  const foreign = await node.command('export', outside);
+  t.match(foreign, { status: 1, stderr: /list\.csv is there, and does not begin with "id,name,sha256,size,created"/ });
+  t.equal(readFileSync(join(outside, 'list.csv'), 'utf8'), own);
 
   node.configure({ FIDFS_DOWNLOADS: 'open', FIDFS_DOWNLOAD_KEY: '' });
   const unsigned = await node.command('export', join(node.directory, 'unsigned'));

@@ -116,6 +116,31 @@ t.test('an import takes no file from elsewhere, and none with another content', 
   const again = await node.command('import', directory);
   t.match(again.stdout, /^0 files imported; 1 were in/);
 
+  // A file that is no map keeps its last line, although that has no end.
+  const other = join(node.directory, 'other.csv');
+  writeFileSync(other, 'name,price\ntea,3');
+  const refused = await node.command('import', '--map', other, directory);
+  t.match(refused, {
+    status: 1,
+    stderr: /other\.csv is there, and does not begin with "old,new"; it is left as it is/,
+  });
+  t.equal(readFileSync(other, 'utf8'), 'name,price\ntea,3');
+
+  // Columns of any length before the name; metadata that the node does not take leaves no file.
+  const long = `"${'a long description, '.repeat(2000)}"`;
+  const names = ['one', 'two', 'three'];
+  for (const name of names) writeFileSync(join(directory, name), name);
+  writeFileSync(
+    join(directory, 'list.csv'),
+    `text,name,id\n${names.map((name) => `${long},${name},${name}\n`).join('')}`,
+  );
+  writeFileSync(join(directory, 'metadata.jsonl'), `{"id":"two","metadata":{"${'n'.repeat(100)}":"x"}}\n`);
+  for (const already of [0, 2]) {
+    const { status, stdout } = await node.command('import', '--json', directory);
+    t.strictSame([status, JSON.parse(stdout)], [1, { files: 2 - already, present: already, failed: 1 }]);
+    t.equal(await listed(node), 3);
+  }
+
   writeFileSync(join(directory, 'list.csv'), 'a,b\n1,2\n');
   t.match(await node.command('import', directory), { status: 1, stderr: /its first line must be id,name,sha256/ });
   t.equal((await node.command('import', join(node.directory, 'nowhere'))).status, 1);
@@ -127,6 +152,25 @@ t.test('an import takes no file from elsewhere, and none with another content', 
   const wrong = await node.command('import', directory);
   t.match(wrong, { status: 1, stderr: /not the key of this node/ });
   t.equal(wrong.stdout, '', 'it ends there');
+
+  const busy = createServer((request, answer) => void request.resume().on('end', () => answer.writeHead(503).end()));
+  busy.listen(0, '127.0.0.1');
+  await once(busy, 'listening');
+  t.teardown(() => busy.close());
+  const many = Array.from({ length: 60 }, (_, number) => `sub/${number}`);
+  for (const name of many) writeFileSync(join(directory, name), '');
+  writeFileSync(join(directory, 'list.csv'), `name\n${many.join('\n')}\n`);
+  const words = [
+    'import',
+    '-n',
+    '30',
+    '--server',
+    `http://127.0.0.1:${(busy.address() as AddressInfo).port}`,
+    directory,
+  ];
+  const ended = await node.command(...words);
+  t.match(ended, { status: 1, stdout: '' }, 'a node that takes none of many files ends it, too');
+  t.equal(ended.stderr.split('\n').filter((line) => /sub\//.test(line)).length < 60, true, ended.stderr);
 });
 
 t.test('an import of addresses goes on after those that fail', async (t) => {

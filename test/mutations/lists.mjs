@@ -295,4 +295,32 @@ export const listMutations = [
     to: 'error.isTemporary',
     tests: imports,
   },
+  {
+    name: 'a file that is no list of ours is left as it is',
+    file: 'daemon/cli/archive/csv.ts',
+    from: "if (heading === '' || isOurs) return;",
+    to: 'return;',
+    tests: imports,
+  },
+  {
+    name: 'a table has rows of any length',
+    file: 'daemon/cli/archive/csv.ts',
+    from: 'linesOf(input, LONGEST_ROW)',
+    to: 'linesOf(input)',
+    tests: imports,
+  },
+  {
+    name: 'an import ends when the node takes none of many files',
+    file: 'daemon/cli/archive/importing.ts',
+    from: '++this.refused >= MOST_REFUSED',
+    to: 'this.refused >= MOST_REFUSED',
+    tests: imports,
+  },
+  {
+    name: 'an import keeps no file whose metadata the node does not take',
+    file: importing,
+    from: 'if (!master) await run.client.delete(id)',
+    to: 'if (id === old) await run.client.delete(id)',
+    tests: imports,
+  },
 ];

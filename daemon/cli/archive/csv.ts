@@ -7,13 +7,15 @@ import { CommandFailed } from '../errors.js';
  * Tables with commas (RFC 4180), and tables that grow row by row and outlast a crash.
  */
 
-/** Bytes at the end of a table in which its last line feed is looked for; a row is shorter. */
+/** Characters of a row, and bytes at the end of a table in which its last line feed is looked for; a row is shorter. */
 const LONGEST_ROW = 2 ** 20;
+const LONGEST_HEADING = 4096;
 
-/** Reads a table row by row. Rejects with CommandFailed if a quote has no end. */
+/** Reads a table row by row. Rejects with CommandFailed if a quote has no end, or a row is too long. */
 export async function* rowsOf(input: AsyncIterable<Buffer>): AsyncGenerator<string[]> {
   let open = '';
-  for await (const { text } of linesOf(input)) {
+  for await (const { text, number } of linesOf(input, LONGEST_ROW)) {
+    if (text.length === LONGEST_ROW) throw new CommandFailed(`line ${number} of the table is too long`);
     const row = open + text;
     const quotes = row.split('"').length - 1;
     if (quotes % 2 === 1) {
@@ -51,7 +53,10 @@ export class GrowingFile {
   private readonly descriptor: number;
   private isSynced = true;
 
-  /** Opens or creates it; cuts off a last line that was not written wholly. Throws CommandFailed. */
+  /**
+   * Opens or creates it; cuts off a last line that was not written wholly. Throws CommandFailed, also for a file that begins with another
+   * heading: it is something else, and must not be changed.
+   */
   constructor(
     private readonly file: string,
     heading = '',
@@ -62,9 +67,20 @@ export class GrowingFile {
     } catch (error) {
       throw new CommandFailed(`cannot be written: ${(error as Error).message}`, { cause: error });
     }
+    this.assertHeading(heading);
     const whole = this.lengthOfLines();
     ftruncateSync(this.descriptor, whole);
     if (whole === 0) this.append(heading);
+  }
+
+  private assertHeading(heading: string): void {
+    const bytes = Buffer.alloc(LONGEST_HEADING);
+    const start = bytes.toString('utf8', 0, readSync(this.descriptor, bytes, 0, bytes.length, 0));
+    const [line = '', ...more] = start.replace(/^\ufeff/, '').split('\n');
+    const isOurs = more.length > 0 ? line.trim() === heading.trim() : heading.startsWith(line);
+    if (heading === '' || isOurs) return;
+    const words = `${this.file} is there, and does not begin with ${JSON.stringify(heading.trim())}; it is left as it is`;
+    throw new CommandFailed(words);
   }
 
   private lengthOfLines(): number {

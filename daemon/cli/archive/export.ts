@@ -79,6 +79,7 @@ class Export {
   private readonly directories = new Set<string>();
   private readonly list: GrowingFile;
   private readonly metadata: GrowingFile;
+  private readonly known: Database.Statement<[string], { sha256: string; size: number }>;
   private synced = Date.now();
 
   private constructor(
@@ -90,13 +91,14 @@ class Export {
   ) {
     this.list = new GrowingFile(join(root, LIST), rowText(COLUMNS));
     this.metadata = new GrowingFile(join(root, METADATA));
+    present.exec('CREATE TABLE present (id TEXT PRIMARY KEY, sha256 TEXT, size INTEGER) WITHOUT ROWID; BEGIN');
+    this.known = present.prepare('SELECT sha256, size FROM present WHERE id = ?');
   }
 
   static async open(client: Client, root: string, options: ExportOptions): Promise<Export> {
     const temp = options.temp ?? tmpdir();
     const present = openTemporary(temp);
     const run = new Export(client, root, options, present);
-    present.exec('CREATE TABLE present (id TEXT PRIMARY KEY, sha256 TEXT, size INTEGER) WITHOUT ROWID; BEGIN');
     const insert = present.prepare('INSERT OR REPLACE INTO present VALUES (?, ?, ?)');
     for await (const [id, , sha256, size] of rowsOf(createReadStream(join(root, LIST))))
       whileRoom(temp, () => insert.run(id, sha256, size));
@@ -150,9 +152,7 @@ class Export {
   }
 
   private isPresent({ id, sha256, size }: ListedFile): boolean {
-    const known = this.present
-      .prepare<[string], { sha256: string; size: number }>('SELECT sha256, size FROM present WHERE id = ?')
-      .get(id);
+    const known = this.known.get(id);
     if (known?.sha256 !== sha256 || known.size !== size) return false;
     const stats = lstatSync(join(this.root, id), { throwIfNoEntry: false });
     return stats?.isFile() === true && stats.size === size;

@@ -13,6 +13,7 @@ import { Import, type ImportOptions, SourceFailed } from './importing.js';
 
 const MOST_REDIRECTS = 5;
 const CONNECT_MILLISECONDS = 10_000;
+const LONGEST_ADDRESS = 2 ** 16;
 
 /** Uploads what the addresses of a list, one a line, lead to, without keeping it here. */
 export async function importUrls(list: string, options: ImportOptions): Promise<void> {
@@ -25,7 +26,7 @@ export async function importUrls(list: string, options: ImportOptions): Promise<
   const source = await Source.open(timeout);
   const underWay = new Set<string>();
   const urls = async function* () {
-    for await (const { text } of linesOf(lines)) {
+    for await (const { text } of linesOf(lines, LONGEST_ADDRESS)) {
       const url = text.trim();
       if (url !== '' && !underWay.has(url)) yield url;
     }

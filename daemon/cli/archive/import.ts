@@ -78,7 +78,7 @@ async function readList(root: string, run: Import): Promise<void> {
     const field = (column: string) => row[columns?.indexOf(column) ?? -1] ?? '';
     const old = field('id') || field('name');
     const { family, stem } = placeOf(old);
-    run.write(() => insert.run(old, field('name'), field('sha256'), family, stem));
+    run.write(() => insert.run(old, field('name'), field('sha256').toLowerCase(), family, stem));
   }
   database.exec('COMMIT; CREATE INDEX slaves ON file (stem)');
 }
@@ -140,7 +140,12 @@ async function uploadRow({ old, name, sha256, family }: Row, root: string, run: 
     throw error;
   });
   const metadata = run.database.prepare<[string], string>('SELECT text FROM metadata WHERE id = ?').pluck().get(old);
-  if (metadata !== undefined) await retrying(() => run.client.setMetadata(id, JSON.parse(metadata)));
+  if (metadata === undefined) return id;
+  await retrying(() => run.client.setMetadata(id, JSON.parse(metadata))).catch(async (error: unknown) => {
+    // The next import would store it again. A slave stays: its name could not be used again, and the next import finds it.
+    if (!master) await run.client.delete(id).catch(() => undefined);
+    throw error;
+  });
   return id;
 }
 

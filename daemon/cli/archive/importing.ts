@@ -13,6 +13,8 @@ import { GrowingFile, rowsOf, rowText } from './csv.js';
 
 /** Milliseconds between syncs of the map. */
 const SYNC_MILLISECONDS = 1000;
+/** Files in a row that the node could not take, after which the others are not tried. */
+const MOST_REFUSED = 20;
 
 export interface ImportOptions extends Options {
   map?: string;
@@ -38,11 +40,15 @@ export class Import {
   readonly atOnce: number;
   readonly database: Database.Database;
   private readonly temp: string;
+  private readonly find: Database.Statement<[string], string>;
+  private readonly insert: Database.Statement<[string, string]>;
   private readonly unlock: () => void;
   private readonly map: GrowingFile;
   private readonly report = { files: 0, present: 0, failed: 0 };
   private readonly bar = process.stdout.isTTY ? undefined : progressBar('{value} files', 0);
   private synced = Date.now();
+  /** Files in a row that the node could not take. */
+  private refused = 0;
 
   /** Throws CommandFailed and UsedWrongly. */
   constructor(
@@ -55,20 +61,23 @@ export class Import {
     this.client = new Client(this.settings, options.server);
     this.temp = options.temp ?? tmpdir();
     this.database = openTemporary(this.temp);
+    this.database.exec('CREATE TABLE imported (old TEXT PRIMARY KEY, new TEXT NOT NULL) WITHOUT ROWID');
+    this.find = this.database.prepare<[string], string>('SELECT new FROM imported WHERE old = ?').pluck();
+    this.insert = this.database.prepare('INSERT OR REPLACE INTO imported VALUES (?, ?)');
     this.unlock = lockArchive(`${mapFile}.lock`);
     this.map = new GrowingFile(mapFile, rowText(['old', 'new']));
   }
 
   /** Reads the map of an import before. */
   async readMap(): Promise<void> {
-    this.database.exec('CREATE TABLE imported (old TEXT PRIMARY KEY, new TEXT NOT NULL) WITHOUT ROWID; BEGIN');
+    this.database.exec('BEGIN');
     for await (const [old, id] of rowsOf(createReadStream(this.mapFile))) this.note(old ?? '', id ?? '');
     this.database.exec('COMMIT');
   }
 
   /** The new ID of a file that is imported. */
   idOf(old: string): string | undefined {
-    return this.database.prepare<[string], string>('SELECT new FROM imported WHERE old = ?').pluck().get(old);
+    return this.find.get(old);
   }
 
   /**
@@ -84,9 +93,11 @@ export class Import {
         this.map.append(rowText([old, id]));
         this.note(old, id);
         this.report.files++;
+        this.refused = 0;
       }
     } catch (error) {
       if (!(error instanceof CommandFailed) || isOfNode(error)) throw error;
+      if (isTemporary(error) && ++this.refused >= MOST_REFUSED) throw error;
       this.report.failed++;
       process.stderr.write(`fidfs: ${JSON.stringify(old).slice(1, -1)}: ${error.message}\n`);
     }
@@ -117,8 +128,13 @@ export class Import {
   }
 
   private note(old: string, id: string): void {
-    this.write(() => this.database.prepare('INSERT OR REPLACE INTO imported VALUES (?, ?)').run(old, id));
+    this.write(() => this.insert.run(old, id));
   }
+}
+
+/** Whether the node could not take a file just now, however often it was asked. */
+function isTemporary(error: CommandFailed): boolean {
+  return error instanceof RequestFailed && !(error instanceof SourceFailed) && error.isTemporary;
 }
 
 /** Whether other uploads would fail like this one: the node does not answer, does not take the key, or is full. */
