@@ -40,8 +40,8 @@ process.exitCode = survivors.length > 0 ? 1 : 0;
 function outcome({ file, from, to, tests }) {
   const source = readFileSync(join(copy, file), 'utf8');
   const isNjs = file.startsWith('njs/');
-  // PHP runs as it is.
-  const isSource = file.endsWith('.php');
+  // These are run, or compiled by their tests, as they are.
+  const isSource = /\.(php|py|java)$/.test(file);
   const program = join(copy, isSource ? file : programOf(file));
   const before = readFileSync(program);
   // Compiles this file only, without type checks, which a mutation may break.

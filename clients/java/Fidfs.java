@@ -1,6 +1,7 @@
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.OutputStream;
 import java.io.SequenceInputStream;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -45,16 +46,23 @@ public final class Fidfs {
     /**
      * What a client is made of; null where something is not needed.
      *
-     * @param servers addresses of nodes of one cluster: the next one is asked if one cannot be reached, or answers 503
+     * @param servers addresses of nodes of one cluster: the next one is asked if one cannot be reached, or answers 502, 503 or 504
      * @param key the key of the settings, a named one, or an upload token
      * @param publicUrl begins the addresses of links; by default the first server
      * @param downloadKey {@code downloadKey} of the settings, for private files
      * @param signKey a key with the right {@code sign}, for upload tokens; by default {@code key}
      * @param signName its name; null for the key of the settings
-     * @param timeout until an answer begins; by default ten minutes, because a large file is sent in that time
+     * @param timeout until an answer begins, by default ten minutes, because a large file is sent in that time; and without any byte of a
+     *     download, by default one minute
      */
     public record Options(
-        List<String> servers, String key, String publicUrl, String downloadKey, String signKey, String signName, Duration timeout) {}
+        List<String> servers, String key, String publicUrl, String downloadKey, String signKey, String signName, Duration timeout) {
+        /** Without the keys, so that no log has them. */
+        @Override
+        public String toString() {
+            return "Options[servers=" + servers + ", publicUrl=" + publicUrl + ", signName=" + signName + ", timeout=" + timeout + "]";
+        }
+    }
 
     /** How a file is stored; null where nothing is wanted. Of the name only the extension is kept; {@code ext} takes precedence. */
     public record As(String name, String ext, String group, String master, String prefix) {
@@ -115,12 +123,19 @@ public final class Fidfs {
         }
     }
 
-    private static final Pattern ID = Pattern.compile("(?:[\\w.-]+/)?(?:M[0-9A-F]{2}/)?[0-9A-F]{2}/[0-9A-F]{2}/[\\w.-]{10,}");
+    private static final Pattern ID =
+        Pattern.compile("(?:[\\w-]{1,16}/)?(?:M[0-9A-F]{2}/)?(?:[0-9A-F]{2}/){2}[\\w-]{27}[\\w.-]{1,60}");
     private static final Pattern EXTENSION = Pattern.compile("\\.((?i:tar\\.gz)|[A-Za-z0-9]{1,6})$");
     private static final List<Integer> PASSING = List.of(0, 409, 423, 500, 502, 503, 504);
     private static final Map<Integer, String> WITHOUT_BODY =
         Map.of(403, "no-right", 404, "not-found", 410, "upload-expired", 423, "upload-busy", 503, "unavailable");
+    /** Answers of a node that cannot be used now, or of a proxy before it: the next server is asked. */
+    private static final List<Integer> AWAY = List.of(502, 503, 504);
     private static final int BATCH = 1000;
+    /** Characters of an ID that are sent: no ID is longer, and one that makes the request too long would make the others fail, too. */
+    private static final int LONGEST = 160;
+    /** Characters of a name that are sent: only its extension counts. */
+    private static final int NAME = 200;
     private static final int PIECE = 8 << 20;
     private static final int TRIES = 10;
 
@@ -211,7 +226,8 @@ public final class Fidfs {
      * Stores a large file in pieces of 8 MiB. After ten tries in a row without any progress it throws; it waits between them, as long as
      * the server says, or up to 10 seconds.
      *
-     * @param resume the name of an upload of before, within 24 hours; null for a new one
+     * @param resume the name of an upload of before, within 24 hours; null for a new one. A file of another size is an
+     *     IllegalArgumentException; one with other bytes cannot be noticed.
      * @param created called with the name of a new upload
      */
     public Stored uploadResumable(Path path, As as, String resume, Consumer<String> created, Progress progress)
@@ -221,7 +237,7 @@ public final class Fidfs {
             String upload = resume;
             Answer answer;
             if (upload == null) {
-                String name = as.ext() != null ? "file." + as.ext() : as.name() == null ? "file" : as.name();
+                String name = as.ext() != null ? "file." + as.ext() : as.name() == null ? "file" : end(as.name());
                 String metadata = "filename " + Base64.getEncoder().encodeToString(name.getBytes(StandardCharsets.UTF_8));
                 Map<String, String> headers = Map.of("Upload-Length", "" + size, "Upload-Metadata", metadata);
                 answer = tus("POST", parameters("group", as.group()), headers, new byte[0]);
@@ -231,6 +247,8 @@ public final class Fidfs {
             } else {
                 if (!upload.matches("[\\w-]+")) throw new IllegalArgumentException("not the name of an upload");
                 answer = tus("HEAD", upload, Map.of(), new byte[0]);
+                if (!answer.header("Upload-Length").equals("" + size))
+                    throw new IllegalArgumentException("the upload to be resumed is that of a file of another size");
             }
             long offset = answer.header("Upload-Offset").isEmpty() ? 0 : Long.parseLong(answer.header("Upload-Offset"));
             int failures = 0;
@@ -342,7 +360,7 @@ public final class Fidfs {
     /** Writes a file to a path, at which is the whole file or what was there before. Returns its size. */
     public long download(String id, Path target) throws IOException, InterruptedException {
         String address = path(id) + (options.downloadKey() == null ? "" : link(id, Duration.ofMinutes(5), "", ""));
-        Path temporary = target.resolveSibling("." + target.getFileName() + "." + System.nanoTime() + ".part");
+        Path temporary = target.resolveSibling(".fidfs-" + java.util.UUID.randomUUID() + ".part");
         try {
             send("GET", address, BodyPublishers.noBody(), Map.of(), servers(), temporary);
             Files.move(temporary, target, StandardCopyOption.REPLACE_EXISTING);
@@ -368,6 +386,8 @@ public final class Fidfs {
     public String signedUrl(String id, Duration valid, String download, String preset) throws Refused {
         if (options.downloadKey() == null) throw new IllegalStateException("signedUrl needs downloadKey");
         String address = preset == null ? publicUrl + path(id) : pictureUrl(preset, id);
+        if (id.chars().filter(character -> character == '/').count() != 4)
+            throw new Refused("bad-id", 400, "a link is signed for a whole ID, with group and store path", -1);
         return address + link(id, valid, download == null ? "" : download, preset == null ? "" : preset);
     }
 
@@ -407,9 +427,21 @@ public final class Fidfs {
     private static final class Once implements BodyPublisher {
         private final InputStream content;
         private volatile boolean isRead = false;
+        /** Why the stream could not be read. */
+        private volatile IOException failure;
 
         Once(InputStream content) {
-            this.content = content;
+            this.content = new java.io.FilterInputStream(content) {
+                @Override
+                public int read(byte[] into, int offset, int length) throws IOException {
+                    try {
+                        return super.read(into, offset, length);
+                    } catch (IOException error) {
+                        failure = error;
+                        throw error;
+                    }
+                }
+            };
         }
 
         @Override
@@ -461,7 +493,8 @@ public final class Fidfs {
         List<Entry> results = new ArrayList<>();
         for (int start = 0; start < wanted.size(); start += BATCH) {
             List<String> batch = wanted.subList(start, Math.min(wanted.size(), start + BATCH));
-            Map<?, ?> answer = json("POST", address, Map.of("ids", batch), servers()).object();
+            List<String> cut = batch.stream().map(id -> id.substring(0, Math.min(LONGEST, id.length()))).toList();
+            Map<?, ?> answer = json("POST", address, Map.of("ids", cut), servers()).object();
             ((List<?>) answer.get("results")).forEach(result -> results.add(entry(result)));
         }
         return results;
@@ -484,13 +517,14 @@ public final class Fidfs {
                 HttpResponse<InputStream> response = client.send(request.build(), BodyHandlers.ofInputStream());
                 try (InputStream content = response.body()) {
                     boolean isDownload = target != null && response.statusCode() == 200;
-                    if (isDownload) Files.copy(content, target, StandardCopyOption.REPLACE_EXISTING);
+                    if (isDownload) save(content, target);
                     String text = isDownload ? "" : new String(content.readAllBytes(), StandardCharsets.UTF_8);
                     answer = new Answer(response.statusCode(), response.headers(), text, server);
                 }
-            } catch (java.nio.file.FileSystemException local) {
-                throw local;
+            } catch (UncheckedIOException local) {
+                throw local.getCause();
             } catch (IOException failure) {
+                if (body instanceof Once once && once.failure != null) throw once.failure;
                 error = new Refused("unreachable", 0, server + ": " + failure, -1);
                 continue;
             }
@@ -499,9 +533,69 @@ public final class Fidfs {
                 return answer;
             }
             error = refused(answer);
-            if (answer.status() != 503) break;
+            if (!AWAY.contains(answer.status())) break;
         }
         throw error;
+    }
+
+    /** Writes a body to a file. What is wrong with the file is an UncheckedIOException, because another server would not help. */
+    private void save(InputStream content, Path target) throws IOException {
+        Watch watch = new Watch(content, options.timeout() == null ? Duration.ofMinutes(1) : options.timeout());
+        try (OutputStream file = local(() -> Files.newOutputStream(target))) {
+            byte[] block = new byte[1 << 16];
+            for (int length; (length = content.read(block)) >= 0; ) {
+                int bytes = length;
+                watch.last = System.nanoTime();
+                local(() -> {
+                    file.write(block, 0, bytes);
+                    return null;
+                });
+            }
+        } finally {
+            watch.isEnded = true;
+        }
+    }
+
+    private static <T> T local(java.util.concurrent.Callable<T> action) {
+        try {
+            return action.call();
+        } catch (IOException failure) {
+            throw new UncheckedIOException(failure);
+        } catch (Exception impossible) {
+            throw new IllegalStateException(impossible);
+        }
+    }
+
+    /** Closes a body of which nothing comes any more: HttpClient limits the time to the head of an answer only. */
+    private static final class Watch implements Runnable {
+        private final InputStream content;
+        private final long limit;
+        private volatile long last = System.nanoTime();
+        private volatile boolean isEnded = false;
+
+        Watch(InputStream content, Duration limit) {
+            this.content = content;
+            this.limit = limit.toNanos();
+            again();
+        }
+
+        @Override
+        public void run() {
+            if (isEnded) return;
+            if (System.nanoTime() - last < limit) {
+                again();
+                return;
+            }
+            try {
+                content.close();
+            } catch (IOException closed) {
+                // The reader gets its error.
+            }
+        }
+
+        private void again() {
+            java.util.concurrent.CompletableFuture.delayedExecutor(1, java.util.concurrent.TimeUnit.SECONDS).execute(this);
+        }
     }
 
     private static Refused refused(Answer answer) {
@@ -546,7 +640,7 @@ public final class Fidfs {
     }
 
     private static String query(As as) {
-        String name = as.ext() == null ? as.name() : null;
+        String name = as.ext() == null && as.name() != null ? end(as.name()) : null;
         return parameters("filename", name, "ext", as.ext(), "group", as.group(), "master", as.master(), "prefix", as.prefix());
     }
 
@@ -562,6 +656,10 @@ public final class Fidfs {
 
     private static String encode(String text) {
         return URLEncoder.encode(text, StandardCharsets.UTF_8).replace("+", "%20");
+    }
+
+    private static String end(String name) {
+        return name.length() > NAME ? name.substring(name.length() - NAME) : name;
     }
 
     private static String withoutSlash(String address) {

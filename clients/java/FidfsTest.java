@@ -88,6 +88,12 @@ public final class FidfsTest {
         return HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofByteArray());
     }
 
+    /** Throws a checked exception where none is declared. */
+    @SuppressWarnings("unchecked")
+    private static <E extends Throwable> void sneak(Throwable failure) throws E {
+        throw (E) failure;
+    }
+
     static void uploadsOfEachKind() throws Exception {
         Fidfs.Stored stored = fidfs.upload(file("Grüße & \"1\"?#%.jpg", bytes("from a path")));
         equal(stored.id().endsWith(".jpg"), true);
@@ -101,6 +107,21 @@ public final class FidfsTest {
         };
         equal(text(fidfs.upload(slow, Fidfs.As.ext("tar.gz").group("group1")).id()), "from a stream");
         equal(text(fidfs.upload(new byte[0], Fidfs.As.ext("txt")).id()), "");
+        IOException away = new IOException("the disk is away");
+        InputStream torn = new ByteArrayInputStream(new byte[100_000]) {
+            @Override
+            public synchronized int read(byte[] into, int offset, int length) {
+                if (available() < 50_000) sneak(away);
+                return super.read(into, offset, Math.min(length, 10_000));
+            }
+        };
+        try {
+            fidfs.upload(torn, Fidfs.As.ext("txt"));
+            throw new AssertionError("stored");
+        } catch (IOException failure) {
+            equal(failure, away);
+        }
+        equal(fidfs.upload(new byte[1], Fidfs.As.name("ü".repeat(5000) + ".pdf")).id().endsWith(".pdf"), true);
         refused("bad-extension", () -> fidfs.upload(new byte[1], Fidfs.As.ext("../../x")));
         refused("no-such-group", () -> fidfs.upload(new byte[1], Fidfs.As.ext("x").group("group9")));
     }
@@ -115,6 +136,7 @@ public final class FidfsTest {
         equal(fidfs.delete(master), false);
         equal(fidfs.stat(master).isEmpty(), true);
         equal(fidfs.stat(Collections.nCopies(1001, master)).size(), 1001);
+        equal(fidfs.stat(List.of(master, "x".repeat(300_000))).stream().map(Fidfs.Entry::status).toList(), List.of("not-found", "bad-id"));
     }
 
     static void known() throws Exception {
@@ -162,6 +184,7 @@ public final class FidfsTest {
         equal(get(fidfs.signedUrl(id, hour, null, "console")).statusCode(), 200);
         for (String address : List.of(fidfs.url(id, "a b"), fidfs.pictureUrl("console", id), fidfs.signedUrl(id, hour.negated(), null, null)))
             equal(get(address).statusCode(), 403);
+        refused("bad-id", () -> fidfs.signedUrl(id.replace("group1/", ""), hour, null, null));
     }
 
     static void tokensAndKeys() throws Exception {
@@ -173,6 +196,8 @@ public final class FidfsTest {
         refused("no-right", () -> browser.delete(List.of("x")));
         String expired = fidfs.uploadToken(new Fidfs.Limits(hour.negated(), null, null, null));
         refused("wrong-token", () -> client(expired, server(1)).upload(bytes("1"), Fidfs.As.ext("txt")));
+        Fidfs.Options secret = new Fidfs.Options(List.of("http://a"), "secret", null, "secret", "secret", "name", null);
+        equal(secret.toString().contains("secret"), false);
         Fidfs.Refused wrong = refused("wrong-key", () -> client("wrong", server(1)).upload(bytes("1"), Fidfs.As.ext("txt")));
         equal(List.of(wrong.status, wrong.retryAfter), List.of(401, -1));
         // The answer comes before the end of the body.
@@ -180,7 +205,7 @@ public final class FidfsTest {
     }
 
     static void hostileIds() throws Exception {
-        for (String id : List.of("", "files", "../x", "group1/M00/00/00/../../../../../files", "group1/M00/00/00/a?b#c\r\nx: y aaaaaaaaa")) {
+        for (String id : List.of("", "files", "../x", "group1/M00/00/00/../../../../../files", "group1/M00/00/00/a?b#c\r\nx: y aaaaaaaaa", "info/00/00/aaaaaaaaaa")) {
             refused("bad-id", () -> fidfs.delete(id));
             refused("bad-id", () -> fidfs.info(id));
             refused("bad-id", () -> fidfs.metadata(id));
@@ -194,8 +219,23 @@ public final class FidfsTest {
             Fidfs.Stored stored = client(fact("key"), away, server(1)).upload(bytes("by another"), Fidfs.As.ext("txt"));
             equal(text(stored.id()), "by another");
         }
+        // What was read of a stream cannot be sent again.
+        Fidfs both = client(fact("key"), fact("unready"), server(1));
+        refused("unavailable", () -> both.upload(new ByteArrayInputStream(bytes("abc")), Fidfs.As.ext("txt")));
         Fidfs.Refused busy = refused("unavailable", () -> client(fact("key"), fact("unready")).stat(List.of("x")));
         equal(List.of(busy.status, busy.retryAfter), List.of(503, 7));
+        String id = fidfs.upload(new byte[300_000], Fidfs.As.ext("bin")).id();
+        Fidfs.Options options = new Fidfs.Options(List.of(fact("stalls")), null, null, null, null, null, Duration.ofSeconds(1));
+        equal(refused("unreachable", () -> new Fidfs(options).download(id, directory.resolve("stalled"))).status, 0);
+        try {
+            // Nothing is wrong with the server.
+            fidfs.download(id, Path.of("/dev/full/x"));
+            throw new AssertionError("written");
+        } catch (Fidfs.Refused refused) {
+            throw new AssertionError(refused);
+        } catch (IOException local) {
+            // as it should be
+        }
     }
 
     static void resumable() throws Exception {
@@ -214,6 +254,13 @@ public final class FidfsTest {
         Fidfs.Stored stored = client(fact("key"), server(1)).uploadResumable(path, as, names.get(0), names::add, (at, size) -> steps.add(at));
         equal(steps, List.of(16_777_216L, 20_000_000L));
         equal(names.size(), 1);
+        try {
+            Path other = file("other.mp4", random(19_000_000));
+            fidfs.uploadResumable(other, as, names.get(0), names::add, (at, size) -> {});
+            throw new AssertionError("another file");
+        } catch (IllegalArgumentException refused) {
+            // The size is another one.
+        }
         equal(stored.id().endsWith(".mp4"), true);
         Path target = directory.resolve("downloaded");
         fidfs.download(stored.id(), target);

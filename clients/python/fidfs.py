@@ -14,9 +14,9 @@ import io
 import json
 import os
 import re
-import tempfile
+import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -26,16 +26,24 @@ Source = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO]
 
 _BLOCK = 2**18
 _BATCH = 1000
-_ID = re.compile(r"(?:[\w.-]+/)?(?:M[0-9A-F]{2}/)?[0-9A-F]{2}/[0-9A-F]{2}/[\w.-]{10,}", re.ASCII)
+_ID = re.compile(r"(?:[\w-]{1,16}/)?(?:M[0-9A-F]{2}/)?(?:[0-9A-F]{2}/){2}[\w-]{27}[\w.-]{1,60}", re.ASCII)
 #: Answers after which the same request may succeed later: /tus/ is busy, and the node is not available.
 _PASSING = (409, 423, 500, 502, 503, 504)
+#: Answers of a node that cannot be used now, or of a proxy before it: the next server is asked.
+_AWAY = (502, 503, 504)
+
+#: Characters of a name that are sent: only its extension counts.
+_NAME = 200
+#: Characters of an ID that are sent: no ID is longer, and one that makes the request too long would make the others fail, too.
+_LONGEST = 160
+_SERVER = re.compile(r"https?://[^/\s?#@]+(?:/[^\s?#]*)?", re.IGNORECASE)
 
 _WITHOUT_BODY = {403: "no-right", 404: "not-found", 410: "upload-expired", 423: "upload-busy", 503: "unavailable"}
 
 
 class FidfsError(Exception):
-    """A refusal. `problem` is a name of docs/problems.md, "unreachable" without an answer, "" if the answer was no problem document;
-    `status` is that of HTTP, 0 without an answer; `retry_after` is in seconds, None if the server did not say."""
+    """A refusal. `problem` is a name of docs/problems.md, "unreachable" without an answer, "source" if a file became shorter while it was
+    sent, "" if the answer was no problem document; `status` is that of HTTP, 0 without an answer; `retry_after` is in seconds, None if the server did not say."""
 
     def __init__(self, problem: str, status: int, detail: str, retry_after: Optional[int] = None) -> None:
         super().__init__(f"{status} {problem}: {detail}")
@@ -65,7 +73,10 @@ class _Answer:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        try:
+            return json.loads(self.body)
+        except ValueError as failure:
+            raise FidfsError("", self.status, "the answer is none of fidfs") from failure
 
 
 class _Body:
@@ -117,10 +128,15 @@ class _Body:
     def blocks(self) -> Iterator[bytes]:
         if self.size is not None:
             self.file.seek(self._start)
-        while True:
-            block = self.file.read(_BLOCK)
+        left = self.size
+        while left != 0:
+            block = self.file.read(_BLOCK if left is None else min(_BLOCK, left))
             if not block:
-                return
+                if left is None:
+                    return
+                raise FidfsError("source", 0, "the file became shorter while it was read")
+            if left is not None:
+                left -= len(block)
             self._is_read = True
             yield block
 
@@ -134,7 +150,7 @@ def _path(identifier: str) -> str:
 
 def _problem(answer: _Answer) -> FidfsError:
     try:
-        document = answer.json()
+        document = json.loads(answer.body)
         problem = str(document["type"]).rpartition(":")[2]
         detail = str(document.get("detail") or document.get("title"))
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -151,7 +167,7 @@ def _base64url(data: bytes) -> str:
 
 class Client:
     """
-    :param servers: address of a node, or of several of one cluster: the next one is asked if one cannot be reached or answers 503
+    :param servers: address of a node, or of several of one cluster: the next one is asked if one cannot be reached or answers 502, 503 or 504
     :param key: the key of the settings, a named one, or an upload token
     :param public_url: begins the addresses that url(), signed_url() and picture_url() return; by default the first server
     :param download_key: `downloadKey` of the settings, for private files
@@ -174,6 +190,9 @@ class Client:
         self._servers = [server.rstrip("/") for server in ([servers] if isinstance(servers, str) else servers)]
         if not self._servers:
             raise ValueError("no server")
+        for server in self._servers:
+            if not _SERVER.fullmatch(server):
+                raise ValueError(f"not an address such as http://127.0.0.1:8080: {server}")
         self._key = key
         self._public = (public_url or self._servers[0]).rstrip("/")
         self._download_key = download_key
@@ -204,10 +223,9 @@ class Client:
         be refused with `exists` (409) although the slave was stored.
         """
         with _Body(source) as body:
-            name = name or body.name
-            query = {"filename": name if ext is None else None, "ext": ext, "group": group, "master": master, "prefix": prefix}
-            answer = self._ask("POST", "/upload", body, query=query)
-            return File(**answer.json()["files"][0])
+            name = (name or body.name or "")[-_NAME:]
+            query = {"filename": name if name and ext is None else None, "ext": ext, "group": group, "master": master, "prefix": prefix}
+            return _stored(self._ask("POST", "/upload", body, query=query))
 
     def upload_known(
         self, source: Source, *, name: Optional[str] = None, ext: Optional[str] = None, group: Optional[str] = None
@@ -234,7 +252,7 @@ class Client:
                 if error.problem in ("not-known", "wrong-proof"):
                     return None
                 raise
-            return File(**answer.json()["files"][0])
+            return _stored(answer)
 
     def upload_resumable(
         self,
@@ -253,6 +271,7 @@ class Client:
 
         :param piece: bytes of a piece, which is held in memory
         :param created: called with the name of the upload; store it to go on in another process, with `resume`, within 24 hours
+        :param resume: that name; a file of another size is a ValueError, one with other bytes cannot be noticed
         :param progress: called with the bytes stored and all bytes; what it raises ends the upload, which can be resumed
         :param tries: how often in a row without any progress it tries; it waits between them, up to 10 seconds or as the server says
         """
@@ -261,9 +280,7 @@ class Client:
             if size is None:
                 raise ValueError("a resumable upload needs a source that can be positioned")
             if resume is None:
-                label = name or body.name or "file"
-                if ext is not None:
-                    label = f"file.{ext}"
+                label = (name or body.name or "file")[-_NAME:] if ext is None else f"file.{ext}"
                 metadata = "filename " + base64.b64encode(label.encode(errors="replace")).decode()
                 headers = {"Upload-Length": str(size), "Upload-Metadata": metadata}
                 answer = self._tus("POST", "", headers, query={"group": group})
@@ -275,6 +292,8 @@ class Client:
                 if not re.fullmatch(r"[\w-]+", resume, re.ASCII):
                     raise ValueError("not the name of an upload")
                 answer = self._tus("HEAD", resume)
+                if answer.headers["Upload-Length"] != str(size):
+                    raise ValueError("the upload to be resumed is that of a file of another size")
                 offset = int(answer.headers["Upload-Offset"])
             failures = 0
             while answer.headers.get("Fidfs-Id") is None:
@@ -366,17 +385,16 @@ class Client:
         query = self._link(identifier, preset=preset)
         if not isinstance(target, (str, os.PathLike)):
             return self._receive(path, query, target)
-        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(os.path.abspath(target)))
+        directory = os.path.dirname(os.path.abspath(os.fspath(target)))
+        temporary = os.path.join(directory, f".fidfs-{secrets.token_hex(8)}.part")
         try:
-            with open(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 size = self._receive(path, query, file)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
             os.replace(temporary, target)
             return size
         except BaseException:
-            os.unlink(temporary)
+            if os.path.exists(temporary):
+                os.unlink(temporary)
             raise
 
     # Addresses and tokens
@@ -393,6 +411,8 @@ class Client:
         """The address of a private file, or of its picture by a preset, valid for some time. Needs the whole ID and `download_key`."""
         if self._download_key is None:
             raise ValueError("signed_url needs download_key")
+        if identifier.count("/") != 4:
+            raise FidfsError("bad-id", 400, "a link is signed for a whole ID, with group and store path")
         address = self.picture_url(preset, identifier) if preset else self.url(identifier)
         return address + _query(self._link(identifier, seconds, download, preset))
 
@@ -402,7 +422,7 @@ class Client:
         """A token (JWT) with which a browser may upload; `types` are extensions and media types, such as ["image/*", "pdf"]."""
         if self._sign_key is None:
             raise ValueError("upload_token needs a key")
-        claims = {"exp": int(time.time()) + seconds, "maxSize": max_size, "types": types and [*types], "group": group}
+        claims = {"exp": int(time.time()) + seconds, "maxSize": max_size, "types": [*types] if types else None, "group": group}
         header = {"alg": "HS256", "typ": "JWT", **({"kid": self._sign_name} if self._sign_name else {})}
         parts = (header, {claim: value for claim, value in claims.items() if value is not None})
         text = ".".join(_base64url(json.dumps(part).encode()) for part in parts)
@@ -422,8 +442,10 @@ class Client:
         wanted = [*identifiers]
         results: List[Dict[str, Any]] = []
         for start in range(0, len(wanted), _BATCH):
-            body = json.dumps({"ids": wanted[start : start + _BATCH]}).encode()
-            results += self._ask("POST", path, body, query=query, kind="application/json").json()["results"]
+            batch = wanted[start : start + _BATCH]
+            body = json.dumps({"ids": [identifier[:_LONGEST] for identifier in batch]}).encode()
+            found = self._ask("POST", path, body, query=query, kind="application/json").json()["results"]
+            results += [{**result, "id": identifier} for identifier, result in zip(batch, found)]
         return results
 
     def _find(self, method: str, path: str, **options: Any) -> Optional[_Answer]:
@@ -472,7 +494,7 @@ class Client:
                 self._first = self._servers.index(server)
                 return answer, server
             error = _problem(answer)
-            if answer.status != 503:
+            if answer.status not in _AWAY:
                 break
         assert error is not None
         raise error
@@ -509,7 +531,7 @@ class Client:
                 if failed:
                     raise
                 error = FidfsError("unreachable", 0, f"{server}: {failure}")
-            if size > 0 or error.status not in (0, 503):
+            if size > 0 or error.status not in (0, *_AWAY):
                 break
         assert error is not None
         raise error
@@ -539,6 +561,13 @@ class Client:
         except BaseException:
             connection.close()
             raise
+
+
+def _stored(answer: _Answer) -> File:
+    [found] = answer.json()["files"]
+    known = {field.name for field in fields(File)}
+    # A later version of the server may say more.
+    return File(**{name: value for name, value in found.items() if name in known})
 
 
 def _query(parameters: Dict[str, Any]) -> str:

@@ -41,6 +41,23 @@ class Slow(io.RawIOBase):
         return part
 
 
+class Shrinking(io.BytesIO):
+    """A file that becomes shorter, or longer, after its size was asked for."""
+
+    def __init__(self, content, later):
+        super().__init__(content)
+        self.later = later
+
+    def read(self, size=-1):
+        if self.later is not None:
+            self.truncate(0)
+            self.seek(0)
+            self.write(self.later)
+            self.seek(0)
+            self.later = None
+        return super().read(size)
+
+
 class ClientTest(unittest.TestCase):
     def setUp(self):
         self.fidfs = client()
@@ -69,6 +86,10 @@ class ClientTest(unittest.TestCase):
             self.assertTrue(stored.id.endswith(".tar.gz"))
             self.assertIn(self.content(stored.id), (b"bytes", b"bytes" * 10))
         self.assertEqual(self.content(self.fidfs.upload(b"").id), b"")
+        self.refused("source", self.fidfs.upload, Shrinking(bytes(1_000_000), b"short"))
+        self.assertEqual(self.content(self.fidfs.upload(Shrinking(b"123", b"12345")).id), b"123")
+        for method in (self.fidfs.upload, self.fidfs.upload_resumable):
+            self.assertTrue(method(b"x", name="\udcff" + "ü" * 5000 + ".pdf").id.endswith(".pdf"))
         self.refused("bad-extension", self.fidfs.upload, b"x", ext="../../x")
         self.refused("no-such-group", self.fidfs.upload, b"x", group="group9")
 
@@ -81,6 +102,7 @@ class ClientTest(unittest.TestCase):
         self.assertFalse(self.fidfs.delete(master))
         self.assertEqual(self.content(slave), b"slave")
         self.assertEqual([one["status"] for one in self.fidfs.delete_many([slave, slave, "x"])], ["deleted", "not-found", "bad-id"])
+        self.assertEqual([one["status"] for one in self.fidfs.stat_many([slave, "x" * 300_000])], ["not-found", "bad-id"])
         self.assertIsNone(self.fidfs.stat(slave))
         many = self.fidfs.stat_many([slave] * 1001)
         self.assertEqual({one["status"] for one in many} | {len(many)}, {"not-found", 1001})
@@ -111,6 +133,9 @@ class ClientTest(unittest.TestCase):
         time.sleep(1.2)  # nginx may send it for a second
         self.refused("not-found", self.fidfs.download, ids[3], target)
         self.assertEqual([one.name for one in self.directory.iterdir()], ["target"])
+        long = self.directory / ("n" * 255)
+        self.assertEqual(self.fidfs.download(ids[2], long), 1)
+        self.assertEqual(long.stat().st_mode & 0o777, 0o666 & ~os.umask(os.umask(0o022)))
         self.assertIsNone(self.fidfs.metadata(ids[3]))
 
     def test_links(self):
@@ -124,6 +149,7 @@ class ClientTest(unittest.TestCase):
                 body_of(address)
             self.assertEqual(caught.exception.code, 403)
             caught.exception.close()
+        self.refused("bad-id", self.fidfs.signed_url, file.id.replace("group1/", ""))
 
     def test_tokens_and_keys(self):
         token = self.fidfs.upload_token(max_size=5, types=["txt"])
@@ -139,12 +165,17 @@ class ClientTest(unittest.TestCase):
         self.refused("too-large", browser.upload, bytes(50_000_000), ext="txt")
 
     def test_hostile_ids(self):
-        for identifier in ("", "files", "../x", "group1/M00/00/00/../../../../../files", "group1/M00/00/00/a?b#c\r\nx: y aaaaaaaaa"):
+        for identifier in ("", "files", "../x", "group1/M00/00/00/../../../../../files", "group1/M00/00/00/a?b#c\r\nx: y aaaaaaaaa", "info/00/00/aaaaaaaaaa"):
             for call in (self.fidfs.delete, self.fidfs.info, self.fidfs.metadata, self.fidfs.url):
                 self.refused("bad-id", call, identifier)
 
     def test_servers(self):
         nobody = GIVEN["servers"][0]
+        for wrong in ("127.0.0.1:8080", "ftp://a", "http://user@a", "http://a?x", ""):
+            self.assertRaises(ValueError, client, servers=[wrong])
+        self.refused("", client(servers=[GIVEN["other"]]).stat, "x")
+        later = client(servers=[GIVEN["later"]]).upload(b"x")
+        self.assertEqual((later.id, later.size), ("group1/x", 1))
         error = self.refused("unreachable", client(servers=[nobody]).upload, b"x")
         self.assertEqual(error.status, 0)
         for address in (nobody, GIVEN["unready"]):
@@ -154,6 +185,8 @@ class ClientTest(unittest.TestCase):
             # A stream of which nothing was read is sent to the next server, too.
             if address == nobody:
                 self.assertEqual(client(servers=[address, GIVEN["servers"][1]]).upload(Slow(b"abc")).size, 3)
+        # What was read of a stream cannot be sent again.
+        self.refused("unavailable", client(servers=[GIVEN["unready"], GIVEN["servers"][1]]).upload, Slow(b"abc"))
         busy = self.refused("unavailable", client(servers=[GIVEN["unready"]]).stat, file.id)
         self.assertEqual((busy.status, busy.retry_after), (503, 7))
 
@@ -168,6 +201,7 @@ class ClientTest(unittest.TestCase):
 
         with self.assertRaises(KeyboardInterrupt):
             self.fidfs.upload_resumable(content, ext="bin", piece=200_000, created=names.append, progress=stop)
+        self.assertRaises(ValueError, self.fidfs.upload_resumable, content[:400_000], resume=names[0])
         file = client().upload_resumable(content, piece=300_000, resume=names[0], progress=lambda *step: steps.append(step))
         self.assertEqual([sent for sent, _ in steps], [200_000, 400_000, 700_000, 1_000_000])
         self.assertTrue(file.id.endswith(".bin"))

@@ -98,6 +98,10 @@ t.test('the client for JavaScript', async (t) => {
     const json = await fidfs.upload(new Blob(['{}'], { type: 'application/json' }), { name: 'a.json' });
     t.match(json.id, /\.json$/);
     t.match((await fidfs.upload(new Blob(['x'], { type: 'multipart/form-data; boundary=x' }))).size, 1);
+    for (const resumable of [false, true]) {
+      const { id } = await fidfs.upload('x', { name: `\ud800${'ü'.repeat(5000)}\udfff.pdf`, resumable });
+      t.match(id, /\.pdf$/, 'a name of any length');
+    }
     t.equal((await fidfs.upload('')).size, 0);
     t.equal((await fidfs.upload('', { resumable: true })).size, 0);
     t.equal(await failed(fidfs.upload({ path: `${path}.away` })), '0 unreadable');
@@ -126,8 +130,10 @@ t.test('the client for JavaScript', async (t) => {
       { id, status: 'not-found' },
       { status: 'bad-id' },
     ]);
-    for (const bad of ['../metrics', 'group1', 'group1/../x', 'a/b?c', '']) {
+    const others = [`metadata/${id}`, `info/${id}`, 'tus/1-0123456789abcdef', 'console/api/status', `${id}\n`];
+    for (const bad of ['../metrics', 'group1', 'group1/../x', 'a/b?c', '', ...others]) {
       t.equal(await failed(fidfs.delete(bad)), '0 bad-id', bad);
+      t.equal(await failed(fidfs.download(bad)), '0 bad-id', bad);
     }
     const many = [slave.id, ...Array.from({ length: 1200 }, () => id)];
     const results = await fidfs.delete(many);
@@ -184,12 +190,17 @@ t.test('the client for JavaScript', async (t) => {
     t.equal((await fetch(fidfs.pictureUrl('thumb', id))).status, 403);
     t.match(new Fidfs({ servers: 'http://a/x/', publicUrl: 'https://b/y/' }).url(id), `https://b/y/${id}`);
     await t.rejects(fidfs.signedUrl(id, { for: 'an hour' }), TypeError);
+    t.equal(await failed(fidfs.signedUrl(id.replace('group1/', ''))), '0 bad-id', 'a short ID');
+    for (const servers of ['127.0.0.1:8080', 'ftp://a', 'http://user@a', 'http://a?x', ''])
+      t.throws(() => new Fidfs({ servers }), TypeError, servers);
 
     const token = await fidfs.uploadToken({ for: 600, maxSize: 1000, types: ['txt'] });
     const browser = new Fidfs({ servers: node.origin, key: () => token });
     t.match((await browser.upload('x', { ext: 'txt' })).id, /\.txt$/);
     t.match((await browser.upload('x', { ext: 'txt', resumable: true })).id, /\.txt$/);
     t.equal(await failed(browser.upload('x'.repeat(1001), { ext: 'txt' })), '413 too-large');
+    const long = new Uint8Array(50 * MEGABYTE);
+    t.equal(await failed(browser.upload(long, { ext: 'txt', resumable: false })), '413 too-large', 'before its end');
     t.equal(await failed(browser.upload('x', { ext: 'jpg' })), '415 type-not-allowed');
     t.equal(await failed(browser.delete(id)), '403 no-right');
     const ended = new Fidfs({ servers: node.origin, key: await fidfs.uploadToken({ expires: new Date(1000) }) });
@@ -268,6 +279,10 @@ t.test('the client for JavaScript', async (t) => {
     });
     await t.rejects(upload, { message: 'stopped' });
     const sent: number[] = [];
+    t.ok(
+      (await bytesOf((await fidfs.upload(content.subarray(1), { resume })).id)).equals(content.subarray(1)),
+      'other data',
+    );
     const later = await fidfs.upload({ path }, { resume, onProgress: (bytes) => sent.push(bytes) });
     t.ok((await bytesOf(later.id)).equals(content));
     t.ok((sent[0] ?? 0) >= 8 * MEGABYTE, 'from where it was', { sent });
@@ -325,10 +340,10 @@ t.test('the client for JavaScript', async (t) => {
     await t.rejects(client.upload('x', waiting()), { name: 'TimeoutError' });
     await t.rejects(client.upload('x', { ...waiting(), resumable: true }), { name: 'TimeoutError' });
     await t.rejects(client.upload(Readable.from(['x']), waiting()), { name: 'TimeoutError' });
-    await t.rejects(client.info('a/b', waiting()), { name: 'TimeoutError' });
+    await t.rejects(client.stat('a/b', waiting()), { name: 'TimeoutError' });
     const busy = await refusing(t, 503, '20');
     const start = Date.now();
-    await t.rejects(new Fidfs({ servers: busy.url }).info('a/b', waiting()), { name: 'TimeoutError' }, 'in a pause');
+    await t.rejects(new Fidfs({ servers: busy.url }).stat('a/b', waiting()), { name: 'TimeoutError' }, 'in a pause');
     t.ok(Date.now() - start < 15_000, 'which ends then');
   });
 });

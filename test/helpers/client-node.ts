@@ -1,4 +1,4 @@
-import { createServer as createHttpServer } from 'node:http';
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { connect, createServer } from 'node:net';
 import sharp from 'sharp';
 import type { Test } from 'tap';
@@ -29,20 +29,33 @@ async function lossy(t: Test, port: number): Promise<string> {
   return `http://127.0.0.1:${await listening(t, server)}`;
 }
 
-/** Starts a server that answers like a node which is not available. Resolves with its address. */
-async function unready(t: Test): Promise<string> {
+/** Starts a server that gives one answer to everything. Resolves with its address. */
+async function answering(t: Test, answer: (response: ServerResponse) => void): Promise<string> {
+  const server = createHttpServer((request, response) => {
+    request.resume();
+    request.on('end', () => answer(response));
+  });
+  t.teardown(() => server.closeAllConnections());
+  return `http://127.0.0.1:${await listening(t, server)}`;
+}
+
+/** As a node which is not available. */
+function unready(response: ServerResponse): void {
   const problem = {
     type: 'urn:fidfs:problem:unavailable',
     title: 'Not available now',
     status: 503,
     detail: 'starting',
   };
-  const server = createHttpServer((request, response) => {
-    response.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '7' });
-    response.end(JSON.stringify(problem));
-    request.resume();
-  });
-  return `http://127.0.0.1:${await listening(t, server)}`;
+  response.writeHead(503, { 'content-type': 'application/problem+json', 'retry-after': '7' });
+  response.end(JSON.stringify(problem));
+}
+
+/** As a node of a later version, with a field that is not known yet. */
+function later(response: ServerResponse): void {
+  const file = { id: 'group1/x', url: 'http://127.0.0.1/group1/x', size: 1, crc32: '00000000', sha256: '' };
+  const body = JSON.stringify({ files: [{ ...file, created: '2026-11-22T08:38:49Z', copies: 1, later: [] }] });
+  response.writeHead(201, { 'content-type': 'application/json' }).end(body);
 }
 
 /** Starts a node with private files, and what else the tests of a client need. Resolves with its environment variables. */
@@ -55,7 +68,10 @@ export async function clientNode(t: Test): Promise<{ node: TestNode; env: Record
   const create = { width: 600, height: 600, channels: 3, background: '#c86432' } as const;
   const given = {
     servers: [`http://127.0.0.1:${await freePort()}`, node.origin],
-    unready: await unready(t),
+    unready: await answering(t, unready),
+    later: await answering(t, later),
+    other: await answering(t, (response) => response.end('<html>It works!')),
+    stalls: await answering(t, (response) => void response.writeHead(200, { 'content-length': 9 }).write('begins')),
     lossy: await lossy(t, node.port),
     key: node.key,
     signKey,

@@ -1,7 +1,11 @@
-/** Mutations of the client for JavaScript; see mutations.mjs. */
+/** Mutations of the clients for JavaScript, Python and Java; see mutations.mjs. */
 const tests = ['clients/js'];
 const servers = 'clients/js/src/servers.ts';
 const resumable = 'clients/js/src/resumable.ts';
+const python = 'clients/python/fidfs.py';
+const pythonTests = ['clients/python'];
+const java = 'clients/java/Fidfs.java';
+const javaTests = ['clients/java'];
 
 export const clientMutations = [
   {
@@ -44,8 +48,8 @@ export const clientMutations = [
   {
     name: 'a refusal is not taken for a lost upload',
     file: resumable,
-    from: 'status >= 400 && !isLost',
-    to: 'status >= 999',
+    from: 'if (status >= 400) throw',
+    to: 'if (status >= 999) throw',
     tests,
   },
   {
@@ -68,5 +72,61 @@ export const clientMutations = [
     from: '...(timeout > 0 ? [AbortSignal.timeout(timeout)] : [])',
     to: '',
     tests,
+  },
+  {
+    name: 'a resumable upload goes on with data of its size only',
+    file: resumable,
+    from: "answer.getHeader('Upload-Length') !== String(size)",
+    to: 'false',
+    tests,
+  },
+  {
+    name: 'in Python, what was read of a stream is not sent again',
+    file: python,
+    from: 'if error is not None and isinstance(body, _Body) and not body.repeatable:',
+    to: 'if False:',
+    tests: pythonTests,
+  },
+  {
+    name: 'in Python, no more bytes are sent than are announced',
+    file: python,
+    from: 'min(_BLOCK, left)',
+    to: '_BLOCK',
+    tests: pythonTests,
+  },
+  {
+    name: 'in Python, what is no ID makes no address',
+    file: python,
+    from: 'if not _ID.fullmatch(identifier):',
+    to: 'if False:',
+    tests: pythonTests,
+  },
+  {
+    name: 'in Python, a resumable upload goes on with a file of its size only',
+    file: python,
+    from: 'if answer.headers["Upload-Length"] != str(size):',
+    to: 'if False:',
+    tests: pythonTests,
+  },
+  {
+    name: 'in Java, what was read of a stream is not sent again',
+    file: java,
+    from: 'body instanceof Once once && once.isRead',
+    to: 'false',
+    tests: javaTests,
+  },
+  {
+    name: 'in Java, what is no ID makes no address',
+    file: java,
+    from: '!ID.matcher(id).matches()',
+    to: 'false',
+    tests: javaTests,
+  },
+  {
+    name: 'in Java, a resumable upload goes on with a file of its size only',
+    file: java,
+    from: '!answer.header("Upload-Length").equals("" + size)',
+    to: 'false',
+    tests: javaTests,
   },
 ];

@@ -50,7 +50,7 @@ export const phpMutations = [
   {
     name: 'a download takes the place of a file when it is whole',
     file: 'clients/php/src/Target.php',
-    from: "$unfinished = $to . '.' . bin2hex(random_bytes(6));\n        $stream = stream_is_local($to) ? @fopen($unfinished, 'xb')",
+    from: "$unfinished = dirname($to) . '/.fidfs-' . bin2hex(random_bytes(6)) . '.part';\n        $stream = stream_is_local($to) ? @fopen($unfinished, 'xb')",
     to: "$unfinished = $to;\n        $stream = stream_is_local($to) ? @fopen($unfinished, 'wb')",
     tests: client,
   },

@@ -133,6 +133,8 @@ export class Fidfs {
   async signedUrl(id: string, options: LinkOptions = {}): Promise<string> {
     const { downloadKey } = this.options;
     if (downloadKey === undefined) throw new TypeError('links are signed with downloadKey, which is not given');
+    if (id.split('/').length !== 5)
+      throw new FidfsError('bad-id', 0, `not a whole ID, for which links are: ${id.slice(0, 200)}`);
     const address = options.preset === undefined ? this.url(id) : this.pictureUrl(options.preset, id);
     return address + (await signedQuery(downloadKey, id, options));
   }

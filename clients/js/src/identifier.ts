@@ -1,8 +1,11 @@
 import { FidfsError } from './error.js';
 
+/** A whole or a short ID: no other address of the server has this form. */
+const ID = /^(?:[A-Za-z0-9_-]{1,16}\/)?(?:M[0-9A-F]{2}\/)?(?:[0-9A-F]{2}\/){2}[A-Za-z0-9_-]{27}[A-Za-z0-9._-]{1,60}$/;
+
 /** Returns the address of an ID below a server, with a leading slash. Throws a FidfsError `bad-id` for what cannot be one. */
 export function pathOf(id: string): string {
-  if (!/^[\w.-]+(?:\/[\w.-]+)+$/.test(id) || /(?:^|\/)\.{1,2}(?:\/|$)/.test(id)) {
+  if (!ID.test(id)) {
     throw new FidfsError('bad-id', 0, `not a file ID: ${id.slice(0, 200)}`);
   }
   return `/${id}`;

@@ -2,7 +2,7 @@ import type { HttpRequest, HttpResponse, Upload } from 'tus-js-client';
 import { chunkOf } from '#platform';
 import { asFidfsError, errorOf, FidfsError, networkError } from './error.js';
 import { passes } from './servers.js';
-import type { Source } from './source.js';
+import { fileName, type Source } from './source.js';
 import { queryOf, type Transport } from './transport.js';
 import type { UploadOptions } from './types.js';
 
@@ -10,13 +10,6 @@ const CHUNK_BYTES = 8 * 2 ** 20;
 
 /** Loaded only when a resumable upload begins. */
 type Tus = typeof import('tus-js-client');
-
-/** An error response that does not mean that the upload is lost. */
-class Trouble extends Error {
-  constructor(readonly answer: HttpResponse) {
-    super('trouble');
-  }
-}
 
 /** An upload by tus, which goes on where it stopped, at another server too. */
 export class Resumable {
@@ -77,10 +70,11 @@ export class Resumable {
     failed: (error: unknown) => void,
   ): Upload {
     const { source, transport, options } = this;
-    const { name, ext, group, onProgress } = options;
+    const { ext, group, onProgress } = options;
     const size = source.size as number;
-    const filename = ext === undefined ? (name ?? source.name) : `file.${ext}`;
-    const upload: Upload = new tus.Upload(source as unknown as Blob, {
+    const filename = ext === undefined ? fileName(source, options) : `file.${ext}`;
+    // What is sent comes from `fileReader`.
+    const upload: Upload = new tus.Upload(new Blob(), {
       endpoint: `${server}/tus/${queryOf({ group })}`,
       uploadUrl: this.name === undefined ? null : `${server}/tus/${this.name}`,
       uploadSize: size,
@@ -97,7 +91,7 @@ export class Resumable {
           request.setHeader(header, value);
         }
       },
-      onAfterResponse: keepUploadOnTrouble,
+      onAfterResponse: (request, answer) => checkState(request, answer, size),
       onUploadUrlAvailable: () => {
         // The server returns its public address, which may not be the one that this client uses.
         if (!upload.url) return;
@@ -135,19 +129,24 @@ function readerOf(source: Source, size: number) {
   };
 }
 
-/** By default tus-js-client creates a new upload after any error response to the HEAD for the offset. */
-function keepUploadOnTrouble(request: HttpRequest, answer: HttpResponse): void {
+/**
+ * Checks the answer to the HEAD for the offset. By default tus-js-client creates a new upload after any error response to it, and goes
+ * on with an upload of any length.
+ */
+function checkState(request: HttpRequest, answer: HttpResponse, size: number): void {
+  if (request.getMethod() !== 'HEAD') return;
   const status = answer.getStatus();
-  const isLost = status === 404 || status === 410;
-  if (request.getMethod() === 'HEAD' && status >= 400 && !isLost) throw new Trouble(answer);
+  if (status === 404 || status === 410) return;
+  if (status >= 400) throw errorOfAnswer(answer);
+  if (answer.getHeader('Upload-Length') !== String(size))
+    throw new FidfsError('upload-lost', 410, 'the upload is that of data of another size');
 }
 
 function errorOfTus(tus: Tus, error: Error): FidfsError {
   if (!(error instanceof tus.DetailedError)) return asFidfsError(error);
   const { causingError, originalResponse } = error;
-  if (causingError instanceof Trouble) return errorOfAnswer(causingError.answer);
-  if (originalResponse) return errorOfAnswer(originalResponse);
   if (causingError instanceof FidfsError || causingError instanceof DOMException) return asFidfsError(causingError);
+  if (originalResponse) return errorOfAnswer(originalResponse);
   return networkError(causingError);
 }
 

@@ -5,6 +5,9 @@ const PAUSES_SECONDS = [1, 3, 5, 10];
 const LONGEST_PAUSE_SECONDS = 60;
 const PASSING = new Set([408, 423, 502, 503, 504]);
 
+/** Of a server, without a slash at the end. */
+const ADDRESS = /^https?:\/\/[^/\s?#@]+(?:\/[^\s?#]*)?$/i;
+
 export interface Attempts {
   signal?: AbortSignal | undefined;
   /** Whether a failed request can be sent again. */
@@ -26,6 +29,8 @@ export class Servers {
   ) {
     this.addresses = [addresses].flat().map((address) => address.replace(/\/+$/, ''));
     if (this.addresses.length === 0) throw new TypeError('no server is given');
+    const wrong = this.addresses.find((address) => !ADDRESS.test(address));
+    if (wrong !== undefined) throw new TypeError(`not an address such as http://127.0.0.1:8080: ${wrong}`);
   }
 
   /** The first address, without a slash at the end. */

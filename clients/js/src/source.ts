@@ -15,6 +15,9 @@ export interface Source {
   readonly close: () => Promise<void>;
 }
 
+/** Characters of a name that are sent. */
+const LONGEST_NAME = 200;
+
 const nothingToClose = async () => {};
 
 export function ofBytes(bytes: Uint8Array): Source {
@@ -39,4 +42,9 @@ export function ofBlob(blob: Blob): Source {
 
 export async function bytesOf(part: Blob | Uint8Array): Promise<Uint8Array> {
   return part instanceof Blob ? new Uint8Array(await part.arrayBuffer()) : part;
+}
+
+/** The end of the name of a file, because only the extension counts; undefined if it has none. What is no Unicode becomes `_`. */
+export function fileName(source: Source, { name = source.name }: { name?: string }): string | undefined {
+  return name?.slice(-LONGEST_NAME).replace(/\p{Cs}/gu, '_');
 }

@@ -3,7 +3,7 @@ import { errorOf, FidfsError } from './error.js';
 import { decoded } from './identifier.js';
 import { open } from './open.js';
 import { cancel, Resumable } from './resumable.js';
-import type { Source } from './source.js';
+import { fileName, type Source } from './source.js';
 import { queryOf, type Transport } from './transport.js';
 import type { StoredFile, UploadData, UploadOptions } from './types.js';
 
@@ -44,7 +44,7 @@ function typeOf({ type }: Source): string {
 
 async function sendWhole(transport: Transport, source: Source, options: UploadOptions): Promise<StoredFile> {
   const { ext, group, master, prefix, signal, onProgress } = options;
-  const filename = ext === undefined ? (options.name ?? source.name) : undefined;
+  const filename = ext === undefined ? fileName(source, options) : undefined;
   const path = `/upload${queryOf({ filename, ext, group, master, prefix })}`;
   const attempt = async (server: string) => {
     const headers: Record<string, string> = { ...(await transport.authorization()), 'Content-Type': typeOf(source) };

@@ -11,11 +11,15 @@ namespace Fidfs;
  */
 final class Answer
 {
-    /** @param array<string, string> $headers by lower-case names */
+    /**
+     * @param array<string, string> $headers by lower-case names
+     * @param int $written bytes of the body that were written to the target of the request
+     */
     public function __construct(
         public readonly int $status,
         public readonly array $headers,
         public readonly string $body,
+        public readonly int $written,
     ) {
     }
 

@@ -31,8 +31,8 @@ final class Client
      */
     public function __construct(string|array $servers, #[\SensitiveParameter] string $key = '', #[\SensitiveParameter] array $options = [])
     {
-        self::assertOptions($options, 'publicUrl', 'downloadKey', 'connectTimeout', 'timeout');
-        $addresses = array_map(self::address(...), array_values((array) $servers));
+        Arguments::assertOptions($options, 'publicUrl', 'downloadKey', 'connectTimeout', 'timeout');
+        $addresses = array_map(Arguments::address(...), array_values((array) $servers));
         if ($addresses === []) {
             throw new \InvalidArgumentException('There is no server.');
         }
@@ -40,7 +40,7 @@ final class Client
             throw new \InvalidArgumentException('A key has visible ASCII characters only.');
         }
         $this->transport = new Transport($addresses, $key, $options['connectTimeout'] ?? 3, $options['timeout'] ?? 60);
-        $this->links = new Links(self::address($options['publicUrl'] ?? $addresses[0]), $options['downloadKey'] ?? '');
+        $this->links = new Links(Arguments::address($options['publicUrl'] ?? $addresses[0]), $options['downloadKey'] ?? '');
     }
 
     /**
@@ -79,31 +79,9 @@ final class Client
      */
     public function uploadKnown(string $path, array $options = []): ?StoredFile
     {
-        self::assertOptions($options, 'name', 'ext');
+        Arguments::assertOptions($options, 'name', 'ext');
         $source = Source::ofPath($path);
-        $hash = hash_init('sha256');
-        $source->hash($hash);
-        $name = $options['name'] ?? $source->name;
-        $ext = $options['ext'] ?? (preg_match('/.\.(tar\.gz|[A-Za-z0-9]{1,6})$/Ds', $name, $found) === 1 ? $found[1] : '');
-        $challenge = $this->ask('/upload/known', ['sha256' => hash_final($hash), 'size' => $source->size, 'ext' => $ext]);
-        if ($challenge->status === 404) {
-            return null;
-        }
-        $challenge = $challenge->expect(200)->json();
-        $proof = hash_init('sha256');
-        $nonce = $challenge->text('nonce');
-        hash_update($proof, $nonce);
-        foreach ($challenge->values('ranges') as $range) {
-            if (!is_array($range) || !is_int($range[0] ?? null) || !is_int($range[1] ?? null)) {
-                throw new FidfsException('unknown', 200, 'The challenge has other ranges.');
-            }
-            $source->from($range[0], $range[1]);
-            $source->hash($proof);
-        }
-        $answer = $this->ask('/upload/known', ['nonce' => $nonce, 'proof' => hash_final($proof)]);
-        // The challenge is one server's, and the file may have been changed or deleted in the meantime.
-        $isToBeSent = $answer->status === 404 || ($answer->status === 403 && FidfsException::of($answer)->problem === 'wrong-proof');
-        return $isToBeSent ? null : self::stored($answer);
+        return (new KnownUpload($this->transport, $source))->run($options['ext'] ?? Arguments::extension($options['name'] ?? $source->name));
     }
 
     /**
@@ -115,9 +93,9 @@ final class Client
      */
     public function uploadResumable($file, array $options = []): StoredFile
     {
-        self::assertOptions($options, 'name', 'ext', 'group', 'progress', 'resume', 'created');
+        Arguments::assertOptions($options, 'name', 'ext', 'group', 'progress', 'resume', 'created');
         $source = is_string($file) ? Source::ofPath($file) : Source::ofStream($file);
-        $name = self::short($options['name'] ?? $source->name);
+        $name = Arguments::short($options['name'] ?? $source->name);
         $upload = new ResumableUpload(
             $this->transport,
             $source,
@@ -178,7 +156,7 @@ final class Client
      */
     public function list(array $filter = []): \Generator
     {
-        self::assertOptions($filter, 'from', 'to', 'order', 'group', 'ext');
+        Arguments::assertOptions($filter, 'from', 'to', 'order', 'group', 'ext');
         $time = fn (\DateTimeInterface|string|int|null $time) => $time instanceof \DateTimeInterface ? $time->getTimestamp() : $time;
         $parameters = ['from' => $time($filter['from'] ?? null), 'to' => $time($filter['to'] ?? null), 'limit' => self::MANY]
             + ['order' => $filter['order'] ?? null, 'group' => $filter['group'] ?? null, 'ext' => $filter['ext'] ?? null];
@@ -214,9 +192,7 @@ final class Client
      */
     public function setMetadata(string $id, array $metadata): void
     {
-        $body = Encoding::json((object) $metadata);
-        $path = '/metadata/' . Links::checked($id);
-        $this->transport->send(new Request('PUT', $path, ['Content-Type' => 'application/json'], $body))->expect(202, 204);
+        $this->transport->send(Request::json('PUT', '/metadata/' . Links::checked($id), (object) $metadata))->expect(202, 204);
     }
 
     /**
@@ -233,7 +209,7 @@ final class Client
             $request = new Request('GET', $path, ['Accept' => '*/*'], target: $target->stream, progress: $progress);
             $answer = $this->transport->send($request)->expect(200);
             $target->keep();
-            return (int) ($answer->headers['content-length'] ?? '0');
+            return $answer->written;
         } finally {
             $target->close();
         }
@@ -274,17 +250,14 @@ final class Client
         ?string $group = null,
     ): string {
         $claims = ['exp' => time() + $seconds, 'maxSize' => $maxSize, 'types' => $types === [] ? null : $types, 'group' => $group];
-        $header = ['alg' => 'HS256', 'typ' => 'JWT'] + ($keyName === '' ? [] : ['kid' => $keyName]);
-        $encode = fn (array $part) => Encoding::base64url(Encoding::json($part));
-        $text = $encode($header) . '.' . $encode(array_filter($claims, fn (mixed $claim) => $claim !== null));
-        return $text . '.' . Encoding::base64url(hash_hmac('sha256', $text, $secret, true));
+        return Encoding::jwt($keyName, array_filter($claims, fn (mixed $claim) => $claim !== null), $secret);
     }
 
     /** @param UploadOptions $options */
     private function send(Source $source, array $options): StoredFile
     {
-        self::assertOptions($options, 'name', 'ext', 'group', 'master', 'prefix', 'sha256', 'progress');
-        $name = self::short($options['name'] ?? $source->name);
+        Arguments::assertOptions($options, 'name', 'ext', 'group', 'master', 'prefix', 'sha256', 'progress');
+        $name = Arguments::short($options['name'] ?? $source->name);
         $query = Encoding::query([
             'filename' => isset($options['ext']) || $name === '' ? null : $name,
             'ext' => $options['ext'] ?? null,
@@ -298,19 +271,8 @@ final class Client
             $headers['Repr-Digest'] = 'sha-256=:' . base64_encode($digest === false ? '' : $digest) . ':';
         }
         $progress = $options['progress'] ?? null;
-        return self::stored($this->transport->send(new Request('POST', "/upload$query", $headers, $source, $source->size, progress: $progress)));
-    }
-
-    private static function stored(Answer $answer): StoredFile
-    {
-        $file = $answer->expect(201)->json()->objects('files')[0] ?? throw new FidfsException('unknown', 201, 'There is no file.');
-        return StoredFile::of($file);
-    }
-
-    /** @param array<string, mixed> $body */
-    private function ask(string $path, array $body): Answer
-    {
-        return $this->transport->send(new Request('POST', $path, ['Content-Type' => 'application/json'], Encoding::json($body)));
+        $request = new Request('POST', "/upload$query", $headers, $source, $source->size, progress: $progress);
+        return StoredFile::in($this->transport->send($request));
     }
 
     /**
@@ -324,7 +286,7 @@ final class Client
         foreach (array_chunk($all, self::MANY) as $some) {
             // No ID is as long as this; what is longer would make the request too large, and the others fail with it.
             $cut = array_map(fn (string $id) => substr($id, 0, 160), $some);
-            $answers = $this->ask($path, ['ids' => $cut])->expect(200)->json()->objects('results');
+            $answers = $this->transport->send(Request::json('POST', $path, ['ids' => $cut]))->expect(200)->json()->objects('results');
             if (count($answers) !== count($some)) {
                 throw new FidfsException('unknown', 200, 'There is not a result for each ID.');
             }
@@ -355,28 +317,5 @@ final class Client
     private function ownQuery(string $id): string
     {
         return $this->links->canSign() ? $this->links->query($id, self::OWN_LINK) : '';
-    }
-
-    private static function address(string $server): string
-    {
-        $address = rtrim($server, '/');
-        return preg_match('#^https?://[^/\s?\#@]+(?:/[^\s?\#]*)?$#Di', $address) === 1
-            ? $address
-            : throw new \InvalidArgumentException('A server is an address such as http://127.0.0.1:8080.');
-    }
-
-    /** The end of a name, because only the extension counts. */
-    private static function short(string $name): string
-    {
-        return strlen($name) > 200 ? substr($name, -200) : $name;
-    }
-
-    /** @param array<array-key, mixed> $options */
-    private static function assertOptions(array $options, string ...$names): void
-    {
-        $unknown = array_diff(array_map(strval(...), array_keys($options)), $names);
-        if ($unknown !== []) {
-            throw new \InvalidArgumentException('There is no option ' . implode(', ', $unknown) . '; there are ' . implode(', ', $names) . '.');
-        }
     }
 }

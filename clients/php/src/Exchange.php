@@ -68,7 +68,7 @@ final class Exchange
         if ($this->written > 0 && $length !== null && (int) $length !== $this->written) {
             throw new FidfsException('incomplete', $this->status, "$this->written of $length bytes came.");
         }
-        return new Answer($this->status, $this->headers, $this->body);
+        return new Answer($this->status, $this->headers, $this->body, $this->written);
     }
 
     /** Whether nothing was written to the target, so that the request may go to another server. */

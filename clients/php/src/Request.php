@@ -32,6 +32,11 @@ final class Request
     ) {
     }
 
+    public static function json(string $method, string $path, mixed $body): self
+    {
+        return new self($method, $path, ['Content-Type' => 'application/json'], Encoding::json($body));
+    }
+
     /** Lets its body be read from the beginning. */
     public function restart(): void
     {

@@ -24,8 +24,18 @@ final class StoredFile
     ) {
     }
 
-    /** @internal */
-    public static function of(Json $file): self
+    /**
+     * The one file of the answer to an upload.
+     *
+     * @internal
+     */
+    public static function in(Answer $answer): self
+    {
+        $file = $answer->expect(201)->json()->objects('files')[0] ?? throw new FidfsException('unknown', 201, 'There is no file.');
+        return self::of($file);
+    }
+
+    private static function of(Json $file): self
     {
         return new self(
             $file->text('id'),

@@ -27,7 +27,8 @@ final class Target
         if (!is_string($to)) {
             throw new \InvalidArgumentException('This is no path and no open stream.');
         }
-        $unfinished = $to . '.' . bin2hex(random_bytes(6));
+        // Not the name and more: that may be longer than a name can be.
+        $unfinished = dirname($to) . '/.fidfs-' . bin2hex(random_bytes(6)) . '.part';
         $stream = stream_is_local($to) ? @fopen($unfinished, 'xb') : false;
         return $stream === false
             ? throw new FidfsException('target', 0, "No file can be made at $to.")

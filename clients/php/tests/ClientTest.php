@@ -265,7 +265,8 @@ final class ClientTest extends TestCase
         self::assertSame('incomplete', $this->failure(fn () => self::client([self::helper('short'), self::env('SERVER')])->download($id, $old))->problem);
         self::assertSame('not-found', $this->failure(fn () => $this->client->download(str_replace('.txt', '.doc', $id), $old))->problem);
         self::assertSame('target', $this->failure(fn () => $this->client->download($id, "$this->directory/none/x"))->problem);
-        self::assertSame(['old', [$old]], [file_get_contents($old), glob("$this->directory/*")]);
+        self::assertSame(['old', ['.', '..', 'old']], [file_get_contents($old), scandir($this->directory)]);
+        self::assertSame(10, $this->client->download($id, "$this->directory/" . str_repeat('n', 255)));
     }
 
     /** Seen to fail with a link that is signed for a short ID. */
