@@ -56,6 +56,18 @@ export default {
       "FastDFS's protocol; nothing of HTTP.",
     ),
     {
+      name: 'command-loads-what-it-runs',
+      comment: 'The modules of all commands, loaded at once, take longer than most commands.',
+      severity: 'error',
+      from: { path: '^daemon/cli/main\\.ts$' },
+      to: {
+        path: '^(daemon|nginx)/',
+        pathNot: '^daemon/(cli/(errors|output)|config/settings-error|version|words)\\.ts$',
+        dynamic: false,
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'store-without-sqlite',
       severity: 'error',
       from: { pathNot: '^daemon/index/|^daemon/cli/(verify|temporary-database|audit/named-files|archive/)' },

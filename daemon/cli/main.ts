@@ -1,33 +1,23 @@
 import { join } from 'node:path';
 import { Argument, Command, CommanderError } from 'commander';
 import fileId from '../../file-id/file-id.js';
-import { includeLines, writeIncludes } from '../../nginx/write.js';
-import { makeDataDirectory } from '../access.js';
-import { readKey } from '../config/key.js';
-import { loadSettings, SettingsError } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
+import { SettingsError } from '../config/settings-error.js';
 import { version } from '../version.js';
 import { counted } from '../words.js';
-import { adopt, formatAdoption } from './adopt.js';
-import { type ExportOptions, exportTo } from './archive/export.js';
-import { importFiles } from './archive/import.js';
+import type { ExportOptions } from './archive/export.js';
 import type { ImportOptions } from './archive/importing.js';
-import { type AuditOptions, audit } from './audit/audit.js';
-import { Client } from './client.js';
+import type { AuditOptions } from './audit/audit.js';
+import type { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
-import { forEach } from './for-each.js';
-import { addKeysCommands } from './keys.js';
-import { type ListOptions, list } from './list.js';
-import { deleteFiles, statFiles } from './many.js';
+import type { ListOptions } from './list.js';
 import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
-import { asOwner, ownerOf } from './owner.js';
-import { rebuild } from './rebuild.js';
-import { scrub } from './scrub.js';
-import { service } from './service.js';
-import { sign } from './sign.js';
-import { start } from './start.js';
-import { findingsOf, formatStatus } from './status.js';
-import { getAll, type Options, uploadAll } from './transfer.js';
-import { verify } from './verify.js';
+import type { SignOptions } from './sign.js';
+import type { Options } from './transfer.js';
+
+/*
+ * An action imports what it needs when it runs: the modules of all commands take longer to load than most commands take.
+ */
 
 const program = new Command('fidfs')
   .description('A distributed file store made of nginx and Node.')
@@ -66,10 +56,20 @@ function remote(usage: string, description: string, examples: string[]): Command
   );
 }
 
+async function settingsOf({ config }: Options): Promise<Settings> {
+  return (await import('../config/settings.js')).loadSettings(config);
+}
+
+/** A client of the node of these settings. */
+async function clientOf(options: Options): Promise<Client> {
+  const { Client } = await import('./client.js');
+  return new Client(await settingsOf(options), undefined);
+}
+
 command('start', 'Run nginx and the daemon in the foreground.', [
   'fidfs start',
   'FIDFS_LISTEN=0.0.0.0:80 FIDFS_DATA=/srv/fidfs fidfs start',
-]).action((options: Options) => start(options.config));
+]).action(async (options: Options) => (await import('./start.js')).start(options.config));
 
 remote('upload <file...>', 'Upload files, directories or standard input, and print the IDs.', [
   'fidfs upload photo.jpg',
@@ -78,7 +78,7 @@ remote('upload <file...>', 'Upload files, directories or standard input, and pri
   'mysqldump shop | gzip | fidfs upload --filename shop.sql.gz -',
 ])
   .option('-f, --filename <name>', 'what standard input is called: the ID gets the extension of it')
-  .action(uploadAll);
+  .action(async (inputs: string[], options: Options) => (await import('./transfer.js')).uploadAll(inputs, options));
 
 remote('get <id...>', 'Download files and check them against their IDs.', [
   'fidfs get group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
@@ -86,17 +86,17 @@ remote('get <id...>', 'Download files and check them against their IDs.', [
   'fidfs get -o pictures $(cut -d" " -f1 ids-and-paths.txt)',
 ])
   .option('-o, --output <path>', 'a file, or a directory that is there (default: here); - is standard output')
-  .action(getAll);
+  .action(async (ids: string[], options: Options) => (await import('./transfer.js')).getAll(ids, options));
 
 remote('delete <id...>', 'Delete files for good.', [
   'fidfs delete group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
   'fidfs delete - < ids.txt',
-]).action(deleteFiles);
+]).action(async (ids: string[], options: Options) => (await import('./many.js')).deleteFiles(ids, options));
 
 remote('stat <id...>', 'Say whether files are stored, and their size, time and SHA-256.', [
   'fidfs stat group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
   'fidfs stat --json - < ids.txt',
-]).action(statFiles);
+]).action(async (ids: string[], options: Options) => (await import('./many.js')).statFiles(ids, options));
 
 remote('list', 'List the files of the cluster by time, and print the IDs.', [
   'fidfs list --since 1h',
@@ -110,7 +110,7 @@ remote('list', 'List the files of the cluster by time, and print the IDs.', [
   .option('--oldest', 'the oldest first (default: the newest)')
   .option('-n, --limit <number>', 'how many at most (default: all)')
   .option('--csv', 'print a table with commas')
-  .action((options: ListOptions) => list(options));
+  .action(async (options: ListOptions) => (await import('./list.js')).list(options));
 
 remote('audit <list>', 'Compare a list of IDs with the store: what is missing, and what nobody names.', [
   'fidfs audit ids.txt',
@@ -125,7 +125,7 @@ remote('audit <list>', 'Compare a list of IDs with the store: what is missing, a
   .option('--yes', 'do not ask')
   .option('--force', 'delete even if the list looks wrong or cut off')
   .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
-  .action((list: string, options: AuditOptions) => audit(list, options));
+  .action(async (list: string, options: AuditOptions) => (await import('./audit/audit.js')).audit(list, options));
 
 remote('export <directory>', 'Write all files of the cluster into a directory, with a list of them.', [
   'fidfs export /backup/photos',
@@ -134,7 +134,9 @@ remote('export <directory>', 'Write all files of the cluster into a directory, w
   .option('-g, --group <group>', 'files of this group (default: of all)')
   .option('--no-metadata', 'without metadata, which takes a request for each file')
   .option('--temp <directory>', 'where the list of an earlier export is sorted (default: TMPDIR, or /tmp)')
-  .action((directory: string, options: ExportOptions) => exportTo(directory, options));
+  .action(async (directory: string, options: ExportOptions) =>
+    (await import('./archive/export.js')).exportTo(directory, options),
+  );
 
 remote('import [directory]', 'Upload the files of an export, of another list, or of a list of addresses.', [
   'fidfs import /backup/photos',
@@ -146,12 +148,15 @@ remote('import [directory]', 'Upload the files of an export, of another list, or
   .option('-n, --at-once <number>', 'uploads at the same time', '4')
   .option('--timeout <time>', 'how long a server of an address may send nothing', '30s')
   .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
-  .action((directory: string | undefined, options: ImportOptions) => importFiles(directory, options));
+  .action(async (directory: string | undefined, options: ImportOptions) =>
+    (await import('./archive/import.js')).importFiles(directory, options),
+  );
 
 command('info <id...>', 'Say what IDs mean; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
-]).action((ids: string[], options: Options) =>
-  forEach(
+]).action(async (ids: string[], options: Options) => {
+  const { forEach } = await import('./for-each.js');
+  await forEach(
     ids.map((input) => ({ input })),
     options,
     async ({ input: id }) => fileId.describe(id),
@@ -164,8 +169,8 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
           crc32: info.crc32 ?? 'not told',
         }).map(([name, text]) => [name, String(text)]),
       ),
-  ),
-);
+  );
+});
 
 command('sign <id>', 'Print the address of a private file, with a signature; needs no node.', [
   'fidfs sign --for 1h group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
@@ -174,11 +179,12 @@ command('sign <id>', 'Print the address of a private file, with a signature; nee
   .requiredOption('--for <time>', 'how long the link is valid, such as 10m, 1h or 7d')
   .option('--download <name>', 'the name under which a browser saves the file')
   .option('--preset <name>', 'a link to the picture of this preset, and not to the file')
-  .action(sign);
+  .action(async (id: string, options: SignOptions) => (await import('./sign.js')).sign(id, options));
 
 command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidfs status --json']).action(
   async (options: Options) => {
-    const status = await new Client(loadSettings(options.config), undefined).status();
+    const { findingsOf, formatStatus } = await import('./status.js');
+    const status = await (await clientOf(options)).status();
     const findings = findingsOf(status);
     if (findings.length > 0) process.exitCode = 1;
     if (options.json) printJson(status);
@@ -188,7 +194,8 @@ command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidf
 
 command('verify', 'Read every file and compare it with its ID and the index.', ['fidfs verify']).action(
   async (options: Options) => {
-    const report = await verify(loadSettings(options.config));
+    const { verify } = await import('./verify.js');
+    const report = await verify(await settingsOf(options));
     if (report.wrong.length > 0) process.exitCode = 1;
     if (options.json) {
       printJson(report);
@@ -212,7 +219,8 @@ function whatBecomes(bad: number, isAlone: boolean): string {
 command('scrub', 'Let the running node read and check all its files now; in a group, mend what is bad.', [
   'fidfs scrub',
 ]).action(async (options: Options) => {
-  const { report, isAlone } = await scrub(new Client(loadSettings(options.config), undefined));
+  const { scrub } = await import('./scrub.js');
+  const { report, isAlone } = await scrub(await clientOf(options));
   if (report.bad > 0) process.exitCode = 1;
   if (options.json) printJson(report);
   else {
@@ -231,8 +239,8 @@ command(
   .option('-n, --dry-run', 'read and check the files, change nothing')
   .option('--names <file...>', 'IDs of packed files, one a line, besides those in the binlogs of FastDFS')
   .action(async (options: Options & { dryRun?: boolean; names?: string[] }) => {
-    const client = new Client(loadSettings(options.config), undefined);
-    const report = await adopt(client, options.dryRun === true, options.names ?? []);
+    const { adopt, formatAdoption } = await import('./adopt.js');
+    const report = await adopt(await clientOf(options), options.dryRun === true, options.names ?? []);
     if (report.left + report.busy + report.unnamed > 0) process.exitCode = 1;
     if (options.json) printJson(report);
     else print(formatAdoption(report));
@@ -244,7 +252,8 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
 ])
   .option('--new-disk <directory...>', 'store paths that may be new and empty, in the place of a disk that is gone')
   .action(async (options: Options & { newDisk?: string[] }) => {
-    const report = await rebuild(loadSettings(options.config), options.newDisk);
+    const { rebuild } = await import('./rebuild.js');
+    const report = await rebuild(await settingsOf(options), options.newDisk);
     if (options.json) {
       printJson(report);
       return;
@@ -259,8 +268,9 @@ command('rebuild', 'Make the index anew from the store paths; the node must be s
 
 command('key', 'Print the upload key.', [
   'curl -H "Authorization: Bearer $(fidfs key)" -F file=@photo.jpg http://127.0.0.1:8080/upload',
-]).action((options: Options) => {
-  const settings = loadSettings(options.config);
+]).action(async (options: Options) => {
+  const { readKey } = await import('../config/key.js');
+  const settings = await settingsOf(options);
   const key = readKey(settings);
   if (key === undefined) {
     const file = join(settings.data, 'key');
@@ -272,18 +282,19 @@ command('key', 'Print the upload key.', [
   else print(`${key}\n`);
 });
 
-addKeysCommands(
-  addExamples(
-    program
-      .command('keys')
-      .description('Make, list and remove named keys, each with rights of its own; whether the node runs or not.'),
-    ['fidfs keys add web --rights upload,delete', 'fidfs keys list', 'fidfs keys remove web'],
-  ),
+const keys = addExamples(
+  program
+    .command('keys')
+    .description('Make, list and remove named keys, each with rights of its own; whether the node runs or not.'),
+  ['fidfs keys add web --rights upload,delete', 'fidfs keys list', 'fidfs keys remove web'],
 );
 
 command('nginx', 'Write the include files for an nginx that is already there.', ['fidfs nginx']).action(
-  (options: Options) => {
-    const settings = loadSettings(options.config);
+  async (options: Options) => {
+    const { makeDataDirectory } = await import('../access.js');
+    const { includeLines, writeIncludes } = await import('../../nginx/write.js');
+    const { asOwner, ownerOf } = await import('./owner.js');
+    const settings = await settingsOf(options);
     makeDataDirectory(settings);
     asOwner(ownerOf(settings.data), () => writeIncludes(settings));
     const lines = includeLines(settings);
@@ -299,12 +310,13 @@ addExamples(
     .description('Let systemd run a node, as a system user of its own, from /etc/fidfs/fidfs.json; needs root.')
     .showHelpAfterError('"fidfs service --help" says how it is used'),
   ['sudo fidfs service install', 'sudo fidfs service remove'],
-).action((action: 'install' | 'remove') => service(action));
+).action(async (action: 'install' | 'remove') => (await import('./service.js')).service(action));
 
 /** Runs the command line. Sets the exit status: 0 (done), 1 (failed) or 2 (used wrongly). */
 export async function main(argv: string[]): Promise<void> {
   guardOutput();
   try {
+    if (argv.includes('keys')) (await import('./keys.js')).addKeysCommands(keys);
     await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) {

@@ -10,6 +10,7 @@ import { origins } from './origins.js';
 import { legacy, type PeerSettings, peers } from './other-machines.js';
 import { pictureSettings } from './pictures.js';
 import { contradictionsOfPrivateFiles, privateFileSettings } from './private-files.js';
+import { SettingsError } from './settings-error.js';
 import {
   DURATION_WORDS,
   faultOfSecret,
@@ -33,12 +34,8 @@ import {
 } from './values.js';
 
 export type { LegacyGroup, PeerSettings } from './other-machines.js';
+export { SettingsError } from './settings-error.js';
 export { type Address, faultOfSecret, formatAddress, type Reserve } from './values.js';
-
-/** A wrong setting or an unreadable file. The message is for the user who starts fidfs, one line per mistake. */
-export class SettingsError extends Error {
-  override name = 'SettingsError';
-}
 
 function secret() {
   return z
