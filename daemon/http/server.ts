@@ -35,6 +35,10 @@ const MEDIA_TYPE = /^(?:multipart\/form-data\b|[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.
 /** How long `/status` waits for the hellos of other nodes. */
 const STATUS_MILLISECONDS = 1000;
 
+function withoutSchemas(): never {
+  throw new Error('a route has a schema');
+}
+
 /** The HTTP server of the daemon. Its clients are nginx and the `fidfs` command. */
 export interface Server {
   listen(): Promise<void>;
@@ -74,6 +78,8 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512 },
     http: HTTP_OPTIONS,
+    // No route has a schema; by default Ajv is loaded for them at every start.
+    schemaController: { compilersFactory: { buildValidator: withoutSchemas, buildSerializer: withoutSchemas } },
     frameworkErrors: (error, request, reply) => answerError(error, request, reply, log),
     clientErrorHandler: answerUnreadable,
   });
