@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
-import { type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
-import type { Test } from 'tap';
+import { type Browser, type BrowserContextOptions, chromium, type Locator, type Page } from 'playwright-core';
+import root, { type Test } from 'tap';
 import { missing } from './programs.js';
 
 /** Reason to skip a test that needs a browser; false if there is one. */
@@ -75,8 +75,23 @@ export class ConsolePage {
   }
 }
 
+let launched: Promise<Browser> | undefined;
+
+/** The browser of all tests of the process. Their pages are in contexts of their own, which share nothing. */
+function theBrowser(): Promise<Browser> {
+  launched ??= launch();
+  return launched;
+}
+
+async function launch(): Promise<Browser> {
+  const executablePath = execFileSync('sh', ['-c', 'command -v chromium']).toString().trim();
+  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  root.teardown(() => browser.close());
+  return browser;
+}
+
 /**
- * Opens a browser on a node's web console for a test. Asserts at the end that the page had no errors, violated no
+ * Opens a page on a node's web console for a test. Asserts at the end that the page had no errors, violated no
  * Content-Security-Policy, and made no request to another origin. Prints the page's console messages if the test fails.
  */
 export async function withConsole(
@@ -85,12 +100,11 @@ export async function withConsole(
   use: (console: ConsolePage) => Promise<void>,
   options: BrowserContextOptions = {},
 ): Promise<void> {
-  const executablePath = execFileSync('sh', ['-c', 'command -v chromium']).toString().trim();
-  const browser = await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  const browser = await theBrowser();
   const said: string[] = [];
   const wrong: string[] = [];
+  const context = await browser.newContext({ locale: 'en-GB', ...options });
   try {
-    const context = await browser.newContext({ locale: 'en-GB', ...options });
     const page = await context.newPage();
     page.on('console', (message) => {
       said.push(`${message.type()}: ${message.text()}`);
@@ -109,6 +123,6 @@ export async function withConsole(
     t.strictSame(wrong, [], 'no errors in the page, and no request to another origin');
   } finally {
     if (!t.passing() || wrong.length > 0) t.comment(`the page said:\n${said.join('\n')}`);
-    await browser.close();
+    await context.close();
   }
 }
