@@ -1,53 +1,22 @@
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
-import { createReadStream, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createReadStream, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { linkQuery } from '../../daemon/config/signed-link.js';
-import { CLIENT, loadClient } from '../helpers/js-client.js';
+import { failed, loadClient, refusing } from '../helpers/js-client.js';
 import { Link } from '../helpers/link.js';
 import { TestNode } from '../helpers/node.js';
 import { plainJpeg } from '../helpers/pictures.js';
 import { freePort } from '../helpers/ports.js';
-import { run } from '../helpers/programs.js';
 import { seeded } from '../helpers/random.js';
 
-const { Fidfs, FidfsError } = await loadClient();
+const { Fidfs } = await loadClient();
 const DOWNLOAD_KEY = 'download-key-0123456789abcdef';
 const MEGABYTE = 2 ** 20;
 
 function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
-}
-
-/** Resolves with the FidfsError of a promise, as text. */
-async function failed(promise: Promise<unknown>): Promise<string> {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (!(error instanceof FidfsError)) throw new Error(`not a FidfsError: ${error}`);
-  return `${error.status} ${error.problem}`;
-}
-
-/** Starts a server that answers everything with this status; resolves with its address and the paths of its requests. */
-async function refusing(t: Test, status: number, retryAfter: string): Promise<{ url: string; paths: string[] }> {
-  const paths: string[] = [];
-  const server = createServer((request, response) => {
-    paths.push(`${request.method} ${request.url}`);
-    request.resume();
-    response.writeHead(status, { 'Retry-After': retryAfter }).end('not here');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, paths };
 }
 
 t.test('the client for JavaScript', async (t) => {
@@ -303,32 +272,6 @@ t.test('the client for JavaScript', async (t) => {
     t.match(await failed(fidfs.cancel(resume)), /^(404|410) /);
   });
 
-  t.test('begins a lost upload again, and no other one', async (t) => {
-    const paths: string[] = [];
-    const server = createServer((request, response) => {
-      paths.push(`${request.method} ${request.url}`);
-      request.resume();
-      request.on('end', () => {
-        if (request.method === 'POST') response.writeHead(201, { Location: `/tus/${paths.length}` }).end();
-        else if (request.url === '/tus/1') response.writeHead(404).end();
-        else
-          response
-            .writeHead(204, { 'Upload-Offset': '1', 'Fidfs-Id': 'group1/M00/00/00/AQAAAGsDXVyAU7RdAAAACw1KEYU3353642' })
-            .end();
-      });
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    t.teardown(() => server.close());
-    const servers = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const stored = await new Fidfs({ servers }).upload('x', { resumable: true });
-    t.match(stored, { size: 1, crc32: '0d4a1185', created: '2026-11-22T21:23:40Z' });
-    t.strictSame(paths, ['POST /tus/', 'PATCH /tus/1', 'POST /tus/', 'PATCH /tus/3']);
-    const wrong = await refusing(t, 403, '0');
-    t.equal(await failed(new Fidfs({ servers: wrong.url }).upload('x', { resume: '/tus/1' })), '403 unknown');
-    t.strictSame(wrong.paths, ['HEAD /tus/1']);
-  });
-
   t.test('stops when it is told to', async (t) => {
     const aborted = AbortSignal.abort(new Error('no'));
     await t.rejects(fidfs.upload('x', { signal: aborted }), { message: 'no' });
@@ -346,19 +289,4 @@ t.test('the client for JavaScript', async (t) => {
     await t.rejects(new Fidfs({ servers: busy.url }).stat('a/b', waiting()), { name: 'TimeoutError' }, 'in a pause');
     t.ok(Date.now() - start < 15_000, 'which ends then');
   });
-});
-
-t.test('the package holds what is built, and no more', async (t) => {
-  const { stdout } = await run('npm', ['pack', '--dry-run', '--json', '--silent'], {}, CLIENT);
-  const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
-  const paths = files.map(({ path }) => path);
-  t.ok(paths.includes('dist/index.js') && paths.includes('dist/index.d.ts'));
-  const others = paths.filter((path) => !/^dist\/[\w-]+(?:\.d\.ts|\.js)$/.test(path));
-  t.strictSame(others.sort(), ['LICENSE', 'README.md', 'package.json']);
-  const version = (path: string) => JSON.parse(readFileSync(path, 'utf8')).version;
-  t.equal(
-    version(join(CLIENT, 'package.json')),
-    version(join(CLIENT, '../../package.json')),
-    'the version of the server',
-  );
 });

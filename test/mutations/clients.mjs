@@ -1,5 +1,5 @@
 /** Mutations of the clients for JavaScript, Python and Java; see mutations.mjs. */
-const tests = ['clients/js'];
+const tests = ['clients/js', 'clients/js-package'];
 const servers = 'clients/js/src/servers.ts';
 const resumable = 'clients/js/src/resumable.ts';
 const python = 'clients/python/fidfs.py';

@@ -323,4 +323,11 @@ export const listMutations = [
     to: 'if (id === old) await run.client.delete(id)',
     tests: imports,
   },
+  {
+    name: 'a full disk leaves no half of a row',
+    file: 'daemon/cli/archive/csv.ts',
+    from: 'ftruncateSync(this.descriptor, size);',
+    to: '',
+    tests: imports,
+  },
 ];

@@ -18,6 +18,8 @@ final class Source
     private bool $isUntouched = true;
     /** Bytes that may still be read; null: to the end. */
     private ?int $remaining;
+    /** Whether those bytes are the last ones. */
+    private bool $isToEnd = true;
 
     /**
      * @param resource $stream
@@ -78,10 +80,11 @@ final class Source
         if ($this->isSeekable ? fseek($this->stream, $this->start + $offset) !== 0 : !$this->isUntouched || $offset > 0) {
             throw self::unreadable();
         }
+        $this->isToEnd = $length === null || $offset + $length === $this->size;
         $this->remaining = $length ?? ($this->size === null ? null : $this->size - $offset);
     }
 
-    /** Up to `length` bytes; '' at the end. Throws if the stream ends too early. */
+    /** Up to `length` bytes; '' at the end. Throws if the stream ends too early, or has more bytes: a filter may make other ones of a file. */
     public function read(int $length): string
     {
         $wanted = $this->remaining === null ? $length : min($length, $this->remaining);
@@ -95,6 +98,9 @@ final class Source
         }
         if ($this->remaining !== null) {
             $this->remaining -= strlen($bytes);
+            if ($this->remaining === 0 && $this->isToEnd && !in_array(fread($this->stream, 1), ['', false], true)) {
+                throw new FidfsException('source', 0, 'The stream has more bytes than its length says. Pass a filtered one by a pipe or as a string.');
+            }
         }
         return $bytes;
     }

@@ -94,6 +94,9 @@ final class ClientTest extends TestCase
         $piped = $this->client->uploadStream($pipe, ['ext' => 'bin', 'group' => 'group1']);
         self::assertSame([3_000_000, hash('sha256', str_repeat("\0", 3_000_000))], [$piped->size, $piped->sha256]);
 
+        $filtered = fopen($path, 'rb');
+        stream_filter_append($filtered, 'convert.base64-encode', STREAM_FILTER_READ);
+        self::assertSame('source', $this->failure(fn () => $this->client->uploadStream($filtered))->problem);
         $empty = $this->client->uploadString('', ['group' => 'group1']);
         self::assertSame([0, ''], [$empty->size, $this->contentOf($empty->id)]);
         $digest = $this->failure(fn () => $this->client->uploadString('x', ['sha256' => hash('sha256', 'y')]));

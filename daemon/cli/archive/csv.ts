@@ -48,6 +48,12 @@ export function rowText(fields: readonly (string | number)[]): string {
   return `${texts.map((text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text)).join(',')}\n`;
 }
 
+/** The error for a file or a directory that could not be written, mostly because the disk is full. */
+export function notWritten(path: string, error: unknown): Error {
+  const words = 'make room there, and run the command again: it goes on where it stopped';
+  return new Error(`${path} cannot be written: ${(error as Error).message}; ${words}`, { cause: error });
+}
+
 /** A file of lines that only grows. After a crash it ends with a whole line. */
 export class GrowingFile {
   private readonly descriptor: number;
@@ -94,8 +100,15 @@ export class GrowingFile {
     return from + end + 1;
   }
 
+  /** Throws an error that is no CommandFailed if the line cannot be written; then no part of it is there. */
   append(text: string): void {
-    writeAllSync({ writeSync }, this.descriptor, Buffer.from(text));
+    const { size } = fstatSync(this.descriptor);
+    try {
+      writeAllSync({ writeSync }, this.descriptor, Buffer.from(text));
+    } catch (error) {
+      ftruncateSync(this.descriptor, size); // the next line would be the rest of this one
+      throw notWritten(this.file, error);
+    }
     this.isSynced = false;
   }
 

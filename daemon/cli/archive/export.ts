@@ -16,7 +16,7 @@ import { formatBytes, print, printJson, progressBar } from '../output.js';
 import { openTemporary, whileRoom } from '../temporary-database.js';
 import type { Options } from '../transfer.js';
 import { eachAtOnce, retrying } from './at-once.js';
-import { GrowingFile, rowsOf, rowText } from './csv.js';
+import { GrowingFile, notWritten, rowsOf, rowText } from './csv.js';
 
 /** Files of a page. */
 const PAGE = 1000;
@@ -142,6 +142,7 @@ class Export {
     } catch (error) {
       const isOfFile = error instanceof CommandFailed || fileId.isFileIdError(error);
       const status = error instanceof RequestFailed ? error.status : 0;
+      if ((error as NodeJS.ErrnoException).syscall !== undefined) throw notWritten(this.root, error);
       if (!isOfFile || status === undefined || status === 401) throw error;
       if (status === 404) return; // deleted since it was listed
       if (status === 403)
