@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { Peer } from '../daemon/cluster/cluster.js';
 import { parseHello } from '../daemon/cluster/hello.js';
+import { Peer } from '../daemon/cluster/peer.js';
 import { PeerClient } from '../daemon/cluster/peer-client.js';
 import { Index } from '../daemon/index/index.js';
 import { AntiEntropy, type AntiEntropyParts } from '../daemon/replication/anti-entropy.js';

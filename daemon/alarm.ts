@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { request } from 'undici';
+import type { Settings } from './config/settings.js';
 
 const FIRST_PAUSE_SECONDS = 60;
 const LONGEST_PAUSE_SECONDS = 3600;
@@ -36,9 +37,8 @@ export class Alarms {
 
   constructor(
     private readonly log: Logger,
-    private readonly alertUrl: string | undefined,
-    /** This node's identity in the posted documents. */
-    private readonly node: { serverId: number; group: string },
+    /** `serverId` and `group` are in the posted documents. */
+    private readonly settings: Pick<Settings, 'alertUrl' | 'serverId' | 'group'>,
   ) {}
 
   /** Raises an alarm. A new one is reported immediately; for an active one only the detail is updated. */
@@ -94,11 +94,11 @@ export class Alarms {
   }
 
   private post({ kind, subject, detail, since }: Alarm, state: 'active' | 'over'): void {
-    if (this.alertUrl === undefined) return;
-    const { serverId, group } = this.node;
+    if (this.settings.alertUrl === undefined) return;
+    const { serverId, group } = this.settings;
     const body = JSON.stringify({ state, alarm: kind, subject, detail, since: since.toISOString(), serverId, group });
     const options = { method: 'POST', headers: { 'content-type': 'application/json' }, body } as const;
-    request(this.alertUrl, { ...options, headersTimeout: POST_MILLISECONDS, bodyTimeout: POST_MILLISECONDS })
+    request(this.settings.alertUrl, { ...options, headersTimeout: POST_MILLISECONDS, bodyTimeout: POST_MILLISECONDS })
       .then((answer) => answer.body.dump())
       .catch((error: unknown) => this.log.warn({ err: error }, 'alertUrl could not be told; it is told again later'));
   }

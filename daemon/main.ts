@@ -17,6 +17,7 @@ import { createMetrics } from './operations/metrics.js';
 import { Observer } from './operations/observer.js';
 import { RequestsUnderWay } from './operations/requests-under-way.js';
 import { Pictures } from './pictures/pictures.js';
+import { Reload, type ReloadParts, ReloadRefused } from './reload.js';
 import { Acknowledgements } from './replication/acknowledgements.js';
 import { CopyPolicy, isGone } from './replication/copy-policy.js';
 import { Replication } from './replication/replication.js';
@@ -29,6 +30,7 @@ import { recover } from './store/recovery.js';
 import { Store, type Warn } from './store/store.js';
 import { StorePath } from './store/store-path.js';
 import { whatIsOn } from './store/unused.js';
+import { reloadNginx, type SupervisorMessage, tell } from './supervision.js';
 import { watchPromises } from './watch.js';
 
 /** How long a daemon whose supervisor was killed may take to stop. */
@@ -37,24 +39,9 @@ const ORPHAN_MILLISECONDS = 30_000;
 /** Maximum number of bytes that recovery writes to the data directory at a start. */
 const START_BYTES = 512 * 1024;
 
-/** Message of the daemon to the supervisor, its parent process. */
-export type DaemonMessage =
-  | {
-      type: 'ready';
-      keyMade: boolean;
-      /** Human-readable reason why the node is not ready; undefined if it is. */
-      notReady: string | undefined;
-    }
-  | { type: 'failed'; message: string; portTaken: boolean }
-  | { type: 'drained' };
-
 /** The daemon cannot listen on its address. */
 class PortTaken extends Error {
   override name = 'PortTaken';
-}
-
-function tell(message: DaemonMessage): void {
-  process.send?.(message);
 }
 
 /**
@@ -110,13 +97,19 @@ interface RunningDaemon {
   /** Rejects new uploads, and waits for those in progress and their copies. */
   drain(): Promise<void>;
   stop(): Promise<void>;
+  reload: Reload;
   keyMade: boolean;
   /** Human-readable reason why the node is not ready after the start; undefined if it is. */
   notReady: string | undefined;
 }
 
-/** Opens and recovers the store, then starts the server, the cluster and replication. Throws if the start fails. */
-async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
+/**
+ * Reads the settings, opens and recovers the store, then starts the server, the cluster and replication. Throws if the start fails.
+ * @param configuration path of the settings file; undefined if FIDFS_CONFIG names it, or if there is none
+ */
+async function run(configuration: string | undefined, log: Logger): Promise<RunningDaemon> {
+  const settings = loadSettings(configuration);
+  const reload = { configuration, read: { ...settings } };
   makeDataDirectory(settings);
   // A node must be able to start on a full disk.
   Ballast.ofRecords(settings.data).makeRoom(START_BYTES);
@@ -134,7 +127,7 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings.readOnly ? { ...settings, storePaths: [] } : settings, warn);
   await recoverStore(settings, paths, index, log);
-  const node = createNode(settings, key, paths, index, log, warn);
+  const node = createNode(settings, reload, key, paths, index, log, warn);
   const { store, cluster, replication, alarms, requests, keys } = node;
   await store.writer.settle();
   if (index.replicationLog.enabled) await replication.takeDeletions();
@@ -176,12 +169,21 @@ async function run(settings: Settings, log: Logger): Promise<RunningDaemon> {
     await index.close();
     unlock();
   };
-  return { drain, stop, keyMade: made, notReady: notReady(node) };
+  return { drain, stop, reload: node.reload, keyMade: made, notReady: notReady(node) };
 }
 
 /** Constructs the modules of a node. The store paths and the index must be open. */
-function createNode(settings: Settings, key: string, paths: StorePath[], index: Index, log: Logger, warn: Warn): Node {
-  const alarms = new Alarms(log, settings.alertUrl, settings);
+function createNode(
+  settings: Settings,
+  read: Pick<ReloadParts, 'configuration' | 'read'>,
+  key: string,
+  paths: StorePath[],
+  index: Index,
+  log: Logger,
+  warn: Warn,
+): Node {
+  const alarms = new Alarms(log, settings);
+  const ids = new Set(groupIds(settings));
   const keys = new KeyRing(key, settings.data, (reason) => {
     if (reason === undefined) alarms.clear('keys', 'keys.json');
     else alarms.raise('keys', 'keys.json', `the keys that it had before stay in use: ${reason}`);
@@ -189,13 +191,28 @@ function createNode(settings: Settings, key: string, paths: StorePath[], index: 
   const cluster = new Cluster(
     settings,
     nginxDirectory(settings),
-    ({ id, state, reason }) => {
-      const context = { peer: id, state };
-      if (state === 'up') log.info(context, `node ${id} is up`);
-      else log.warn(context, reason);
-      if (state === 'down') replication.schedule.peerIsDown();
-      if (state === 'wrong') alarms.raise('peer', `node ${id}`, reason);
-      else alarms.clear('peer', `node ${id}`);
+    {
+      added: (peer) => {
+        log.info({ peer: peer.id }, `node ${peer.id} is a member now`);
+        if (peer.settings.group === settings.group) replication.add(peer);
+      },
+      moved: (peer) => {
+        log.info({ peer: peer.id, url: peer.settings.url }, `node ${peer.id} has another address`);
+        replication.move(peer);
+      },
+      removed: (peer) => {
+        log.info({ peer: peer.id }, `node ${peer.id} is not a member any more`);
+        alarms.clear('peer', `node ${peer.id}`);
+        replication.remove(peer);
+      },
+      changed: ({ id, state, reason }) => {
+        const context = { peer: id, state };
+        if (state === 'up') log.info(context, `node ${id} is up`);
+        else log.warn(context, reason);
+        if (state === 'down') replication.schedule.peerIsDown();
+        if (state === 'wrong') alarms.raise('peer', `node ${id}`, reason);
+        else alarms.clear('peer', `node ${id}`);
+      },
     },
     warn,
   );
@@ -211,17 +228,19 @@ function createNode(settings: Settings, key: string, paths: StorePath[], index: 
     return earlier && `node ${earlier.id} runs an earlier version, which cannot take slaves and metadata`;
   };
   const store = new Store(settings, paths, index, warn, {
-    isReplicated: settings.copies > 1,
+    isReplicated: () => settings.copies > 1,
     mayTake,
     refusesOthers,
-    ids: groupIds(settings),
+    ids,
   });
   const info = (progress: object, message: string) => log.info(progress, message);
   const parts = { settings, keys, store, index, cluster, acknowledgements, alarms };
-  const replication: Replication = new Replication({ ...parts, info, warn });
+  const replication: Replication = new Replication({ ...parts, ids, info, warn });
+  const toNginx = () => reloadNginx(settings);
+  const reload = new Reload({ ...read, settings, key, ids, cluster, replication, toNginx, info });
   const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
   const pictures = new Pictures(settings, (message) => log.warn(message));
-  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay };
+  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay, reload };
 }
 
 async function main(): Promise<void> {
@@ -240,8 +259,7 @@ async function main(): Promise<void> {
   process.on('unhandledRejection', fail);
   try {
     const configuration = process.argv[2];
-    const settings = loadSettings(configuration === '' ? undefined : configuration);
-    const { drain, stop, keyMade, notReady } = await run(settings, log);
+    const { drain, stop, reload, keyMade, notReady } = await run(configuration === '' ? undefined : configuration, log);
     let stopping = false;
     const stopOnce = () => {
       if (stopping) return;
@@ -261,8 +279,13 @@ async function main(): Promise<void> {
       const late = () => die('the daemon could not stop in time', new Error('its supervisor was killed'));
       setTimeout(late, ORPHAN_MILLISECONDS).unref();
     });
-    process.on('message', (message) => {
-      if (message === 'drain') void drain().then(() => tell({ type: 'drained' }));
+    process.on('message', ({ type }: SupervisorMessage) => {
+      if (type === 'drain') void drain().then(() => tell({ type: 'drained' }));
+      if (type === 'reload')
+        reload.run().catch((error: unknown) => {
+          if (error instanceof ReloadRefused) log.error(`the settings are not taken: ${error.message}`);
+          else log.error({ err: error }, 'the settings could not be read again');
+        });
     });
     tell({ type: 'ready', keyMade, notReady });
   } catch (error) {

@@ -9,6 +9,7 @@ import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
 import type { RequestsUnderWay } from './operations/requests-under-way.js';
 import type { Pictures } from './pictures/pictures.js';
+import type { Reload } from './reload.js';
 import type { Acknowledgements } from './replication/acknowledgements.js';
 import type { CopyPolicy } from './replication/copy-policy.js';
 import type { Replication } from './replication/replication.js';
@@ -30,6 +31,7 @@ export interface Node {
   requests: Requests;
   pictures: Pictures;
   underWay: RequestsUnderWay;
+  reload: Reload;
 }
 
 /** The modules that the readiness of a node depends on. */

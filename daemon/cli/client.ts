@@ -275,6 +275,15 @@ export class Client {
     return (await answer.body.json()) as Status;
   }
 
+  /** Lets the running node read its settings again. Resolves with the names of those that have changed. */
+  async reload(): Promise<{ changed: string[] }> {
+    const answer = await this.connection.send(`${this.connection.daemon}/reload`, {
+      method: 'POST',
+      headers: this.connection.headers({}),
+    });
+    return (await answer.body.json()) as { changed: string[] };
+  }
+
   /** Starts a scrub of all files of the node. */
   async scrub(): Promise<void> {
     const answer = await this.connection.send(`${this.connection.daemon}/scrub`, {

@@ -192,6 +192,10 @@ command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidf
   },
 );
 
+command('reload', 'Let the running node read its settings again, without a restart.', ['fidfs reload']).action(
+  async (options: Options) => (await import('./reload.js')).reload(options),
+);
+
 command('verify', 'Read every file and compare it with its ID and the index.', ['fidfs verify']).action(
   async (options: Options) => {
     const { verify } = await import('./verify.js');

@@ -9,7 +9,7 @@ import { nginxDirectory, writeStandalone } from '../../nginx/write.js';
 import { makeDataDirectory } from '../access.js';
 import { readKey } from '../config/key.js';
 import { formatAddress, loadSettings, type Settings } from '../config/settings.js';
-import type { DaemonMessage } from '../main.js';
+import type { DaemonMessage, SupervisorMessage } from '../supervision.js';
 import { version } from '../version.js';
 import { counted } from '../words.js';
 import { CommandFailed } from './errors.js';
@@ -63,7 +63,8 @@ class Supervisor {
   private stopped: () => void = () => {};
 
   constructor(
-    private readonly settings: Settings,
+    /** Replaced by a reload. */
+    private settings: Settings,
     private readonly configuration: string | undefined,
     private readonly programs: NginxPrograms,
   ) {
@@ -79,9 +80,12 @@ class Supervisor {
       this.stopped = done;
     });
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void this.stop());
-    // SIGHUP stops a process whose terminal was closed; without a terminal, as with nohup, it is ignored.
+    // SIGHUP stops a process whose terminal was closed. Without a terminal it lets the node read its settings again.
     const hasTerminal = [0, 1, 2].some((descriptor) => isatty(descriptor));
-    process.on('SIGHUP', () => hasTerminal && void this.stop());
+    process.on('SIGHUP', () => {
+      if (hasTerminal) void this.stop();
+      else if (this.daemon?.connected) sendTo(this.daemon, { type: 'reload' });
+    });
     // A closed standard output does not stop the node.
     outlastOutput();
     try {
@@ -112,8 +116,8 @@ class Supervisor {
     const daemon = fork(main, [this.configuration ?? '', String(process.pid)], options);
     this.daemon = daemon;
     const started = performance.now();
-    const message = await new Promise<Exclude<DaemonMessage, { type: 'drained' }>>((done) => {
-      daemon.once('message', (told) => done(told as Exclude<DaemonMessage, { type: 'drained' }>));
+    const message = await new Promise<Extract<DaemonMessage, { type: 'ready' | 'failed' }>>((done) => {
+      daemon.once('message', (told) => done(told as Extract<DaemonMessage, { type: 'ready' | 'failed' }>));
       daemon.once('exit', (code, signal) =>
         done({ type: 'failed', message: `the daemon ended with ${signal ?? code}`, portTaken: false }),
       );
@@ -125,6 +129,9 @@ class Supervisor {
       const also = isOther ? await whyNotFree(this.settings.listen) : undefined;
       throw new CommandFailed([`the daemon cannot start: ${message.message}`, ...(also ? [also] : [])].join('\n'));
     }
+    daemon.on('message', (told: DaemonMessage) => {
+      if (told.type === 'settings') sendTo(daemon, { type: 'nginx', ...this.reloadNginx(told.settings) });
+    });
     daemon.once('exit', (code, signal) => {
       this.daemon = undefined;
       if (this.stopping) return;
@@ -136,9 +143,7 @@ class Supervisor {
 
   private async startNginx(): Promise<void> {
     if (this.stopping) return;
-    // By default the workers of an nginx started by root run as nobody, who may not read root's files.
-    const runAs = process.getuid?.() === 0 && !this.owner ? 'root root' : undefined;
-    const configuration = asOwner(this.owner, () => writeStandalone(this.settings, this.programs, runAs));
+    const configuration = this.writeConfiguration();
     const nginx = spawnNginx(this.programs.nginx, configuration, this.settings, this.owner);
     this.nginx = nginx;
     const started = performance.now();
@@ -155,6 +160,26 @@ class Supervisor {
       this.say(`nginx ended (${signal ?? code}); starting it again.`);
       void this.startAgain('nginx', started, () => this.startNginx());
     });
+  }
+
+  /** Writes nginx's files; returns the path of its configuration. Throws the errors of the file system. */
+  private writeConfiguration(): string {
+    // By default the workers of an nginx started by root run as nobody, who may not read root's files.
+    const runAs = process.getuid?.() === 0 && !this.owner ? 'root root' : undefined;
+    return asOwner(this.owner, () => writeStandalone(this.settings, this.programs, runAs));
+  }
+
+  /** Lets nginx read its files anew, written for these settings. Returns the reason if they cannot be written. */
+  private reloadNginx(settings: Settings): { problem?: string } {
+    this.settings = settings;
+    try {
+      this.writeConfiguration();
+    } catch (error) {
+      return { problem: (error as Error).message };
+    }
+    // An nginx that is being started again reads them in any case.
+    this.nginx?.kill('SIGHUP');
+    return {};
   }
 
   /** Restarts immediately if the process ran for more than 10 seconds, otherwise with increasing pauses. */
@@ -198,7 +223,7 @@ class Supervisor {
       daemon.once('exit', () => done());
       setTimeout(done, DRAIN_SECONDS * 1000).unref();
     });
-    daemon.send('drain');
+    sendTo(daemon, { type: 'drain' });
     await drained;
   }
 
@@ -260,6 +285,10 @@ class Supervisor {
     const words = [process.execPath, process.argv[1] ?? '', command, ...(file ? ['--config', resolve(file)] : [])];
     return [...variables.map(([name, text]) => `${name}=${quoted(String(text))}`), ...words.map(quoted)].join(' ');
   }
+}
+
+function sendTo(daemon: ChildProcess, message: SupervisorMessage): void {
+  daemon.send(message);
 }
 
 /**

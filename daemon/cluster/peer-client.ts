@@ -103,6 +103,11 @@ export class PeerClient {
     return request(this.peer.url + target, { dispatcher: this.agent, ...options });
   }
 
+  /** Takes no more requests. Resolves when those under way have ended and the connections are closed. */
+  end(): Promise<void> {
+    return this.agent.close();
+  }
+
   /** Aborts all requests and closes the connections. */
   close(): Promise<void> {
     return this.agent.destroy();

@@ -61,12 +61,15 @@ export function addPeerRoutes(
   upload: (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>,
 ): void {
   const { settings, index, cluster, replication, store, underWay } = node;
-  const check = new SignatureCheck(settings.peerSecret ?? '', settings.serverId);
+  /** Made when a peer asks first: a node without peers may have no secret yet. */
+  let check: SignatureCheck | undefined;
   const signed = (request: FastifyRequest, _reply: FastifyReply, done: (error?: Error) => void) => {
     try {
+      const { peerSecret, serverId } = settings;
+      if (peerSecret === undefined || cluster.peers.length === 0) throw new BadSignature('This node has no peers.');
+      check ??= new SignatureCheck(peerSecret, serverId);
       const sender = check.verify(request.method, request.url, request.headers.authorization);
-      if (!cluster.peer(sender))
-        throw new BadSignature(`Node ${sender} is not among the peers of node ${settings.serverId}.`);
+      if (!cluster.peer(sender)) throw new BadSignature(`Node ${sender} is not among the peers of node ${serverId}.`);
       senders.set(request.raw, sender);
       done();
     } catch (error) {
@@ -87,7 +90,10 @@ export function addPeerRoutes(
     reply.raw.once('close', () => {
       if (!reply.raw.writableFinished) gone.abort();
     });
-    const page = await replication.source.log(senders.get(request.raw) as number, question, gone.signal);
+    const sender = senders.get(request.raw) as number;
+    // It may have gone while its body came: its acknowledgements must not count any more.
+    if (!cluster.peer(sender)) throw new Problem('not-a-peer', `Node ${sender} is not among the peers any more.`);
+    const page = await replication.source.log(sender, question, gone.signal);
     if (!page) throw new Problem('unavailable', 'This node is stopping; try again in a few seconds.');
     return sendBytes(reply, page);
   });

@@ -7,6 +7,7 @@ import { countsOf, History } from '../operations/history.js';
 import type { Observer } from '../operations/observer.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
+import { ReloadRefused } from '../reload.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';
@@ -151,9 +152,7 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
     return answerDeletion(reply, deleted);
   });
 
-  if (settings.peers.length > 0) {
-    addPeerRoutes(server, node, { tus, history }, (request, reply) => takeUpload(request, reply, true));
-  }
+  addPeerRoutes(server, node, { tus, history }, (request, reply) => takeUpload(request, reply, true));
 
   addPackedRoute(server, node);
 
@@ -189,6 +188,15 @@ export function createServer(node: Node, observer: Observer, log: Logger): Serve
   server.post('/scrub', { onRequest: mayAdminister }, async (_request, reply) => {
     replication.scrub.now();
     return reply.code(202).send();
+  });
+
+  server.post('/reload', { onRequest: mayAdminister }, async () => {
+    try {
+      return { changed: await node.reload.run() };
+    } catch (error) {
+      if (error instanceof ReloadRefused) throw new Problem('bad-request', error.message);
+      throw error;
+    }
   });
 
   const drain = () => {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Peer } from '../cluster/cluster.js';
 import { type Node, notReady } from '../status.js';
 import type { Store } from '../store/store.js';
 
@@ -87,15 +88,17 @@ export function createMetrics(node: Node): Metrics {
     'When the last complete scrub began.',
     () => replication.scrub.oldest ?? 0,
   );
-  const perPeer = (name: string, help: string, read: (peer: number) => number, peers: readonly number[]) =>
+  const perPeer = (name: string, help: string, read: (peer: number) => number, peers: () => readonly Peer[]) =>
     new Gauge({
       ...{ name, help, registers, labelNames: ['peer'] as const },
       collect() {
-        for (const peer of peers) this.set({ peer }, read(peer));
+        // Without those of peers that have gone.
+        this.reset();
+        for (const { id: peer } of peers()) this.set({ peer }, read(peer));
       },
     });
-  const all = cluster.peers.map(({ settings }) => settings.id);
-  const group = cluster.group.map(({ settings }) => settings.id);
+  const all = () => cluster.peers;
+  const group = () => cluster.group;
   const backlogOf = (id: number) => replication.followers.find((follower) => follower.id === id)?.backlog;
   perPeer('fidfs_peer_up', '1 while the peer answers.', (id) => (cluster.peer(id)?.isUp ? 1 : 0), all);
   for (const name of ['fidfs_replication_lag_entries', 'fidfs_backlog_operations']) {

@@ -39,6 +39,8 @@ interface Follower {
   advanced: number;
   /** When it last received bytes of a file that it fetches. */
   fetched: number;
+  /** The same object in all its requests since it was first heard of, or heard of again after `forget`. */
+  membership: object;
 }
 
 /** Result of recording a request. */
@@ -101,6 +103,7 @@ export class Acknowledgements {
       heard: now,
       advanced: reached > (before?.after ?? 0) ? now : (before?.advanced ?? Number.NEGATIVE_INFINITY),
       fetched: before?.fetched ?? Number.NEGATIVE_INFINITY,
+      membership: before?.membership ?? {},
     };
     if ([...follower.fetching].some(([entry, bytes]) => bytes > (before?.fetching.get(entry) ?? 0)))
       follower.fetched = now;
@@ -109,7 +112,7 @@ export class Acknowledgements {
     if (cursor === 'diverged') this.onDiverged(id, after);
     const answered = () => {
       const current = this.followers.get(id);
-      if (!current) return;
+      if (current?.membership !== follower.membership) return;
       current.waiting--;
       current.heard = performance.now();
     };
@@ -166,7 +169,7 @@ export class Acknowledgements {
     if (this.areAcknowledged(sequences, followers)) return Promise.resolve(true);
     return new Promise((resolve) => {
       const settle = (enough: boolean) => {
-        this.forget(waiter);
+        this.remove(waiter);
         resolve(enough);
       };
       const waiter: Waiter = { sequences, followers, patience, progress: performance.now(), settle };
@@ -175,6 +178,19 @@ export class Acknowledgements {
       // One timer for all waiters, which runs while there are any.
       this.timer ??= setInterval(() => this.lookAtWaiters(), LOOK_MILLISECONDS);
     });
+  }
+
+  /**
+   * Forgets the acknowledgements of a follower that is not a member of the group any more: what it holds does not count as a copy. No
+   * wait needs more followers from now on than the group has.
+   * @param others number of the other followers that the group has
+   */
+  forget(id: number, others: number): void {
+    this.followers.delete(id);
+    for (const waiter of [...this.waiters]) {
+      waiter.followers = Math.min(waiter.followers, others);
+      if (this.areAcknowledged(waiter.sequences, waiter.followers)) waiter.settle(true);
+    }
   }
 
   /** Ends all waits; they resolve with false. */
@@ -208,7 +224,7 @@ export class Acknowledgements {
     return sequences.every((entry) => this.countFor(entry) >= followers);
   }
 
-  private forget(waiter: Waiter): void {
+  private remove(waiter: Waiter): void {
     this.waiters.delete(waiter);
     for (const entry of waiter.sequences) {
       const others = this.awaited.get(entry);

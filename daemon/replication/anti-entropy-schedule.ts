@@ -32,7 +32,8 @@ export interface AntiEntropyScheduleParts {
  */
 export class AntiEntropySchedule {
   private readonly ending = new AbortController();
-  private running: Promise<unknown> = Promise.resolve();
+  /** The loops by follower. */
+  private readonly loops = new Map<Follower, Promise<void>>();
   /** Aborted, and replaced, when rounds with all peers are due now. */
   private urgent = new AbortController();
   /** Server ids of followers that have shown that this node's log has lost entries; empty after the recovery. */
@@ -46,14 +47,31 @@ export class AntiEntropySchedule {
   constructor(private readonly parts: AntiEntropyScheduleParts) {}
 
   start(): void {
-    this.running = Promise.all(this.parts.followers.map((follower) => this.run(follower)));
+    for (const follower of this.parts.followers) this.add(follower);
+  }
+
+  /** Begins rounds with a node that has joined the group. */
+  add(follower: Follower): void {
+    const done = this.run(follower).finally(() => this.loops.delete(follower));
+    this.loops.set(follower, done);
+  }
+
+  /**
+   * Ends the rounds with a node that has left the group, and starts rounds with all others: entries of its log may have reached only
+   * some of them. The follower must be stopped.
+   */
+  remove(follower: Follower): void {
+    this.failures.delete(follower.id);
+    this.parts.alarms.clear('replication', subjectOf(follower.id));
+    this.endRecovery();
+    this.compareWithAllNow();
   }
 
   async stop(): Promise<void> {
     this.ending.abort();
     this.urgent.abort();
     clearTimeout(this.downTimer);
-    await this.running;
+    await Promise.all(this.loops.values());
   }
 
   /**
@@ -111,9 +129,8 @@ export class AntiEntropySchedule {
   }
 
   private async run(follower: Follower): Promise<void> {
-    const { repairInterval } = this.parts.settings;
-    const { signal } = this.ending;
-    while (!signal.aborted) {
+    const { settings } = this.parts;
+    while (!this.ending.signal.aborted && !follower.isStopped) {
       const { urgent } = this;
       if (follower.peer.isUp && (await this.compareWith(follower)) && this.urgent === urgent) {
         follower.hasCompared = true;
@@ -122,19 +139,20 @@ export class AntiEntropySchedule {
       }
       // With jitter, so that the nodes of a group do not all compare at the same time.
       const isDone = follower.hasCompared && !follower.isRoundDue;
-      const pause = isDone ? repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
+      const pause = isDone ? settings.repairInterval * (0.9 + 0.2 * Math.random()) : SETTLE_MILLISECONDS;
       await sleep(pause, undefined, { signal: urgent.signal }).catch(() => {});
     }
   }
 
-  private async compareWith({ peer }: Follower): Promise<boolean> {
+  private async compareWith(follower: Follower): Promise<boolean> {
+    const { peer } = follower;
     try {
       await this.parts.antiEntropy.run(peer, this.ending.signal);
       this.failures.delete(peer.id);
       this.parts.alarms.clear('replication', subjectOf(peer.id));
       return true;
     } catch (error) {
-      if (!this.ending.signal.aborted) this.failed(peer, error);
+      if (!this.ending.signal.aborted && !follower.isStopped) this.failed(peer, error);
       return false;
     }
   }

@@ -52,6 +52,11 @@ export class Follower {
   caughtUp = false;
   /** Whether a round of anti-entropy with the peer has ended since the start; the peer's log lacks deletions of other nodes. */
   hasCompared = false;
+  /**
+   * Whether this node is not ready before it has had everything of the peer. False if the peer has joined the group since the start:
+   * this node was ready without it.
+   */
+  isAwaited = true;
   /** Whether a round of anti-entropy is due as soon as the peer is up. */
   isRoundDue = false;
   /** The backlog: number of entries, and when the first of them was recorded, in seconds since 1970. */
@@ -96,7 +101,17 @@ export class Follower {
     await this.running;
   }
 
-  /** Aborts the current request, so that the next one acknowledges a file that was missing. */
+  /** Clears the alarms about the peer, which is not a member of the group any more. To be called after `stop`. */
+  clearAlarms(): void {
+    for (const subject of [this.subject, unreadableSubject(this.id)]) this.parts.alarms.clear('replication', subject);
+  }
+
+  /** Whether the peer has gone for good, or this node is stopping. */
+  get isStopped(): boolean {
+    return this.ending.signal.aborted;
+  }
+
+  /** Aborts the current request, so that the next one acknowledges a file that was missing, or goes to another address. */
   tell(): void {
     this.question.abort();
   }

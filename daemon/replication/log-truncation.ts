@@ -13,8 +13,8 @@ export interface LogTruncationParts {
   log: ReplicationLog;
   acknowledgements: Acknowledgements;
   removal: Removal;
-  /** The server ids of the followers. */
-  followers: readonly number[];
+  /** The server ids of the followers, which come and go. */
+  followers(): readonly number[];
   warn(message: string, error: unknown): void;
 }
 
@@ -26,7 +26,7 @@ export async function keepLogTruncated(parts: LogTruncationParts, signal: AbortS
   const { log, acknowledgements, removal, followers, warn } = parts;
   while (!signal.aborted) {
     await sleep(TRUNCATE_MILLISECONDS, undefined, { signal }).catch(() => {});
-    const passed = Math.max(acknowledgements.passedByAll(followers), log.published - LONGEST_LOG);
+    const passed = Math.max(acknowledgements.passedByAll(followers()), log.published - LONGEST_LOG);
     if (signal.aborted) return;
     try {
       await removal.removeDeferred();

@@ -7,7 +7,8 @@ const BURST_SECONDS = 0.25;
 export class RateLimit {
   private free = 0;
 
-  constructor(private readonly bytesPerSecond: number) {}
+  /** @param bytesPerSecond may change at any time */
+  constructor(public bytesPerSecond: number) {}
 
   /** Reserves `bytes`. Resolves when the limit permits them; rejects if `signal` is aborted before. */
   async take(bytes: number, signal?: AbortSignal): Promise<void> {

@@ -1,7 +1,7 @@
 import fileId from '../../file-id/file-id.js';
 import type { Alarms } from '../alarm.js';
 import type { Cluster, Peer } from '../cluster/cluster.js';
-import { groupIds, type Settings } from '../config/settings.js';
+import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import { Copies } from '../store/copies.js';
 import type { Store } from '../store/store.js';
@@ -24,7 +24,10 @@ const FIRST_LOOK_MILLISECONDS = 2000;
 const FIRST_DELETIONS_MILLISECONDS = 10_000;
 
 export interface ReplicationParts {
+  /** Change in place; see `reload`. */
   settings: Settings;
+  /** The server ids of the group. Changes in place. */
+  ids: ReadonlySet<number>;
   cluster: Cluster;
   store: Store;
   index: Index;
@@ -39,17 +42,21 @@ export class Replication {
   readonly source: Source;
   readonly fetcher: Fetcher;
   readonly antiEntropy: AntiEntropy;
-  readonly followers: Follower[];
+  /** Of the nodes that are in the group now. Changes in place. */
+  readonly followers: Follower[] = [];
   readonly schedule: AntiEntropySchedule;
   readonly readiness: Readiness;
   readonly scrub: Scrub;
   readonly adoption: Adoption;
   private readonly removal: Removal;
+  private readonly limits: RateLimit[];
+  private isStarted = false;
   private readonly ending = new AbortController();
+  private readonly newFollower: (peer: Peer) => Follower;
   private truncating: Promise<void> = Promise.resolve();
 
   constructor(private readonly parts: ReplicationParts) {
-    const { settings, cluster, store, index, acknowledgements, alarms, info, warn } = parts;
+    const { settings, ids, cluster, store, index, acknowledgements, alarms, info, warn } = parts;
     const { group } = settings;
     const { paths } = store;
     const copies = new Copies(settings, store, index);
@@ -69,22 +76,23 @@ export class Replication {
     const { fetcher } = this;
     const antiEntropy = new AntiEntropy({ group, index, paths, copies, fetcher, limit, alarms, info });
     const removal = new Removal({ group, index, copies, storePaths: paths.length, warn });
-    const followers = cluster.group.map(
-      (peer) => new Follower(peer, { group, index, copies, fetcher, antiEntropy, removal, alarms, info }),
-    );
-    const readiness = new Readiness(followers, index.missing, settings.maxLag);
+    const { followers } = this;
+    const readiness = new Readiness(followers, index.missing, settings);
     const log = index.replicationLog;
     this.schedule = new AntiEntropySchedule({
       ...{ settings, log, alarms, antiEntropy, followers, readiness, info, warn },
     });
     this.antiEntropy = antiEntropy;
     this.removal = removal;
-    this.followers = followers;
     this.readiness = readiness;
-    const ids = groupIds(settings);
-    const isAlone = cluster.group.length === 0;
-    this.adoption = new Adoption({ group, ids, store, index, limit: new RateLimit(settings.repairRate), warn });
-    this.scrub = new Scrub({ days: settings.scrubDays, ids, isAlone, store, index, fetcher, alarms, warn });
+    const adoptionLimit = new RateLimit(settings.repairRate);
+    this.limits = [limit, adoptionLimit];
+    this.adoption = new Adoption({ group, ids, store, index, limit: adoptionLimit, warn });
+    const isAlone = () => cluster.group.length === 0;
+    this.scrub = new Scrub({ settings, ids, isAlone, store, index, fetcher, alarms, warn });
+    this.newFollower = (peer) =>
+      new Follower(peer, { group, index, copies, fetcher, antiEntropy, removal, alarms, info });
+    for (const peer of cluster.group) followers.push(this.newFollower(peer));
   }
 
   /**
@@ -104,15 +112,49 @@ export class Replication {
   }
 
   start(): void {
+    this.isStarted = true;
     this.scrub.start();
     this.adoption.start();
     this.fetcher.start();
     for (const follower of this.followers) follower.start();
     this.schedule.start();
     const { acknowledgements, index, warn } = this.parts;
-    const followers = this.followers.map(({ id }) => id);
+    const followers = () => this.followers.map(({ id }) => id);
     const truncation = { log: index.replicationLog, acknowledgements, removal: this.removal, followers, warn };
     this.truncating = keepLogTruncated(truncation, this.ending.signal);
+  }
+
+  /** Follows a node that has joined the group. */
+  add(peer: Peer): void {
+    // From the first one on. Not the other way round: a cursor of this epoch, of a node that comes back, would miss what was not logged.
+    this.parts.index.replicationLog.enabled = true;
+    const follower = this.newFollower(peer);
+    follower.isAwaited = false;
+    this.followers.push(follower);
+    if (!this.isStarted) return;
+    follower.start();
+    this.schedule.add(follower);
+  }
+
+  /** Asks a peer at its new address. */
+  move({ id }: Peer): void {
+    this.followers.find((follower) => follower.id === id)?.tell();
+  }
+
+  /** Ends what concerns a node that has left the group, whose acknowledgements do not count any more. */
+  remove(peer: Peer): void {
+    const { acknowledgements } = this.parts;
+    const place = this.followers.findIndex((follower) => follower.peer === peer);
+    const [follower] = place < 0 ? [] : this.followers.splice(place, 1);
+    acknowledgements.forget(peer.id, this.followers.length);
+    if (!follower) return;
+    void follower.stop().then(() => follower.clearAlarms());
+    this.schedule.remove(follower);
+  }
+
+  /** Takes up settings that have changed. */
+  reload(): void {
+    for (const limit of this.limits) limit.bytesPerSecond = this.parts.settings.repairRate;
   }
 
   async stop(): Promise<void> {

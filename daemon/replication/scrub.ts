@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Alarms } from '../alarm.js';
+import type { Settings } from '../config/settings.js';
 import type { Index } from '../index/index.js';
 import { isNotFound } from '../store/errors.js';
 import { ContentReader, differenceFrom, differenceFromName, readContent } from '../store/inspect.js';
@@ -31,12 +32,12 @@ const LOOK_MILLISECONDS = 60_000;
 const NO_PEER = 'there is no other node to fetch it from';
 
 export interface ScrubParts {
-  /** The setting `scrubDays`: every file is read within this many days; 0 disables the scrub. */
-  days: number;
+  /** `scrubDays`: every file is read within this many days; 0 disables the scrub. */
+  settings: Pick<Settings, 'scrubDays'>;
   /** The server ids of this group. */
   ids: ReadonlySet<number>;
   /** Whether there is no other node of the group to fetch a file from. */
-  isAlone: boolean;
+  isAlone(): boolean;
   store: Store;
   index: Index;
   fetcher: Fetcher;
@@ -116,10 +117,13 @@ export class Scrub {
 
   private isDue(): boolean {
     if (this.urgent) return true;
-    if (this.parts.days === 0) return false;
+    if (this.parts.settings.scrubDays === 0) return false;
     const { started, before } = this.parts.index.scrub;
     // The absolute difference: if the clock was wrong, the last round may have begun in the future.
-    return started !== null || Math.abs(Date.now() / 1000 - before) >= this.parts.days * DAY_SECONDS * ROUNDS_BEGIN;
+    return (
+      started !== null ||
+      Math.abs(Date.now() / 1000 - before) >= this.parts.settings.scrubDays * DAY_SECONDS * ROUNDS_BEGIN
+    );
   }
 
   private async pause(milliseconds: number): Promise<void> {
@@ -131,7 +135,8 @@ export class Scrub {
   }
 
   private async round(): Promise<void> {
-    const { index, days } = this.parts;
+    const { index, settings } = this.parts;
+    const days = settings.scrubDays;
     const urgent = this.urgent;
     this.urgent = false;
     await index.check();
@@ -200,7 +205,7 @@ export class Scrub {
       progress.bad++;
       const kept = await store.quarantine(name);
       const where = kept === undefined ? '' : `; what was there is kept as ${kept}`;
-      alarms.raise('damage', name.name, `${problem}${where}; ${isAlone ? NO_PEER : 'it is fetched from a peer'}`);
+      alarms.raise('damage', name.name, `${problem}${where}; ${isAlone() ? NO_PEER : 'it is fetched from a peer'}`);
     }
     fetcher.wake();
   }

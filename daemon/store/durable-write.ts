@@ -50,7 +50,7 @@ export class DurableWriter {
     frontier: () => Frontier,
     readonly warn: (message: string, error: unknown) => void,
     /** Whether each batch causes one on every peer, so that fewer, larger batches are worth a longer window. */
-    private readonly isReplicated = false,
+    private readonly isReplicated: () => boolean = () => false,
     calls: Calls = realCalls,
   ) {
     const { totals } = this;
@@ -159,7 +159,7 @@ export class DurableWriter {
    */
   private async waitForWindow(): Promise<void> {
     const deadline = performance.now() + LONGEST_WINDOW_MILLISECONDS;
-    const round = this.isReplicated && this.lastSize >= MANY_CHANGES ? sleep : immediate;
+    const round = this.isReplicated() && this.lastSize >= MANY_CHANGES ? sleep : immediate;
     let seen = 0;
     while (this.waiting.length > seen && performance.now() < deadline) {
       seen = this.waiting.length;

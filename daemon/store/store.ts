@@ -29,7 +29,7 @@ export type Warn = (message: string, error: unknown) => void;
 /** What replication decides about the store. */
 export interface StorePolicy {
   /** Whether peers copy each batch, so that fewer, larger batches are worth a longer window. */
-  isReplicated: boolean;
+  isReplicated(): boolean;
   /** Whether uploads may go to a store path now; called for each upload. */
   mayTake: MayTake;
   /**
@@ -67,7 +67,7 @@ export class Store {
     private readonly records: Records,
     warn: Warn,
     { isReplicated, mayTake, refusesOthers = () => undefined, ids = new Set([settings.serverId]) }: StorePolicy = {
-      isReplicated: false,
+      isReplicated: () => false,
       mayTake: () => true,
     },
     calls: Calls = realCalls,

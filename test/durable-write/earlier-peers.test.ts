@@ -50,7 +50,11 @@ t.test('a node of an earlier version', async (t) => {
   });
 
   await t.test('keeps the others from taking slaves and metadata', async (t) => {
-    const policy = { isReplicated: false, mayTake: () => true, refusesOthers: () => 'node 2 runs an earlier version' };
+    const policy = {
+      isReplicated: () => false,
+      mayTake: () => true,
+      refusesOthers: () => 'node 2 runs an earlier version',
+    };
     const settings = { group: 'group1', serverId: 1, deduplicate: true, sync: 'off' } as const;
     const refusing = new Store(settings, paths, index, () => {}, policy);
     const failure = { code: 'unavailable', message: /node 2/ };

@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { Peer } from '../../daemon/cluster/cluster.js';
+import { Peer } from '../../daemon/cluster/peer.js';
 import { PeerClient } from '../../daemon/cluster/peer-client.js';
 import { Index } from '../../daemon/index/index.js';
 import { AntiEntropy, type AntiEntropyParts } from '../../daemon/replication/anti-entropy.js';

@@ -10,7 +10,10 @@ const replication = 'daemon/replication/replication.ts';
 const copyPolicy = 'daemon/replication/copy-policy.ts';
 const schedule = 'daemon/replication/anti-entropy-schedule.ts';
 const scrub = 'daemon/replication/scrub.ts';
+const membership = 'daemon/cluster/settings-membership.ts';
+const reload = 'daemon/config/reload.ts';
 const said = ['index/replication-log'];
+const joining = ['cluster/reload'];
 const rollback = ['cluster/rollback'];
 const room = ['cluster/room'];
 const copies = ['cluster/copies'];
@@ -375,6 +378,62 @@ export const replicationMutations = [
     from: 'room.cover(Math.max(0, size - sizeOf(temporary)));',
     to: '',
     tests: room,
+  },
+  {
+    name: 'what a node that has left held does not count',
+    file: acknowledgements,
+    from: 'this.followers.delete(id);',
+    to: '',
+    tests: said,
+  },
+  {
+    name: 'an upload does not wait for more nodes than are left',
+    file: acknowledgements,
+    from: 'waiter.followers = Math.min(waiter.followers, others);',
+    to: '',
+    tests: [...said, ...joining],
+  },
+  {
+    name: 'an answer to a node from before it left says nothing about it',
+    file: acknowledgements,
+    from: 'if (current?.membership !== follower.membership) return;',
+    to: 'if (!current) return;',
+    tests: said,
+  },
+  {
+    name: 'a node that gets its first peer begins to log',
+    file: replication,
+    from: 'this.parts.index.replicationLog.enabled = true;',
+    to: '',
+    tests: joining,
+  },
+  {
+    name: 'a node that joins is followed',
+    file: replication,
+    from: 'follower.start();\n    this.schedule.add(follower);',
+    to: '',
+    tests: joining,
+  },
+  {
+    name: 'a peer is asked at its new address',
+    file: membership,
+    from: 'peer.moveTo(settings, this.clientOf(settings));',
+    to: '',
+    tests: joining,
+  },
+  {
+    name: 'a node that has left is no member',
+    file: membership,
+    from: 'this.peers.splice(this.peers.indexOf(peer), 1);',
+    to: '',
+    tests: joining,
+  },
+  {
+    name: 'a setting that needs a restart is refused',
+    file: reload,
+    from: 'if (refused.length === 0) return changed;',
+    to: 'if (refused.length >= 0) return changed;',
+    tests: joining,
   },
   {
     name: 'a file that does not fit raises an alarm',

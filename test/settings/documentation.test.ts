@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { RELOADABLE } from '../../daemon/config/reload.js';
 import { environmentName, SETTING_NAMES } from '../../daemon/config/settings.js';
 import { CATALOGUE } from '../../daemon/operations/problems.js';
 
@@ -22,6 +23,15 @@ t.test('docs/settings.md has every setting, and no other', async (t) => {
   t.strictSame(
     rows,
     SETTING_NAMES.map((key) => [`\`${key}\``, `\`${environmentName(key)}\``]),
+  );
+});
+
+// Seen to fail with a mark taken away.
+t.test('docs/settings.md marks what a running node takes up', async (t) => {
+  const marked = table('settings.md').filter((row) => row.at(-1)?.endsWith('(reload)'));
+  t.strictSame(
+    marked.map(([key]) => key),
+    RELOADABLE.map((key) => `\`${key}\``),
   );
 });
 
