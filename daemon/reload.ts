@@ -4,8 +4,6 @@ import { groupIds, loadSettings, type Settings } from './config/settings.js';
 import { SettingsError } from './config/settings-error.js';
 import type { Replication } from './replication/replication.js';
 
-export { ReloadRefused } from './config/reload.js';
-
 export interface ReloadParts {
   /** Path of the settings file as the daemon was started with; undefined if FIDFS_CONFIG names it, or if there is none. */
   configuration: string | undefined;

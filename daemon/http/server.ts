@@ -1,5 +1,6 @@
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
+import { ReloadRefused } from '../config/reload.js';
 import { daemonSocket } from '../config/settings.js';
 import { deleteAnywhere } from '../operations/deletions.js';
 import type { Deleted } from '../operations/forward-deletion.js';
@@ -7,7 +8,6 @@ import { countsOf, History } from '../operations/history.js';
 import type { Observer } from '../operations/observer.js';
 import { conditionsOf } from '../operations/preconditions.js';
 import { Problem } from '../operations/problems.js';
-import { ReloadRefused } from '../reload.js';
 import { describeAll, type Node, notReadyInPublic } from '../status.js';
 import { sentence } from '../words.js';
 import { routedAddress } from './address.js';

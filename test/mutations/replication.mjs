@@ -270,7 +270,7 @@ export const replicationMutations = [
   {
     name: 'a node is not ready before it has compared everything',
     file: 'daemon/replication/readiness.ts',
-    from: 'if (!caughtUp || !hasCompared) return',
+    from: 'if (!hadAll) return',
     to: 'if (!caughtUp) return',
     tests: ['cluster/readiness'],
   },
