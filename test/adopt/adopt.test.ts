@@ -21,7 +21,7 @@ t.test('fidfs adopt takes the files of FastDFS in', async (t) => {
     t.equal(status, 1, 'something will be left');
     t.strictSame(report.problems, [{ id: store.dangling, reason: 'it is a symbolic link that leads nowhere' }]);
     t.strictSame(snapshotOf(store.roots), before);
-    t.match(JSON.parse((await node.command('status', '--json')).stdout), { files: 0 });
+    t.match(await node.status(), { files: 0 });
   });
 
   t.test('each gets a record, and is served as before', async (t) => {
@@ -34,7 +34,7 @@ t.test('fidfs adopt takes the files of FastDFS in', async (t) => {
     const index = new Index(join(node.data, 'index.db'), undefined, { upgrades: false });
     t.ok(index.checkpoint.second > Date.now() / 1000 - 3600, 'the checkpoint is not that of an old file');
     await index.close();
-    t.match(JSON.parse((await node.command('status', '--json')).stdout), { files: 1 + all.size + store.metadata.size });
+    t.match(await node.status(), { files: 1 + all.size + store.metadata.size });
     t.strictSame(await wrongOf(node, all), []);
     for (const id of store.packed.keys()) t.ok(statSync(store.pathOf(id)).isFile(), 'unpacked');
     for (const id of store.symbolic.keys()) t.ok(lstatSync(store.pathOf(id)).isFile(), 'no symbolic link any more');

@@ -20,7 +20,7 @@ async function pairWith(one: TestNode, other: TestNode) {
 
 async function statusOf(node: TestNode): Promise<Status & { stdout: string }> {
   const stdout = (await node.command('status')).stdout;
-  return { ...JSON.parse((await node.command('status', '--json')).stdout), stdout };
+  return { ...(await node.status()), stdout };
 }
 
 /** Flips a bit of a file. */

@@ -10,7 +10,7 @@ t.test('an adoption that is killed ten times loses nothing, and the last one end
   const { store, node } = await createOnFastdfs(t, { FIDFS_REPAIR_RATE: '1MiB/s' });
   await node.start();
   const all = allOf(store);
-  const filesOf = async () => JSON.parse((await node.command('status', '--json')).stdout).files as number;
+  const filesOf = async () => (await node.status()).files;
   const counts: number[] = [];
   for (let round = 0; round < 10; round++) {
     const under = adopt(node).catch(() => undefined);

@@ -114,8 +114,7 @@ t.test('a binlog longer than a string may be: the count and the adoption are com
   truncateSync(join(sync, 'binlog.002'), LARGE);
   const packed = [...store.packed.keys()].find((id) => !store.links.includes(id) && !store.metadata.has(id)) as string;
   appendFileSync(join(sync, 'binlog.002'), `\n1795328179 C ${packed.slice(packed.indexOf('/') + 1)}\n`);
-  const counted = async (count: number) =>
-    node.until(async () => JSON.parse((await node.command('status', '--json')).stdout).foreign === count, 'counted');
+  const counted = async (count: number) => node.until(async () => (await node.status()).foreign === count, 'counted');
   await node.start();
   const all = allOf(store);
   await counted(all.size + 1);

@@ -40,7 +40,7 @@ for (const [masterTail, slaveTail] of [
   t.test(`both ${slaveTail} and ${masterTail} are adopted, and deleted one by one`, async (t) => {
     const { node, client, master, slave, slavePath } = await startWithSlave(t, masterTail, slaveTail);
     t.match((await adopt(node)).report, { files: 2, left: 0 });
-    t.match(JSON.parse((await node.command('status', '--json')).stdout), { files: 2 });
+    t.match(await node.status(), { files: 2 });
     t.equal((await client.delete(master)).status, 0);
     t.equal((await node.command('scrub')).status, 0);
     t.equal((await client.download(slave)).body.toString(), 'thumb', 'it outlives its master, as in FastDFS');
@@ -96,10 +96,7 @@ t.test('the scrub removes the deleted file that came back, and leaves another on
   await node.command('scrub');
   t.notOk(existsSync(masterPath));
   t.equal(readFileSync(slavePath, 'utf8'), 'thumb');
-  t.match(
-    JSON.stringify(JSON.parse((await node.command('status', '--json')).stdout)),
-    /a file with its key was deleted/,
-  );
+  t.match(JSON.stringify(await node.status()), /a file with its key was deleted/);
 });
 
 // Seen to fail without `coming` in daemon/store/adopter.ts.
@@ -111,7 +108,7 @@ t.test('of two files with one key in one batch the second is left and named', as
   const { node } = await startWireNode(t, { env: { FIDFS_STORE_PATHS: root } });
   const { report } = await adopt(node);
   t.match(report, { files: 1, left: 1, problems: [{ reason: /has the same key/ }] });
-  t.match(JSON.parse((await node.command('status', '--json')).stdout), { files: 1 });
+  t.match(await node.status(), { files: 1 });
   await node.assertClean(t);
 });
 

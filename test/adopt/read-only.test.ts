@@ -36,10 +36,7 @@ t.test('readOnly serves the disk of a running FastDFS, and writes nothing there'
   await t.test('a dry run of adopt tells what there is', async (t) => {
     const { report } = await adopt(node, '--dry-run');
     t.equal(report.files, all.size);
-    await node.until(
-      async () => JSON.parse((await node.command('status', '--json')).stdout).foreign === all.size + 1,
-      'counted',
-    );
+    await node.until(async () => (await node.status()).foreign === all.size + 1, 'counted');
   });
 
   await t.test('files that FastDFS stores meanwhile are served', async (t) => {

@@ -147,7 +147,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   }
   const [first, second, third, fourth] = onFirst as [string, string, string, string];
   renameSync(...away(b));
-  await b.until(async () => (await b.command('status')).status === 1, 'aware of it');
+  await b.until(async () => !(await b.isWell()), 'aware of it');
   // Seen to fail (204) when a follower acknowledges deferred deletions.
   t.equal((await a.delete(first)).status, 202, 'only here: the other cannot write it down');
   t.equal((await b.delete(second)).status, 202, 'also through the node whose disk is away');
@@ -168,7 +168,7 @@ t.test('what is deleted while the disk of a node is away goes when it is back; u
   for (const node of nodes) await node.assertClean(t);
 
   renameSync(...away(b));
-  await b.until(async () => (await b.command('status')).status === 1, 'aware of it');
+  await b.until(async () => !(await b.isWell()), 'aware of it');
   t.equal((await a.delete(third)).status, 202);
   await b.stop();
   await b.start();

@@ -197,7 +197,7 @@ t.test('an ID with the name of a file in another place deletes nothing, wherever
   // Truncated, so that it cannot be fetched.
   truncateSync(at(a, lacking));
   await b.start();
-  const missing = async () => JSON.parse((await b.command('status', '--json')).stdout).missing;
+  const missing = async () => (await b.status()).missing;
   await b.until(async () => (await missing()) === 1, 'lacking it');
 
   const elsewhere = (id: string) => {

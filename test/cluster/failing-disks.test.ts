@@ -144,7 +144,7 @@ async function compare(t: Test, { machines }: Storm): Promise<void> {
   t.comment(`${stored.size} stored, ${deleted.size} deleted`);
   for (const { number, load } of machines) t.comment(`node ${number + 1}: ${JSON.stringify([...load.statuses])}`);
   for (const { node } of machines) {
-    await node.until(async () => (await node.command('status')).status === 0, 'well', WAIT_SECONDS).catch(() => {});
+    await node.until(() => node.isWell(), 'well', WAIT_SECONDS).catch(() => {});
     const { status, stdout } = await node.command('status');
     t.equal(status, 0, 'all is well', { status: stdout });
   }
@@ -211,8 +211,8 @@ t.test('an upload is refused at once where no peer has room for its copy', { ski
   await startAll(nodes);
   disk.fill();
   const isFull = async () => {
-    const { peers } = JSON.parse((await node.command('status', '--json')).stdout) as Status;
-    return peers[0]?.hello.full.length === 1;
+    const { peers } = await node.status();
+    return peers[0]?.hello?.full.length === 1;
   };
   await node.until(isFull, 'told');
   t.equal((await node.post('no copy of it could be made')).status, 503);
@@ -221,7 +221,3 @@ t.test('an upload is refused at once where no peer has room for its copy', { ski
   await node.until(async () => !(await isFull()), 'told that there is room again');
   t.equal((await node.post('now it can')).status, 201);
 });
-
-interface Status {
-  peers: { hello: { full: number[] } }[];
-}

@@ -31,8 +31,8 @@ t.test('a node whose index is on a full disk', { skip: cannotMount() }, async (t
   // Seen to fail when `behind` is set after `take`, and without the warning.
   await t.test('says how far it is behind, and why, as do the others', async (t) => {
     const told = async () => {
-      const { peers } = JSON.parse((await a.command('status', '--json')).stdout);
-      return peers[0].hello.backlog[0].entries as number;
+      const { peers } = await a.status();
+      return peers[0]?.hello?.backlog[0]?.entries ?? 0;
     };
     await b.until(isStuck, 'heard', 60);
     await a.until(async () => lacking() > 0 && (await told()) >= lacking(), 'aware of it');

@@ -13,7 +13,7 @@ t.test('two groups of two nodes', async (t) => {
   const [a, b, c, d] = nodes as Four;
   await startAll(nodes);
   // Each node needs the available space of the other group.
-  for (const node of nodes) await node.until(async () => (await node.command('status')).status === 0, 'aware of all');
+  for (const node of nodes) await node.until(() => node.isWell(), 'aware of all');
   const contents = new Map<string, Buffer>();
   const upload = async (node: TestNode, size: number, query = ''): Promise<Uploaded> => {
     const content = random.bytes(size);

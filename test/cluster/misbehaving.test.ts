@@ -58,7 +58,7 @@ t.test('a peer that', async (t) => {
     });
   }
   for (const node of nodes) {
-    await node.until(async () => (await node.command('status')).status === 0, 'well');
+    await node.until(() => node.isWell(), 'well');
     await node.assertClean(t);
   }
 });
@@ -90,11 +90,11 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   truncateSync(a.pathOf(lost.id));
   links(1, 0).set('up');
   await holds(b, [good.id]);
-  await b.until(async () => (await statusOf(b)).missing === 2, 'lacking two');
+  await b.until(async () => (await b.status()).missing === 2, 'lacking two');
   t.notOk(b.hasFile(poisoned.id));
   const last = await a.upload(Buffer.from('the last'));
   await holds(b, [last.id]);
-  await b.until(async () => (await statusOf(b)).setAside === 2, 'done with trying', 200);
+  await b.until(async () => (await b.status()).setAside === 2, 'done with trying', 200);
   t.match((await b.command('status')).stdout, /In trouble:\n(?: {2}.*\n)* {2}set-aside: .*could not be fetched/);
   await b.until(() => alerts.some(({ alarm, state }) => alarm === 'set-aside' && state === 'active'), 'heard');
   t.match((await b.get('/metrics')).body.toString(), /fidfs_set_aside_files 2\n/);
@@ -106,7 +106,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   const wrong = b.authorized({ 'if-match': '"another"' });
   t.equal((await b.delete(lost.id, wrong)).status, 412, 'but not against the condition of the request');
   t.equal((await b.delete(lost.id)).status, 204, 'what nobody has can be deleted');
-  t.equal((await statusOf(b)).setAside, 1);
+  t.equal((await b.status()).setAside, 1);
   const isOver = ({ alarm, state, subject }: (typeof alerts)[number]) =>
     alarm === 'set-aside' && state === 'over' && lost.id.endsWith(subject as string);
   await b.until(() => alerts.some(isOver), 'rid of the alarm');
@@ -120,7 +120,7 @@ t.test('a file that cannot be had is set aside after some tries, said aloud, and
   await b.start();
   await holds(b, [poisoned.id]);
   t.ok((await b.get(poisoned.id)).body.equals(bytes));
-  t.equal((await statusOf(b)).setAside, 0);
+  t.equal((await b.status()).setAside, 0);
 });
 
 t.test('nodes whose settings do not go together say so, and join nothing', async (t) => {
@@ -186,7 +186,3 @@ t.test('peers are reached by https, when their certificates are good', { skip: m
   t.equal((await b.get(id)).status, 503, 'and nothing is read from a node that cannot prove who it is');
   t.equal((await send(b, upload, 1000, Buffer.alloc(1000))).status, 503, 'nor is anything sent to it');
 });
-
-async function statusOf(node: TestNode): Promise<{ missing: number; setAside: number }> {
-  return JSON.parse((await node.command('status', '--json')).stdout);
-}

@@ -16,7 +16,7 @@ t.test('a node that follows every log is not ready before it has compared everyt
   await startAll(nodes);
   await a.upload(Buffer.from('before'));
   // Now b has a cursor, from which it continues after the restart.
-  const backlog = async () => JSON.parse((await a.command('status', '--json')).stdout).peers[0].backlog as number;
+  const backlog = async () => (await a.status()).peers[0]?.backlog;
   await a.until(async () => (await backlog()) === 0, 'followed');
   await b.stop();
   released = new Promise((resolve) => {

@@ -137,7 +137,7 @@ t.test('a node', async (t) => {
     for (const file of readdirSync(join(b.storePath, 'quarantine'))) rmSync(join(b.storePath, 'quarantine', file));
     rmSync(extra);
     await b.until(() => b.log.includes('"alarm":"damage"'), 'heard');
-    await b.until(async () => (await b.command('status')).status === 0, 'well again');
+    await b.until(() => b.isWell(), 'well again');
     t.equal((await b.command('scrub')).status, 0, 'and then nothing is bad');
     await b.assertClean(t);
   });
@@ -163,7 +163,7 @@ t.test('a node', async (t) => {
     t.strictSame(await wrongOn(b, contents), [], 'until a good one is there again');
     for (const node of [b, c])
       for (const bad of [id, unwanted]) rmSync(join(node.storePath, 'quarantine', bad.split('/')[4] as string));
-    for (const node of nodes) await node.until(async () => (await node.command('status')).status === 0, 'well again');
+    for (const node of nodes) await node.until(() => node.isWell(), 'well again');
   });
 });
 

@@ -262,7 +262,7 @@ t.test('nodes are put back twice in a row, and two at once', async (t) => {
   };
   for (const round of ['once', 'twice']) {
     await change();
-    const { incarnation } = JSON.parse((await a.command('status', '--json')).stdout) as { incarnation: string };
+    const { incarnation } = await a.status();
     await kill(a);
     snapshots[0].putBack('everything');
     await a.start();

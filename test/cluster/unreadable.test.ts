@@ -50,5 +50,5 @@ t.test('an entry or a name that cannot be read stops only itself, and is not ack
   t.notOk(b.hasFile(id));
   spoilt = false;
   await holds(b, [id, another]);
-  await b.until(async () => (await b.command('status')).status === 0, 'well');
+  await b.until(() => b.isWell(), 'well');
 });

@@ -67,11 +67,9 @@ export function description(): Description {
 }
 
 /**
- * With `TEST_DESCRIPTION` in the environment, throws an error that says how an answer differs from the description. The process then exits with 1 even if the error is caught,
- * because many tests expect the failure of a request.
+ * Throws an error that says how an answer differs from the description. The process then exits with 1 even if the error is caught, because many tests expect the failure of a request.
  */
 export function assertDescribed(asked: Asked, answer: Answer): void {
-  if (process.env.TEST_DESCRIPTION === undefined) return;
   const reason = differenceOf(asked, answer);
   if (reason === undefined) return;
   const body = answer.body.toString().slice(0, 500);

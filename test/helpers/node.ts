@@ -7,6 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 import { Agent, type Dispatcher, request } from 'undici';
+import { Client } from '../../daemon/cli/client.js';
+import { ownerOf } from '../../daemon/cli/owner.js';
+import { findingsOf } from '../../daemon/cli/status.js';
+import { verify } from '../../daemon/cli/verify.js';
+import { loadSettings } from '../../daemon/config/settings.js';
+import type { Status } from '../../daemon/status.js';
 import { assertDescribed } from './description.js';
 import { freePort } from './ports.js';
 import { childrenOf, commandLine } from './processes.js';
@@ -298,13 +304,34 @@ export class TestNode {
     });
   }
 
+  /** The answer that `fidfs status` prints, without the start of a process. Rejects if there is none. */
+  status(): Promise<Status> {
+    return new Client(loadSettings(undefined, this.env), undefined).status();
+  }
+
+  /** Whether `fidfs status` finds nothing wrong. */
+  async isWell(): Promise<boolean> {
+    const status = await this.status().catch(() => undefined);
+    return status !== undefined && findingsOf(status).length === 0;
+  }
+
+  private async assertVerified(t: Test): Promise<void> {
+    // The command becomes the owner of the data, which this process cannot undo.
+    if (this.program === COMMAND && ownerOf(this.data) === undefined) {
+      const { wrong } = await verify(loadSettings(undefined, this.env));
+      t.strictSame(wrong, [], 'fidfs verify is clean');
+      return;
+    }
+    const { status, stdout, stderr } = await this.command('verify');
+    t.equal(status, 0, 'fidfs verify is clean', { found: stdout + stderr });
+  }
+
   /**
    * Asserts that `fidfs verify` finds nothing wrong and that tmp/ and quarantine/ are empty.
    * @param isKilled whether the node was killed: then quarantine/ may have a torn upload that was never acknowledged
    */
   async assertClean(t: Test, { isKilled = false } = {}): Promise<void> {
-    const { status, stdout, stderr } = await this.command('verify');
-    t.equal(status, 0, 'fidfs verify is clean', { found: stdout + stderr });
+    await this.assertVerified(t);
     for (const directory of isKilled ? ['tmp'] : ['tmp', 'quarantine']) {
       const path = join(this.storePath, directory);
       t.strictSame(existsSync(path) ? readdirSync(path) : [], [], `nothing is left in ${directory}`);

@@ -181,7 +181,7 @@ t.test('nodes work with special characters in the names of their directories', a
     for (const other of nodes) t.equal(String((await other.get(id)).body), 'hello', `${url} from ${other.directory}`);
     t.equal((await node.get('/console/')).status, 200);
     // The other node may have seen this node's daemon as down.
-    await node.until(async () => (await node.command('status')).status === 0, 'well');
+    await node.until(() => node.isWell(), 'well');
     await node.killDaemon();
     t.equal((await node.delete(id)).status, 204);
     await node.assertClean(t);

@@ -59,7 +59,7 @@ async function sendThroughTrouble(t: Test, chunkSize: number): Promise<void> {
   );
   t.ok(offsets.filter((offset) => offset > 0).length > CUTS / 2, 'it went on where it had stopped', { offsets });
   t.ok(link.sent < 2 * SIZE, 'not much was sent twice', { sent: link.sent });
-  const { files } = JSON.parse((await node.command('status', '--json')).stdout);
+  const { files } = await node.status();
   t.equal(files, 1);
   await node.assertClean(t);
 }

@@ -82,7 +82,7 @@ t.test('a content that is here already is stored once', async (t) => {
   const upload = await begin(node, content.length);
   const other = String((await send(node, upload, 0, content)).headers['fidfs-id']);
   t.not(other, id);
-  const { files, saved } = JSON.parse((await node.command('status', '--json')).stdout);
+  const { files, saved } = await node.status();
   t.match({ files, saved }, { files: 2, saved: 700_000 });
   await node.assertClean(t);
 });
@@ -229,7 +229,7 @@ t.test('an upload that is finished twice at once becomes one file', async (t) =>
       [id],
     );
   }
-  const { files } = JSON.parse((await node.command('status', '--json')).stdout);
+  const { files } = await node.status();
   t.equal(files, 10);
   await node.assertClean(t);
 });

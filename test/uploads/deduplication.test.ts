@@ -14,7 +14,7 @@ const inodeOf = (node: TestNode, id: string) => statSync(node.pathOf(id)).ino;
 const inodesOf = (node: TestNode, ids: readonly string[]) => new Set(ids.map((id) => inodeOf(node, id))).size;
 
 async function savedOn(node: TestNode): Promise<number> {
-  return JSON.parse((await node.command('status', '--json')).stdout).saved;
+  return (await node.status()).saved;
 }
 
 for (const [kind, size] of Object.entries(SIZES)) {
@@ -185,7 +185,7 @@ t.test('followers', async (t) => {
     await holds(b, [between, ...ids]);
     for (const id of ids) t.ok((await b.get(id)).body.equals(content));
     t.equal(inodesOf(b, ids), 1, 'and they are one file again');
-    await b.until(async () => (await b.command('status')).status === 0, 'well again');
+    await b.until(() => b.isWell(), 'well again');
     const quarantine = join(b.storePath, 'quarantine');
     t.equal(readdirSync(quarantine).length, 5, 'the bad one is kept');
     rmSync(quarantine, { recursive: true });
