@@ -38,7 +38,7 @@ interface Description {
   validators: Record<string, Validator>;
 }
 
-/** A request whose answer is checked. `publicUrl` is that of the node. */
+/** A request whose answer is checked. `publicUrl` is that of the node; empty or undefined without one. */
 export interface Asked {
   method: string;
   path: string;
@@ -107,7 +107,7 @@ export function operationOf(method: string, path: string): Operation | undefined
 function pathOf({ path, publicUrl }: Asked): string {
   const encoded = new URL(path.replace(/^\/+/, '/'), 'http://node').pathname;
   const normal = decoded(encoded).replace(/\/+/g, '/');
-  const base = publicUrl === undefined ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
+  const base = !publicUrl ? '' : new URL(publicUrl).pathname.replace(/\/$/, '');
   // nginx strips a path that is repeated as a whole.
   let own = normal;
   while (base !== '' && !OWN.test(base) && own.startsWith(`${base}/`)) own = own.slice(base.length);
