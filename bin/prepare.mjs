@@ -14,7 +14,7 @@ function modified(path) {
 /** Installs the npm packages if package-lock.json is newer than the installed ones. */
 function installPackages() {
   if (modified(join(root, 'node_modules/.package-lock.json')) >= modified(join(root, 'package-lock.json'))) return;
-  say('installing npm packages (once; a minute or two)');
+  say('installing npm packages (once; a minute or two, more where an addon is compiled)');
   // The compiler is a development package; npm leaves those out if NODE_ENV is "production".
   run('npm', 'ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error');
 }

@@ -135,7 +135,7 @@ location @fidfs_picture_of_appender {
   ${problemAnswer(415, 'not-a-picture', 'No pictures are made of appender files, which can change.')}
 }
 location @fidfs_no_such_preset {
-  ${problemAnswer(404, 'no-such-preset', 'There is no such preset: the settings of this node name those that there are.')}
+  ${problemAnswer(404, 'no-such-preset', 'The setting pictures of this node has no preset of this name; the preset console always exists.')}
 }
 ${peers.length === 0 ? '' : elsewhere(settings)}`;
 }

@@ -44,9 +44,13 @@ export class Connection {
     // Messages name the origin only: the path is the ID, which the user gave.
     const { origin } = new URL(url);
     const answer = await exchange(url, options).catch((error: unknown) => {
-      throw new RequestFailed(`${origin}: ${(error as Error).message}; does the node run there?`, undefined, {
-        cause: error,
-      });
+      throw new RequestFailed(
+        `${origin}: ${(error as Error).message}; is the node running? "fidfs start" starts it`,
+        undefined,
+        {
+          cause: error,
+        },
+      );
     });
     if (answer.statusCode < 300) return answer;
     const { statusCode } = answer;

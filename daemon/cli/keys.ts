@@ -42,13 +42,16 @@ export function addKeysCommands(keys: Command): void {
       .option('--json', 'print one JSON document')
       .showHelpAfterError(`"fidfs keys ${usage.split(' ', 1)[0]} --help" says how it is used`);
 
-  subcommand('add <name>', 'Make a key and print it, once. A second one of a name lets it be changed without a gap.')
-    .requiredOption('-r, --rights <rights>', `what it permits, with commas: ${RIGHTS.join(', ')}`)
-    .option('-g, --groups <groups>', 'the groups that it is for, with commas (default: all)')
+  subcommand(
+    'add <name>',
+    'Make a key and print it, once. A second key of the same name makes a change without a gap possible.',
+  )
+    .requiredOption('-r, --rights <rights>', `what it permits, separated by commas: ${RIGHTS.join(', ')}`)
+    .option('-g, --groups <groups>', 'the groups that it is for, separated by commas (default: all)')
     .option('-m, --max-file-size <size>', 'the largest file, such as 10MiB')
-    .option('-e, --expires <when>', 'when it ends: after 90d, or on 2027-06-30')
+    .option('-e, --expires <when>', 'when it expires: after 90d, or on 2027-06-30 (UTC)')
     .action(add);
-  subcommand('list', 'List the keys, which are not shown.').action(list);
+  subcommand('list', 'List the named keys, without the keys themselves.').action(list);
   subcommand('remove <name>', 'Remove a key; it is refused within a second.')
     .option('--id <id>', 'which one, if there are two of that name')
     .action(remove);
@@ -101,8 +104,11 @@ function remove(name: string, options: CommonOptions & { id?: string }): void {
     const named = keys.filter((key) => key.name === name && (options.id ?? key.id) === key.id);
     const [only, ...more] = named;
     if (!only)
-      throw new CommandFailed(`there is no key ${name}${options.id === undefined ? '' : ` with the id ${options.id}`}`);
-    if (more.length > 0) throw new CommandFailed(`which of them? ${named.map(said).join(', ')}: name one by --id`);
+      throw new CommandFailed(
+        `there is no key ${name}${options.id === undefined ? '' : ` with the id ${options.id}`}; "fidfs keys list" lists them`,
+      );
+    if (more.length > 0)
+      throw new CommandFailed(`there are several: ${named.map(said).join(', ')}; choose one by --id`);
     writeKeys(
       settings.data,
       keys.filter((key) => key !== only),
@@ -136,7 +142,9 @@ function parseRights(text: string): Right[] {
   return parts(text).map((part) => {
     const right = RIGHTS.find((one) => one === part);
     if (right === undefined)
-      throw new UsedWrongly(`--rights: ${JSON.stringify(part)} is not allowed; write of ${RIGHTS.join(', ')}`);
+      throw new UsedWrongly(
+        `--rights: ${JSON.stringify(part)} is not allowed; write one or more of ${RIGHTS.join(', ')}`,
+      );
     return right;
   });
 }

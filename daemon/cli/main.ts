@@ -77,7 +77,7 @@ remote('upload <file...>', 'Upload files, directories or standard input, and pri
   'fidfs upload pictures > ids-and-paths.txt',
   'mysqldump shop | gzip | fidfs upload --filename shop.sql.gz -',
 ])
-  .option('-f, --filename <name>', 'what standard input is called: the ID gets the extension of it')
+  .option('-f, --filename <name>', 'the name of standard input: the ID gets its extension')
   .action(async (inputs: string[], options: Options) => (await import('./transfer.js')).uploadAll(inputs, options));
 
 remote('get <id...>', 'Download files and check them against their IDs.', [
@@ -85,7 +85,7 @@ remote('get <id...>', 'Download files and check them against their IDs.', [
   'fidfs get -o photo.jpg group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
   'fidfs get -o pictures $(cut -d" " -f1 ids-and-paths.txt)',
 ])
-  .option('-o, --output <path>', 'a file, or a directory that is there (default: here); - is standard output')
+  .option('-o, --output <path>', 'a file, or an existing directory (default: the current one); - is standard output')
   .action(async (ids: string[], options: Options) => (await import('./transfer.js')).getAll(ids, options));
 
 remote('delete <id...>', 'Delete files for good.', [
@@ -93,7 +93,7 @@ remote('delete <id...>', 'Delete files for good.', [
   'fidfs delete - < ids.txt',
 ]).action(async (ids: string[], options: Options) => (await import('./many.js')).deleteFiles(ids, options));
 
-remote('stat <id...>', 'Say whether files are stored, and their size, time and SHA-256.', [
+remote('stat <id...>', 'Print whether files are stored, and their size, time and SHA-256.', [
   'fidfs stat group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
   'fidfs stat --json - < ids.txt',
 ]).action(async (ids: string[], options: Options) => (await import('./many.js')).statFiles(ids, options));
@@ -108,19 +108,19 @@ remote('list', 'List the files of the cluster by time, and print the IDs.', [
   .option('-g, --group <group>', 'files of this group (default: of all)')
   .option('--ext <extension>', 'files with this extension, without its dot')
   .option('--oldest', 'the oldest first (default: the newest)')
-  .option('-n, --limit <number>', 'how many at most (default: all)')
-  .option('--csv', 'print a table with commas')
+  .option('-n, --limit <number>', 'the largest number of files (default: all)')
+  .option('--csv', 'print a CSV table')
   .action(async (options: ListOptions) => (await import('./list.js')).list(options));
 
-remote('audit <list>', 'Compare a list of IDs with the store: what is missing, and what nobody names.', [
+remote('audit <list>', 'Compare a list of IDs with the store: what is missing, and what the list does not name.', [
   'fidfs audit ids.txt',
   'mysql -N -e "SELECT path FROM files" shop | fidfs audit --csv - > differences.csv',
   'fidfs audit --delete-unnamed --older-than 7d ids.txt',
 ])
-  .option('--older-than <time>', 'judge only files that are older than the list by this, such as 7d')
+  .option('--older-than <time>', 'judge only files that are older than the list by this time, such as 7d')
   .option('--all-groups', 'judge also groups that the list names no file of')
   .option('--slaves', 'slaves need names of their own (default: they are named with their master)')
-  .option('--csv', 'print a table with commas')
+  .option('--csv', 'print a CSV table')
   .option('--delete-unnamed', 'ask, and delete what the list does not name')
   .option('--yes', 'do not ask')
   .option('--force', 'delete even if the list looks wrong or cut off')
@@ -132,7 +132,7 @@ remote('export <directory>', 'Write all files of the cluster into a directory, w
   'fidfs export --group group1 --server http://10.0.0.2:8080 group1',
 ])
   .option('-g, --group <group>', 'files of this group (default: of all)')
-  .option('--no-metadata', 'without metadata, which takes a request for each file')
+  .option('--no-metadata', 'leave out metadata, which takes a request for each file')
   .option('--temp <directory>', 'where the list of an earlier export is sorted (default: TMPDIR, or /tmp)')
   .action(async (directory: string, options: ExportOptions) =>
     (await import('./archive/export.js')).exportTo(directory, options),
@@ -142,17 +142,17 @@ remote('import [directory]', 'Upload the files of an export, of another list, or
   'fidfs import /backup/photos',
   'fidfs import --urls addresses.txt --map new-ids.csv',
 ])
-  .option('-m, --map <file>', 'a table of old and new IDs, which grows (default: map.csv in the directory)')
+  .option('-m, --map <file>', 'the table of old and new IDs, to which lines are appended (default: map.csv in the directory)')
   .option('--urls <list>', 'a list of http and https addresses, one a line; - is standard input')
   .option('-g, --group <group>', 'the group that the files go to (default: any)')
   .option('-n, --at-once <number>', 'uploads at the same time', '4')
-  .option('--timeout <time>', 'how long a server of an address may send nothing', '30s')
+  .option('--timeout <time>', 'the longest time without a byte from the server of an address', '30s')
   .option('--temp <directory>', 'where the list is sorted (default: TMPDIR, or /tmp)')
   .action(async (directory: string | undefined, options: ImportOptions) =>
     (await import('./archive/import.js')).importFiles(directory, options),
   );
 
-command('info <id...>', 'Say what IDs mean; needs no node.', [
+command('info <id...>', 'Print what IDs contain; needs no node.', [
   'fidfs info group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
 ]).action(async (ids: string[], options: Options) => {
   const { forEach } = await import('./for-each.js');
@@ -165,8 +165,8 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
         Object.entries({
           ...info,
           source: Object.values(info.source)[0],
-          size: info.size ?? 'not told',
-          crc32: info.crc32 ?? 'not told',
+          size: info.size ?? 'not in the ID',
+          crc32: info.crc32 ?? 'not in the ID',
         }).map(([name, text]) => [name, String(text)]),
       ),
   );
@@ -174,14 +174,14 @@ command('info <id...>', 'Say what IDs mean; needs no node.', [
 
 command('sign <id>', 'Print the address of a private file, with a signature; needs no node.', [
   'fidfs sign --for 1h group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.jpg',
-  'fidfs sign --for 7d --download "Rechnung 5.pdf" group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.pdf',
+  'fidfs sign --for 7d --download "Invoice 5.pdf" group1/M00/00/00/AQAAAGsCiLOAAAAqAAAD6HTj-0E417.pdf',
 ])
   .requiredOption('--for <time>', 'how long the link is valid, such as 10m, 1h or 7d')
   .option('--download <name>', 'the name under which a browser saves the file')
-  .option('--preset <name>', 'a link to the picture of this preset, and not to the file')
+  .option('--preset <name>', 'link to the picture by this preset instead of the file')
   .action(async (id: string, options: SignOptions) => (await import('./sign.js')).sign(id, options));
 
-command('status', 'Say how this node and its peers are.', ['fidfs status', 'fidfs status --json']).action(
+command('status', 'Print the state of this node and its peers.', ['fidfs status', 'fidfs status --json']).action(
   async (options: Options) => {
     const { findingsOf, formatStatus } = await import('./status.js');
     const status = await (await clientOf(options)).status();
@@ -208,7 +208,7 @@ command('verify', 'Read every file and compare it with its ID and the index.', [
     for (const { id, problem } of report.wrong) print(`${id}: ${problem}\n`);
     print(
       `${counted(report.files, 'file')} (${report.foreign} foreign), ${formatBytes(report.bytes)} read; ` +
-        `${report.unchecked} whose name does not tell; ${report.wrong.length} wrong\n`,
+        `${report.unchecked} whose names contain no checksum; ${report.wrong.length} wrong\n`,
     );
   },
 );
@@ -220,7 +220,7 @@ function whatBecomes(bad: number, isAlone: boolean): string {
   return `, and no other node to fetch ${bad === 1 ? 'it' : 'them'} from ("fidfs status" says more)`;
 }
 
-command('scrub', 'Let the running node read and check all its files now; in a group, mend what is bad.', [
+command('scrub', 'Make the running node read and check all its files now; in a group, repair bad ones.', [
   'fidfs scrub',
 ]).action(async (options: Options) => {
   const { scrub } = await import('./scrub.js');
@@ -237,7 +237,7 @@ command('scrub', 'Let the running node read and check all its files now; in a gr
 
 command(
   'adopt',
-  'Let the running node take in the files that FastDFS stored: copied, checked and repaired from then on.',
+  'Make the running node take in the files that FastDFS stored: copied, checked and repaired from then on.',
   ['fidfs adopt --dry-run', 'fidfs adopt', 'fidfs adopt --names ids-of-packed-files.txt'],
 )
   .option('-n, --dry-run', 'read and check the files, change nothing')
@@ -250,11 +250,11 @@ command(
     else print(formatAdoption(report));
   });
 
-command('rebuild', 'Make the index anew from the store paths; the node must be stopped.', [
+command('rebuild', 'Rebuild the index from the store paths; the node must be stopped.', [
   'fidfs rebuild',
   'fidfs rebuild --new-disk /disk2/fidfs',
 ])
-  .option('--new-disk <directory...>', 'store paths that may be new and empty, in the place of a disk that is gone')
+  .option('--new-disk <directory...>', 'store paths that may be new and empty, in place of a lost disk')
   .action(async (options: Options & { newDisk?: string[] }) => {
     const { rebuild } = await import('./rebuild.js');
     const report = await rebuild(await settingsOf(options), options.newDisk);
@@ -289,7 +289,7 @@ command('key', 'Print the upload key.', [
 const keys = addExamples(
   program
     .command('keys')
-    .description('Make, list and remove named keys, each with rights of its own; whether the node runs or not.'),
+    .description('Make, list and remove named keys, each with rights of its own; the node may run or not.'),
   ['fidfs keys add web --rights upload,delete', 'fidfs keys list', 'fidfs keys remove web'],
 );
 

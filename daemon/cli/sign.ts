@@ -52,7 +52,10 @@ export function sign(id: string, options: SignOptions): void {
   }
   const seconds = parseTime(options.for);
   const [key] = settings.downloadKey ?? [];
-  if (key === undefined) throw new CommandFailed('there is no downloadKey in these settings, which signs the links');
+  if (key === undefined)
+    throw new CommandFailed(
+      'links are signed with downloadKey, which is not in these settings; give the command the settings of the node (FIDFS_DOWNLOAD_KEY or --config)',
+    );
   const expires = Math.floor(Date.now() / 1000) + seconds;
   const base = settings.publicUrl ?? `http://${formatAddress(settings.listen)}`;
   const address = preset === undefined ? fileUrl(settings, base, id) : `${base}/picture/${preset}/${id}`;

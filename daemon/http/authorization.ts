@@ -170,7 +170,10 @@ function noKey({ authorization }: IncomingHttpHeaders): Problem {
 }
 
 function wrongKey(): Problem {
-  return new Problem('wrong-key', 'This is not the key of this node; "fidfs key", run there, prints the right one.');
+  return new Problem(
+    'wrong-key',
+    'This is not a key of this node; "fidfs key", run on the node, prints its upload key.',
+  );
 }
 
 function otherSite(): Problem {

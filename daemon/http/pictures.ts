@@ -23,7 +23,11 @@ export function addPictureRoute(server: FastifyInstance, node: Parts, metrics: M
   server.get('/picture/:preset/*', { onRequest: node.underWay.available }, async (request, reply) => {
     const { preset: name, '*': text } = request.params as { preset: string; '*': string };
     const preset = presets.get(name);
-    if (!preset) throw new Problem('no-such-preset', 'There is no such preset in the settings of this node.');
+    if (!preset)
+      throw new Problem(
+        'no-such-preset',
+        'The setting pictures of this node has no preset of this name; the preset console always exists.',
+      );
     const id = decodeId(text);
     const original = id && originalOf(id, store, settings.group);
     if (!id || !original) throw new Problem('not-found', 'No such file here.');

@@ -40,4 +40,6 @@ createServer(async (request, response) => {
   } else {
     response.writeHead(404).end();
   }
-}).listen(Number(PORT), '127.0.0.1', () => console.log(`http://127.0.0.1:${PORT} (corsOrigins has to name it)`));
+}).listen(Number(PORT), '127.0.0.1', () =>
+  console.log(`http://127.0.0.1:${PORT} (must be in the corsOrigins of the node)`),
+);

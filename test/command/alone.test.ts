@@ -15,7 +15,7 @@ t.test('a node alone, with one file: the command counts it right, and speaks of 
     return stdout;
   };
   t.match(await said('status'), /: 1 file, 12 B\n/);
-  t.match(await said('verify'), '1 file (0 foreign), 12 B read; 0 whose name does not tell; 0 wrong\n');
+  t.match(await said('verify'), '1 file (0 foreign), 12 B read; 0 whose names contain no checksum; 0 wrong\n');
   t.match(await said('scrub'), '1 file, 12 B read; 0 bad; 0 that had no record\n');
   flipByte(node.pathOf(id), 3);
   t.match(

@@ -242,7 +242,7 @@ t.test('the fidfs command', async (t) => {
     const dead = await node.command('get', '-s', 'http://127.0.0.1:1', UNKNOWN);
     t.equal(
       dead.stderr,
-      `fidfs: ${UNKNOWN}: http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1; does the node run there?\n`,
+      `fidfs: ${UNKNOWN}: http://127.0.0.1:1: connect ECONNREFUSED 127.0.0.1:1; is the node running? "fidfs start" starts it\n`,
     );
   });
 

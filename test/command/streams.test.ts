@@ -74,7 +74,7 @@ t.test('what the command reads and writes', async (t) => {
     t.match(await shell(node, open), { status: 1, stderr: /ECONNREFUSED/ });
   });
 
-  // Seen to fail without contentOf ("does the node run there?"), and (stored) if the last bytes are not held back.
+  // Seen to fail without contentOf ("is the node running?"), and (stored) if the last bytes are not held back.
   await t.test('a file that changes while it is read is said to have changed, and is not stored', async (t) => {
     const before = stored();
     const { status, stdout, stderr } = await shell(node, 'fidfs upload /proc/cpuinfo');

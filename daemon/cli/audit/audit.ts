@@ -90,7 +90,7 @@ function checkOptions(file: string, options: AuditOptions): number {
     );
   if (!yes && (isStandardInput(file) || !process.stdin.isTTY))
     throw new UsedWrongly(
-      '--delete-unnamed asks first, and standard input is no terminal; write --yes, too, if nobody shall be asked',
+      '--delete-unnamed asks first, and standard input is not a terminal; add --yes to delete without a question',
     );
   return age;
 }
