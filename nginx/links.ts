@@ -88,12 +88,12 @@ js_var $fidfs_link_read_key ${quoted(readKey)};
   return `${isSigned(settings) ? values : ''}location @fidfs_not_signed {
   add_header Cache-Control no-store always;
   add_header X-Fidfs-Refused not-signed always;
-  ${problemAnswer(403, 'not-signed', 'This address needs a link that is signed for it: ?expires=…&signature=….')}
+  ${problemAnswer(403, 'not-signed', 'The files of this group are private: the address needs a signature made for it, ?expires=…&signature=….')}
 }
 location @fidfs_link_expired {
   add_header Cache-Control no-store always;
   add_header X-Fidfs-Refused link-expired always;
-  ${problemAnswer(403, 'link-expired', 'This link was signed for a time that is over.')}
+  ${problemAnswer(403, 'link-expired', 'The link has expired; the application makes another one.')}
 }
 `;
 }

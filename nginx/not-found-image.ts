@@ -38,7 +38,7 @@ export function notFoundImageLocation(settings: Settings): string {
   if (notFoundImage === undefined) return '';
   const fallback = '@fidfs_no_not_found_image';
   return `${pictureLocation(settings, notFoundImage, LOCATION, fallback)}location ${fallback} {
-  ${problemAnswer(404, 'not-found', 'No such file here, and the picture for that cannot be read.')}
+  ${problemAnswer(404, 'not-found', 'No such file here, and the notFoundImage of the settings cannot be read.')}
 }
 `;
 }

@@ -38,7 +38,7 @@ const EARLY_PROBLEMS: [codes: string, status: number, name: ProblemName, detail:
   ['405', 405, 'method-not-allowed', 'This method is not supported.'],
   ['413', 413, 'too-large', 'This address takes no such body; files go to /upload.'],
   ['414', 414, 'uri-too-long', 'The address is longer than any valid one.'],
-  ['494', 431, 'headers-too-large', 'The headers are larger than is taken here.'],
+  ['494', 431, 'headers-too-large', 'The headers are larger than is allowed here.'],
 ];
 
 /** Returns the directives that answer with a problem document, whatever the extension in the URI. */

@@ -19,7 +19,7 @@ export async function adopt(client: Client, dryRun: boolean, lists: readonly str
     for (;;) {
       const { progress, last, failure } = (await client.status()).adoption;
       if (last) return last;
-      if (failure !== null) throw new CommandFailed(`the adoption was broken off: ${failure}`);
+      if (failure !== null) throw new CommandFailed(`the adoption was aborted: ${failure}`);
       if (progress) {
         bar ??= progressBar('{bar} {percentage}% | files: {files}, {size}', progress.of);
         bar?.update(progress.directories, { files: progress.files, size: formatBytes(progress.bytes) });

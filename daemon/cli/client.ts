@@ -201,13 +201,13 @@ export class Client {
     });
     const isPiped = target === '-';
     if (!isPiped && statSync(target, { throwIfNoEntry: false })?.isFile() === false)
-      throw new CommandFailed(`${target} is there, and is no file`);
+      throw new CommandFailed(`${target} exists, and is not a regular file`);
     const partial = join(dirname(target), `fidfs-${randomBytes(8).toString('hex')}.part`);
     const sink = isPiped ? standardOutput() : createWriteStream(partial, { flags: 'wx' });
     try {
       await pipeline([answer.body, check, sink], { end: sink !== process.stdout });
       if (size !== null && (size !== length || expected !== crc)) {
-        throw new Error('the bytes that came do not match the ID; run "fidfs verify" on the node');
+        throw new Error('the received bytes do not match the ID; run "fidfs verify" on the node');
       }
       if (!isPiped) await rename(partial, target);
     } catch (error) {
@@ -314,6 +314,6 @@ async function* unbroken(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   try {
     yield* body;
   } catch (error) {
-    throw new RequestFailed(`the answer broke off: ${(error as Error).message}`, 0, { cause: error });
+    throw new RequestFailed(`the answer was cut off: ${(error as Error).message}`, 0, { cause: error });
   }
 }

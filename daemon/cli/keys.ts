@@ -40,7 +40,7 @@ export function addKeysCommands(keys: Command): void {
       .description(description)
       .option('-c, --config <file>', 'settings file (default: FIDFS_CONFIG)')
       .option('--json', 'print one JSON document')
-      .showHelpAfterError(`"fidfs keys ${usage.split(' ', 1)[0]} --help" says how it is used`);
+      .showHelpAfterError(`"fidfs keys ${usage.split(' ', 1)[0]} --help" shows the usage`);
 
   subcommand(
     'add <name>',

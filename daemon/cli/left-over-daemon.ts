@@ -20,7 +20,9 @@ export async function stopLeftOverDaemon(data: string): Promise<void> {
   while (isOrphanedDaemon(orphan)) {
     if (performance.now() > deadline) signalProcess(Number(orphan), 'SIGKILL');
     if (performance.now() > deadline + LEFT_OVER_SECONDS * 1000) {
-      throw new CommandFailed(`the daemon of an earlier start does not end; end process ${orphan} as who started it`);
+      throw new CommandFailed(
+        `the daemon of an earlier start does not end; end process ${orphan} as the user who started it`,
+      );
     }
     await sleep(20);
   }

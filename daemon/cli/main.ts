@@ -45,7 +45,7 @@ function command(usage: string, description: string, examples: string[]): Comman
     .description(description)
     .option('-c, --config <file>', 'settings file (default: FIDFS_CONFIG)')
     .option('--json', 'print one JSON document')
-    .showHelpAfterError(`"fidfs ${usage.split(' ', 1)[0]} --help" says how it is used`);
+    .showHelpAfterError(`"fidfs ${usage.split(' ', 1)[0]} --help" shows the usage`);
   return addExamples(made, examples);
 }
 
@@ -142,7 +142,10 @@ remote('import [directory]', 'Upload the files of an export, of another list, or
   'fidfs import /backup/photos',
   'fidfs import --urls addresses.txt --map new-ids.csv',
 ])
-  .option('-m, --map <file>', 'the table of old and new IDs, to which lines are appended (default: map.csv in the directory)')
+  .option(
+    '-m, --map <file>',
+    'the table of old and new IDs, to which lines are appended (default: map.csv in the directory)',
+  )
   .option('--urls <list>', 'a list of http and https addresses, one a line; - is standard input')
   .option('-g, --group <group>', 'the group that the files go to (default: any)')
   .option('-n, --at-once <number>', 'uploads at the same time', '4')
@@ -312,7 +315,7 @@ addExamples(
     .command('service')
     .addArgument(new Argument('<action>').choices(['install', 'remove']))
     .description('Let systemd run a node, as a system user of its own, from /etc/fidfs/fidfs.json; needs root.')
-    .showHelpAfterError('"fidfs service --help" says how it is used'),
+    .showHelpAfterError('"fidfs service --help" shows the usage'),
   ['sudo fidfs service install', 'sudo fidfs service remove'],
 ).action(async (action: 'install' | 'remove') => (await import('./service.js')).service(action));
 

@@ -89,7 +89,9 @@ export async function stopLeftOverNginx(directory: string): Promise<void> {
     const deadline = performance.now() + LEFT_OVER_SECONDS * 1000;
     while (membersOf(group).length > 0) {
       if (performance.now() > deadline) {
-        throw new CommandFailed(`nginx of an earlier start does not end; end process ${group} as who started it`);
+        throw new CommandFailed(
+          `nginx of an earlier start does not end; end process ${group} as the user who started it`,
+        );
       }
       await sleep(20);
     }

@@ -75,7 +75,7 @@ function assertThere(settings: Settings, known: ReadonlySet<number>, newDisks: r
   const { storePaths, reserve } = settings;
   const expected = new Set(newDisks.map((directory) => resolve(directory)));
   for (const directory of expected) {
-    if (!storePaths.includes(directory)) throw new UsedWrongly(`${directory} is none of storePaths`);
+    if (!storePaths.includes(directory)) throw new UsedWrongly(`${directory} is not one of storePaths`);
   }
   for (const [number, root] of storePaths.entries()) {
     if (readMarker(root) !== undefined || expected.has(root)) continue;

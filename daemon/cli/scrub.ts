@@ -17,7 +17,7 @@ export async function scrub(client: Client): Promise<{ report: ScrubProgress; is
     for (;;) {
       const { scrub, peers, group } = await client.status();
       if (scrub.last) return { report: scrub.last, isAlone: !peers.some((peer) => peer.group === group) };
-      if (scrub.failure !== null) throw new CommandFailed(`the scrub was broken off: ${scrub.failure}`);
+      if (scrub.failure !== null) throw new CommandFailed(`the scrub was aborted: ${scrub.failure}`);
       const { progress } = scrub;
       if (progress) {
         bar ??= progressBar('{bar} {percentage}% | files: {files}, {size}', progress.of);

@@ -17,7 +17,7 @@ export function service(action: 'install' | 'remove'): void {
   // sd_booted(3)
   if (!existsSync('/run/systemd/system')) {
     throw new CommandFailed(
-      `service ${action} needs systemd, which does not run this machine; let its own supervisor run "fidfs start", which stays in the foreground`,
+      `service ${action} needs systemd, which is not the init system of this machine; have its own supervisor run "fidfs start", which stays in the foreground`,
     );
   }
   if (existsSync(PACKAGED_UNIT_FILE)) {

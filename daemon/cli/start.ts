@@ -151,7 +151,7 @@ class Supervisor {
     nginx.once('exit', () => ended.abort());
     nginx.once('error', () => ended.abort()); // the program could not be executed
     await waitUntilListening(this.settings.listen, ended.signal);
-    if (ended.signal.aborted) throw new CommandFailed('nginx cannot start; its own words are above');
+    if (ended.signal.aborted) throw new CommandFailed('nginx cannot start; its messages are above');
     nginx.once('exit', (code, signal) => {
       this.nginx = undefined;
       // Workers outlive a killed master and would keep the port; SIGQUIT lets them finish their responses.

@@ -38,5 +38,5 @@ function assertWritable(directory: string): void {
   } catch (error) {
     throw new UsedWrongly(`--temp: ${(error as Error).message}`);
   }
-  throw new UsedWrongly(`--temp: ${directory} is no directory`);
+  throw new UsedWrongly(`--temp: ${directory} is not a directory`);
 }

@@ -62,13 +62,13 @@ export async function getAll(ids: string[], { output, ...options }: Options): Pr
   const different = [...new Set(ids)];
   const several = different.length > 1;
   const isInto = output === undefined || (output !== '-' && isDirectory(output));
-  if (several && !isInto) throw new UsedWrongly(`${output}: several files need a directory that is there`);
+  if (several && !isInto) throw new UsedWrongly(`${output}: several files need an existing directory`);
   const client = new Client(loadSettings(options.config), options.server);
   const taken = new Set<string>();
   const act = async ({ input: id }: { input: string }) => {
     const { name } = fileId.decode(id);
     const file = isInto ? join(output ?? '', name) : output;
-    if (taken.has(file)) throw new CommandFailed(`another file goes to ${file}`);
+    if (taken.has(file)) throw new CommandFailed(`another file is written to ${file}`);
     taken.add(file);
     await client.get(id, file);
     return { id, file };

@@ -26,7 +26,7 @@ export function readKey(settings: Pick<Settings, 'key' | 'data'>): string | unde
   }
   if (key === '') throw new SettingsError(`the key file ${file} is empty; delete it, and the next start makes a key`);
   const fault = faultOfSecret(key);
-  if (fault !== undefined) throw new SettingsError(`the upload key in ${file} is not one: ${fault}, in one line`);
+  if (fault !== undefined) throw new SettingsError(`the upload key in ${file} is not valid: ${fault}, in one line`);
   return key;
 }
 

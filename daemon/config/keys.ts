@@ -51,7 +51,7 @@ const entrySchema = z.strictObject({
 
 const fileSchema = z
   .strictObject({ keys: z.array(entrySchema).max(10_000) })
-  .refine(({ keys }) => new Set(keys.map(({ id }) => id)).size === keys.length, 'an id stands there twice');
+  .refine(({ keys }) => new Set(keys.map(({ id }) => id)).size === keys.length, 'an id is given twice');
 
 /** One named key. */
 export type KeyEntry = z.output<typeof entrySchema>;
@@ -90,7 +90,7 @@ export function readKeys(data: string): KeyEntry[] {
   const [issue] = parsed.error.issues;
   const where = issue && issue.path.length > 0 ? ` at ${issue.path.join('.')}` : '';
   throw new SettingsError(
-    `the file of the named keys ${file} is not valid${where}; put back a good copy of it, or delete it and make its keys anew ("fidfs keys add")`,
+    `the file of the named keys ${file} is not valid${where}; put back a good copy of it, or delete it and make new keys ("fidfs keys add")`,
   );
 }
 

@@ -48,7 +48,7 @@ export function peers() {
   const either = z.union([commas, z.array(z.unknown())], { error: `write a list of ${PEER_WORDS}` });
   return either
     .pipe(z.array(peer))
-    .refine((all) => new Set(all.map(({ id }) => id)).size === all.length, 'an id stands there twice; each is its own');
+    .refine((all) => new Set(all.map(({ id }) => id)).size === all.length, 'an id is given twice; each is its own');
 }
 
 const LEGACY_WORDS =
@@ -77,5 +77,5 @@ export function legacy() {
   return z
     .union([commas, object], { error: `write ${LEGACY_WORDS}` })
     .pipe(z.array(entry))
-    .refine((all) => new Set(all.map(({ group }) => group)).size === all.length, 'a group stands there twice');
+    .refine((all) => new Set(all.map(({ group }) => group)).size === all.length, 'a group is given twice');
 }

@@ -71,7 +71,7 @@ const schema = z.strictObject({
     refusedInPath,
   )
     .refine((paths) => paths.length >= 1 && paths.length <= 256, 'write 1 to 256 paths')
-    .refine((paths) => new Set(paths).size === paths.length, 'a path stands there twice; write each once')
+    .refine((paths) => new Set(paths).size === paths.length, 'a path is given twice; write each once')
     .optional(),
   listen: address('127.0.0.1:8080').default({
     host: '127.0.0.1',

@@ -123,8 +123,7 @@ export class AppenderCommands {
     assertUploadsAreTaken(this.node);
     // Another node may have a later version, if this node was put back to an older copy.
     const { lag } = this.node.replication.readiness;
-    if (lag !== undefined)
-      throw new Problem('unavailable', `This node has not got everything of its peers yet: ${lag}.`);
+    if (lag !== undefined) throw new Problem('unavailable', `This node is not up to date with its peers yet: ${lag}.`);
     if (id.kind === 'appender' && this.node.store.recordOf(id)) return;
     const holder = await this.receiving.holderOf(id);
     if (id.kind !== 'appender') throw invalid('the file is no appender');

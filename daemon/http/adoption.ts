@@ -17,7 +17,7 @@ export function addAdoptionRoute(
 ): void {
   server.post('/adopt', { onRequest: authorize }, async (request, reply) => {
     const order = orderSchema.safeParse(parse((await readSmallBody(request.raw, BODY_LIMIT)).toString()));
-    if (!order.success) throw new Problem('bad-request', 'This is not an order to adopt files.');
+    if (!order.success) throw new Problem('bad-request', 'The body is not a request to adopt files.');
     if (isReadOnly && !order.data.dryRun)
       throw new Problem('unavailable', 'This node only reads its store paths (readOnly).');
     // One that is under way goes on: a client that was broken off can follow it again.

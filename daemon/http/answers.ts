@@ -87,7 +87,7 @@ export function answerUnreadable(error: Error, socket: Socket): void {
   }
   const tooLarge = errorCode(error) === 'HPE_HEADER_OVERFLOW';
   const { problem, message, status } = tooLarge
-    ? new Problem('headers-too-large', 'The headers are larger than is taken here.')
+    ? new Problem('headers-too-large', 'The headers are larger than is allowed here.')
     : new Problem('bad-request', 'The request is malformed.');
   const body = `${JSON.stringify(problemDocument(problem, message))}\n`;
   const head = `Content-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${body.length}\r\nConnection: close`;

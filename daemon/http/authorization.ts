@@ -112,7 +112,10 @@ export class Authorization {
     const isPermitted = isToken ? takesTokens : key.may(right);
     if (!isPermitted) {
       reply.header('www-authenticate', `${CHALLENGE}, error="insufficient_scope"`);
-      return new Problem('no-right', isToken ? ONLY_UPLOADS : `The key "${key.name}" has not the right "${right}".`);
+      return new Problem(
+        'no-right',
+        isToken ? ONLY_UPLOADS : `The key "${key.name}" does not have the right "${right}".`,
+      );
     }
     this.metrics.keyRequests.inc({ key: key.name, right });
     return undefined;

@@ -21,7 +21,7 @@ export async function readSmallBody(body: AsyncIterable<Buffer>, limit: number):
   let length = 0;
   for await (const chunk of body) {
     length += chunk.length;
-    if (length > limit) throw new Problem('too-large', 'The body is larger than is taken here.');
+    if (length > limit) throw new Problem('too-large', 'The body is larger than is allowed here.');
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

@@ -51,14 +51,14 @@ export async function known(
     if (proven) await assertPermitted(access, proven, node);
     const content = proven && { ...proven.claim, crc32: proven.crc32 };
     const file = content && (await node.store.addName(content, proven.location));
-    if (!file) throw new Problem('not-known', 'There is no such challenge, or not any more. Send the file.');
+    if (!file) throw new Problem('not-known', 'The challenge does not exist, or has expired. Send the file.');
     return conclude(request, reply, [file], base, node);
   }
   const claim: Claim = { sha256: body.sha256, size: body.size, extension: extensionFromParameter(body.ext) };
   assertSize(access, claim.size);
   assertExtension(access, claim.extension);
   const challenge = node.settings.deduplicate ? await challenges.begin(claim) : undefined;
-  if (!challenge) throw new Problem('not-known', 'This content is not to be had without its bytes. Send the file.');
+  if (!challenge) throw new Problem('not-known', 'No ID is given for this content without its bytes. Send the file.');
   const { nonce, ranges, expires } = challenge;
   const text = `${JSON.stringify({ nonce, ranges, expires: new Date(expires).toISOString() })}\n`;
   reply.type('application/json').send(Buffer.from(text));

@@ -6,17 +6,17 @@ const INSTEAD = 'Send files as multipart/form-data (HTML: enctype; JavaScript: F
 const OTHER_BODIES: [type: RegExp, detail: string][] = [
   [
     /^application\/x-www-form-urlencoded\s*(?:;|$)/i,
-    `This says that it is the fields of a form, which hold no file. ${INSTEAD}, or the file itself as the body, with its own Content-Type or with ?ext= or ?filename= in the address.`,
+    `The Content-Type says that the body holds form fields, not a file. ${INSTEAD}, or the file itself as the body, with its own Content-Type or with ?ext= or ?filename= in the address.`,
   ],
   [
     /^(?:application|text)\/(?:[\w.-]+\+)?json\s*(?:;|$)/i,
-    `This is JSON, which is an object with fields more often than a file. ${INSTEAD}; to store JSON, add ?ext=json or ?filename= to the address.`,
+    `The Content-Type is JSON, which is more often an object with fields than a file. ${INSTEAD}; to store JSON, add ?ext=json or ?filename= to the address.`,
   ],
 ];
 
 /** Other multipart types are envelopes of several parts; their content is not a file. */
 const OTHER_MULTIPART =
-  'Of multipart bodies only multipart/form-data is taken: send each file as a part of one, or by itself.';
+  'Of multipart types only multipart/form-data is accepted: send each file as a part of such a body, or as a body of its own.';
 
 /**
  * Throws a Problem (`unsupported-media-type`) for a body whose media type is that of a form or of JSON, unless the client

@@ -151,9 +151,12 @@ export class Tus {
   }
 
   private async refuse(answer: Response, { failure }: Context): Promise<never> {
-    if (failure instanceof NoSuchUpload) throw new Problem('not-found', 'There is no such upload, or not any more.');
+    if (failure instanceof NoSuchUpload) throw new Problem('not-found', 'The upload does not exist, or has expired.');
     if (failure instanceof UploadDamaged) {
-      throw new Problem('upload-damaged', 'What came of this upload is damaged on the disk of the node; begin anew.');
+      throw new Problem(
+        'upload-damaged',
+        'The received part of this upload is damaged on the disk of the node; start again.',
+      );
     }
     if (failure instanceof Error) throw failure;
     const { maxFileSize } = this.node.settings;

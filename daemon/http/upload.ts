@@ -141,7 +141,7 @@ function readParameters({ query, originalUrl }: FastifyRequest): Parameters {
   const parameters = query as Record<string, string | string[] | undefined>;
   const one = (name: string): string | undefined => {
     const value = parameters[name];
-    if (Array.isArray(value)) throw new Problem('bad-request', `${name} stands in the address twice; send it once.`);
+    if (Array.isArray(value)) throw new Problem('bad-request', `${name} is in the address twice; send it once.`);
     return value;
   };
   return {

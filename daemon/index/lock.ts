@@ -13,7 +13,7 @@ export function lockFile(directory: string): string {
  * seconds for another process to end; throws if it holds the lock longer.
  */
 export function lockDataDirectory(data: string): () => void {
-  return lock(lockFile(data), (options) => new Error(`another fidfs is at work on ${data}; stop it first`, options));
+  return lock(lockFile(data), (options) => new Error(`another fidfs process uses ${data}; stop it first`, options));
 }
 
 /**

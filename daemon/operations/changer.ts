@@ -19,5 +19,5 @@ export function changerOf(source: FileSource, settings: Pick<Settings, 'peers' |
  */
 export function assertCaughtUp({ replication }: Pick<Node, 'replication'>): void {
   const { lag } = replication.readiness;
-  if (lag !== undefined) throw new Problem('unavailable', `This node has not got everything of its peers yet: ${lag}.`);
+  if (lag !== undefined) throw new Problem('unavailable', `This node is not up to date with its peers yet: ${lag}.`);
 }

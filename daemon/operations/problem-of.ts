@@ -23,7 +23,7 @@ export function problemOf(error: unknown): Problem {
     return new Problem(NAMED[error.code as keyof typeof NAMED], sentence(error.message), { cause: error });
   }
   const status = error instanceof Error ? (error as { statusCode?: unknown }).statusCode : undefined;
-  if (status === 413) return new Problem('too-large', 'The body is larger than is taken here.', { cause: error });
+  if (status === 413) return new Problem('too-large', 'The body is larger than is allowed here.', { cause: error });
   if (typeof status === 'number' && status >= 400 && status < 500) {
     return new Problem('bad-request', 'The request is malformed.', { cause: error });
   }

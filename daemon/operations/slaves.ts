@@ -67,5 +67,5 @@ export async function holderOf(
 }
 
 function notFound(): Problem {
-  return new Problem('not-found', 'The master is not here, or it is deleted.');
+  return new Problem('not-found', 'There is no such master, or it is deleted.');
 }

@@ -176,7 +176,7 @@ t.test('the fidfs command', async (t) => {
     const dead = 'http://127.0.0.1:1';
     t.match(await node.command('upload', '-s', dead, 'empty'), {
       status: 1,
-      stderr: /ECONNREFUSED.*does the node run/,
+      stderr: /ECONNREFUSED.*is the node running/,
     });
     // Larger than the socket buffers: the answer arrives before the body is sent.
     writeFileSync(here('large'), Buffer.alloc(30_000_000));
@@ -252,10 +252,10 @@ t.test('the fidfs command', async (t) => {
       [['frob'], `fidfs: unknown command 'frob'\n"fidfs --help" lists the commands\n`],
       [['statsu'], `fidfs: unknown command 'statsu'; did you mean status?\n"fidfs --help" lists the commands\n`],
       [['--frob'], `fidfs: unknown option '--frob'\n"fidfs --help" lists the commands\n`],
-      [['upload'], `fidfs: missing required argument 'file'\n"fidfs upload --help" says how it is used\n`],
+      [['upload'], `fidfs: missing required argument 'file'\n"fidfs upload --help" shows the usage\n`],
       [
         ['get', '--outptu', 'x'],
-        `fidfs: unknown option '--outptu'; did you mean --output?\n"fidfs get --help" says how it is used\n`,
+        `fidfs: unknown option '--outptu'; did you mean --output?\n"fidfs get --help" shows the usage\n`,
       ],
     ];
     for (const [words, stderr] of cases) t.strictSame(await node.command(...words), { status: 2, stdout: '', stderr });

@@ -61,7 +61,7 @@ t.test('rebuild takes no empty directory for a store path, unless it is told tha
   await node.stop();
 
   unmount();
-  t.match(await node.command('rebuild', '--new-disk', third), { status: 2, stderr: /third is none of storePaths/ });
+  t.match(await node.command('rebuild', '--new-disk', third), { status: 2, stderr: /third is not one of storePaths/ });
   t.match(await node.command('rebuild', '--new-disk', second), { status: 0, stdout: /^1 file,/ }, 'a new disk');
   await node.start();
   t.match(await node.command('status'), { status: 0, stdout: /All is well/ });

@@ -115,7 +115,7 @@ t.test('upload and get of more than a file', async (t) => {
     const duplicate = first.replace('/M00/', '/M01/');
     t.match(await node.command('get', '-o', 'out', duplicate, first), {
       status: 1,
-      stderr: /another file goes to out\//,
+      stderr: /another file is written to out\//,
     });
     for (const output of ['none', '-', 'tree/a b.txt']) {
       t.match(await node.command('get', '-o', output, first, ids[1] as string), { status: 2, stdout: '' }, output);

@@ -30,7 +30,7 @@ t.test('verify and rebuild', async (t) => {
     const before = JSON.parse((await node.command('status', '--json')).stdout);
     const running = await node.command('rebuild');
     // Seen to fail without the lock in rebuild.
-    t.match(running, { status: 1, stdout: '', stderr: /another fidfs is at work on .*; stop it first/ });
+    t.match(running, { status: 1, stdout: '', stderr: /another fidfs process uses .*; stop it first/ });
     await node.stop();
     for (const file of readdirSync(node.data)) if (file.startsWith('index.db')) rmSync(join(node.data, file));
     await t.rejects(node.start(), /run "fidfs rebuild"/, 'no start without it');

@@ -300,7 +300,7 @@ t.test('private files are shown and copied by links that end', { skip }, async (
     t.equal(await page.locator('.tile img').count(), 0);
     await page.click('header .chip');
     await console.enterKey(blind);
-    await page.getByText('This key has not the right “list”').waitFor();
+    await page.getByText('This key does not have the right “list”').waitFor();
     t.equal(await tiles(page).count(), 0);
     t.equal((await node.get('/files', bearer(blind))).status, 403);
   };

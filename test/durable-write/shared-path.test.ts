@@ -37,7 +37,7 @@ t.test(
       { status: 1, stderr: inUse },
       'nor is it rebuilt from there',
     );
-    t.match(await one.command('rebuild'), { status: 1, stderr: /another fidfs is at work on .*; stop it first/ });
+    t.match(await one.command('rebuild'), { status: 1, stderr: /another fidfs process uses .*; stop it first/ });
     t.equal((await one.get(id)).status, 200);
     await one.assertClean(t);
   },

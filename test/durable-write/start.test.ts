@@ -37,7 +37,7 @@ async function refusal(t: Test, directory: string, storePaths?: string): Promise
 t.test('a second fidfs on the same data directory is refused', async (t) => {
   const { directory } = places(t);
   const node = await TestNode.start(t, { directory });
-  t.match(await refusal(t, directory), /another fidfs is at work on .*; stop it first/);
+  t.match(await refusal(t, directory), /another fidfs process uses .*; stop it first/);
   t.equal((await node.get('/readyz')).status, 200, 'the first goes on');
 });
 

@@ -88,7 +88,7 @@ t.test('an export has every file with its bytes, goes on after a kill, and leads
   writeFileSync(node.pathOf(bad.id), Buffer.alloc(bad.size, 'x'));
   rmSync(join(directory, bad.id));
   const damaged = await node.command('export', directory);
-  t.match(damaged, { status: 1, stderr: new RegExp(`${bad.id}: the bytes that came have another SHA-256`) });
+  t.match(damaged, { status: 1, stderr: new RegExp(`${bad.id}: the received bytes have another SHA-256`) });
   t.notOk(existsSync(join(directory, bad.id)));
 
   const outside = join(node.directory, 'outside');
@@ -97,7 +97,7 @@ t.test('an export has every file with its bytes, goes on after a kill, and leads
   mkdirSync(trap);
   symlinkSync(outside, join(trap, 'group1'));
   const led = await node.command('export', trap);
-  t.match(led, { status: 1, stderr: /group1 is no directory/ });
+  t.match(led, { status: 1, stderr: /group1 is not a directory/ });
   t.strictSame(readdirSync(outside), []);
   const own = 'name,sha256\nphoto.jpg,';
   writeFileSync(join(outside, 'list.csv'), own);

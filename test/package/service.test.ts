@@ -71,6 +71,6 @@ t.test('without systemd it is refused', { skip }, async (t) => {
   t.match(refused, {
     status: 1,
     stdout: '',
-    stderr: 'fidfs: service install needs systemd, which does not run this machine',
+    stderr: 'fidfs: service install needs systemd, which is not the init system of this machine',
   });
 });

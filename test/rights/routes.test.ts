@@ -102,7 +102,7 @@ t.test('each route is open to the keys that have its right, and to no others', a
     );
   }
   t.match(String((await node.get('/metrics')).body), /fidfs_key_requests_total\{key="delete",right="delete"\} \d+/);
-  t.match(node.log, /"key":"list".*has not the right/);
+  t.match(node.log, /"key":"list".*does not have the right/);
 });
 
 // Not yet tried, must fail with a hook that asks for no key where uploads are open.

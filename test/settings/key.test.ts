@@ -69,7 +69,7 @@ t.test('a key file with what no key may be stops the start, which names the file
     const data = t.testdir({ key });
     const file = join(data, 'key');
     t.throws(() => readKey({ data, key: undefined }), { name: 'SettingsError', message: words });
-    t.throws(() => readKey({ data, key: undefined }), { message: `the upload key in ${file} is not one: write 16` });
+    t.throws(() => readKey({ data, key: undefined }), { message: `the upload key in ${file} is not valid: write 16` });
   }
   for (const key of ['0123456789abcdef', '0123456789abcdef\n', '0123456789abcdef\r\n']) {
     t.equal(readKey({ data: t.testdir({ key }), key: undefined }), '0123456789abcdef');
@@ -78,5 +78,5 @@ t.test('a key file with what no key may be stops the start, which names the file
     directory: t.testdir({ data: { key: 'two words, no key\n' } }),
     env: { FIDFS_KEY: '' },
   });
-  await t.rejects(node.start(), /ended with 1:\n.*the upload key in .*\/data\/key is not one: write 16/);
+  await t.rejects(node.start(), /ended with 1:\n.*the upload key in .*\/data\/key is not valid: write 16/);
 });

@@ -277,7 +277,7 @@ t.test('settings that contradict each other are refused', async (t) => {
   );
   t.match(
     refusal(() => loadSettings(undefined, { ...good, FIDFS_PEERS: '2@g=http://b,2@g=http://c' })),
-    /^FIDFS_PEERS: an id stands there twice/,
+    /^FIDFS_PEERS: an id is given twice/,
   );
 });
 

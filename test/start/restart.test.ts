@@ -126,7 +126,7 @@ t.test('a start right after the supervisor was killed succeeds, whatever the orp
   }
   t.match(node.log, 'a daemon outlived its start');
   const second = await node.command('start');
-  t.match(second, { status: 1, stderr: /another fidfs is at work on/ }, 'one whose supervisor runs is left alone');
+  t.match(second, { status: 1, stderr: /another fidfs process uses/ }, 'one whose supervisor runs is left alone');
   t.equal((await node.get('/readyz')).status, 200);
 
   // A stopped process does not handle SIGTERM.

@@ -102,7 +102,7 @@ t.test('a second node on the same data directory is refused, and the first goes 
   const before = nginx();
   const { status, stderr } = await node.command('start');
   t.equal(status, 1);
-  t.match(stderr, `another fidfs is at work on ${node.data}; stop it first`);
+  t.match(stderr, `another fidfs process uses ${node.data}; stop it first`);
   // Seen to fail when the left-over nginx is stopped before the daemon has the lock.
   t.equal((await node.get('/readyz')).status, 200);
   t.equal(nginx(), before);

@@ -140,7 +140,7 @@ export const en = {
   files: {
     title: 'Files',
     needsKey: 'With the key you see the files that are stored.',
-    noRight: 'This key has not the right “list”, so it cannot show what is stored.',
+    noRight: 'This key does not have the right “list”, so it cannot show what is stored.',
     filter: 'Which files',
     group: 'Group',
     allGroups: 'All',

@@ -91,7 +91,7 @@ export class GrowingFile {
 
   private lengthOfLines(): number {
     const stats = fstatSync(this.descriptor);
-    if (!stats.isFile()) throw new CommandFailed(`${this.file} is no file`);
+    if (!stats.isFile()) throw new CommandFailed(`${this.file} is not a regular file`);
     const from = Math.max(0, stats.size - LONGEST_ROW);
     const bytes = Buffer.alloc(stats.size - from);
     const length = readSync(this.descriptor, bytes, 0, bytes.length, from);

@@ -178,7 +178,7 @@ class Export {
       const [now] = kind === 'appender' ? await this.client.many('stat', [id]) : [];
       if (attempt === ATTEMPTS || now === undefined || !('sha256' in now))
         throw new CommandFailed(
-          'the bytes that came have another SHA-256 than the list; run "fidfs scrub" on the nodes',
+          'the received bytes have another SHA-256 than the list; run "fidfs scrub" on the nodes',
         );
       sha256 = now.sha256;
     }
@@ -193,7 +193,7 @@ class Export {
       for (const part of directory.split('/')) {
         path = join(path, part);
         if (!lstatSync(path, { throwIfNoEntry: false })) mkdirSync(path, { recursive: true });
-        if (!lstatSync(path).isDirectory()) throw new CommandFailed(`${path} is no directory`);
+        if (!lstatSync(path).isDirectory()) throw new CommandFailed(`${path} is not a directory`);
       }
       this.directories.add(directory);
     }

@@ -74,7 +74,7 @@ class Source {
   /** Rejects with SourceFailed; so does the content, which has `limit` bytes at most. */
   async get(text: string, limit: number): Promise<{ url: URL; type: string | undefined; content: Readable }> {
     const url = URL.canParse(text) ? new URL(text) : undefined;
-    if (!url || !/^https?:$/.test(url.protocol)) throw new SourceFailed('is no address with http: or https:', 400);
+    if (!url || !/^https?:$/.test(url.protocol)) throw new SourceFailed('is not an address with http: or https:', 400);
     if (url.username !== '') throw new SourceFailed('has a user name, which is not sent', 400);
     // What the server would compress has other bytes.
     const headers = { 'accept-encoding': 'identity', 'user-agent': `fidfs/${version}` };

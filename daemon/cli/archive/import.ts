@@ -126,8 +126,8 @@ function* rows({ database }: Import, stem: number): Generator<Row> {
 /** Uploads a file with its metadata. Returns its new ID. */
 async function uploadRow({ old, name, sha256, family }: Row, root: string, run: Import): Promise<string> {
   const path = pathInside(root, name);
-  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) throw new CommandFailed(`${name} is no file`);
-  if (!/^([0-9a-f]{64})?$/.test(sha256)) throw new CommandFailed(`${JSON.stringify(sha256)} is no SHA-256`);
+  if (!lstatSync(path, { throwIfNoEntry: false })?.isFile()) throw new CommandFailed(`${name} is not a regular file`);
+  if (!/^([0-9a-f]{64})?$/.test(sha256)) throw new CommandFailed(`${JSON.stringify(sha256)} is not a SHA-256`);
   const expected = sha256 === '' ? {} : { sha256 };
   const master = family === '' ? undefined : masterOf(old, family, run);
   const { group } = run.options;

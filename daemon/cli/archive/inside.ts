@@ -8,8 +8,8 @@ import { CommandFailed } from '../errors.js';
  * @param root the real path of the directory
  */
 export function pathInside(root: string, name: string): string {
-  if (name === '' || /[\u0000-\u001f\u007f]/.test(name)) throw new CommandFailed('is no name of a file');
-  if (isAbsolute(name)) throw new CommandFailed('is no path below the directory');
+  if (name === '' || /[\u0000-\u001f\u007f]/.test(name)) throw new CommandFailed('is not a file name');
+  if (isAbsolute(name)) throw new CommandFailed('is not a path below the directory');
   const path = normalize(join(root, name));
   let directory: string;
   try {

@@ -53,7 +53,7 @@ async function assertContent(extension: string, head: Buffer): Promise<void> {
   const { agree, detect } = await import('./signatures.js');
   const found = await detect(head);
   if (agree(extension.toLowerCase(), found)) return;
-  const what = found ? `those of .${found.ext}` : 'those of no such file';
+  const what = found ? `those of .${found.ext}` : 'not those of a known format';
   throw new Problem('type-not-allowed', `The first bytes of the file are ${what}, and its extension is .${extension}.`);
 }
 
