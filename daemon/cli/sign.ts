@@ -2,7 +2,7 @@ import fileId from '../../file-id/file-id.js';
 import { allPresets } from '../config/pictures.js';
 import { formatAddress, loadSettings } from '../config/settings.js';
 import { linkQuery } from '../config/signed-link.js';
-import { DURATION_WORDS, parseDuration } from '../config/values.js';
+import { DURATION_WORDS, parseSpan } from '../config/values.js';
 import { fileUrl } from '../http/public-address.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { print, printJson } from './output.js';
@@ -19,13 +19,9 @@ export interface SignOptions {
   preset?: string;
 }
 
-/**
- * Parses how long a link is valid, to seconds. Durations in settings end at 24 days, because they are those of timers. Throws a
- * UsedWrongly.
- */
+/** Parses how long a link is valid, to seconds. Throws UsedWrongly. */
 function parseTime(text: string): number {
-  const days = /^(\d+(?:\.\d+)?) ?d$/.exec(text);
-  const seconds = days ? Math.round(Number(days[1]) * 86_400) : Math.floor((parseDuration(text) ?? 0) / 1000);
+  const seconds = Math.floor((parseSpan(text) ?? 0) / 1000);
   if (seconds < 1 || seconds > MOST_DAYS * 86_400) {
     throw new UsedWrongly(
       `--for: ${JSON.stringify(text)} is not allowed; write ${DURATION_WORDS}, up to ${MOST_DAYS}d`,

@@ -131,11 +131,19 @@ export const path = value(
 const MILLISECONDS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 export const DURATION_WORDS = 'a number with ms, s, m, h or d, such as 10s';
 
-/** Parses a duration to milliseconds; undefined if it is invalid. */
-export function parseDuration(text: string): number | undefined {
+/** What a Date can hold, in milliseconds. */
+const LONGEST_SPAN = 8.64e15;
+
+/** Parses a length of time, which may be 0, to milliseconds; undefined if it is invalid. */
+export function parseSpan(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?) ?(ms|s|m|h|d)$/.exec(text);
-  const milliseconds = match ? Math.round(Number(match[1]) * (MILLISECONDS[match[2] as string] as number)) : 0;
-  // The range of Node's timers.
+  const milliseconds = match ? Math.round(Number(match[1]) * (MILLISECONDS[match[2] as string] as number)) : Number.NaN;
+  return milliseconds <= LONGEST_SPAN ? milliseconds : undefined;
+}
+
+/** Parses a duration to milliseconds; undefined if it is invalid, or not in the range of Node's timers. */
+export function parseDuration(text: string): number | undefined {
+  const milliseconds = parseSpan(text) ?? 0;
   return milliseconds >= 1 && milliseconds < 2 ** 31 ? milliseconds : undefined;
 }
 

@@ -1,6 +1,7 @@
 import { type Stats, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { loadSettings, type Settings } from '../../config/settings.js';
+import { DURATION_WORDS, parseSpan } from '../../config/values.js';
 import type { ListedFile } from '../../operations/lists.js';
 import { counted } from '../../words.js';
 import { Client } from '../client.js';
@@ -8,7 +9,7 @@ import { CommandFailed, UsedWrongly } from '../errors.js';
 import { isStandardInput } from '../input.js';
 import { openList } from '../open-list.js';
 import { formatBytes, progressBar } from '../output.js';
-import { parseAge, secondsOf } from '../times.js';
+import { secondsOf } from '../times.js';
 import type { Options } from '../transfer.js';
 import { Deletions } from './deletions.js';
 import { firstColumn, idInLine, type Line, linesOf } from './id-in-line.js';
@@ -76,11 +77,9 @@ export async function audit(file: string, options: AuditOptions): Promise<void> 
 function checkOptions(file: string, options: AuditOptions): number {
   const { json, csv, slaves, olderThan, deleteUnnamed, yes } = options;
   if (json && csv) throw new UsedWrongly('--json and --csv: write one of them');
-  const age = olderThan === undefined ? 0 : parseAge(olderThan);
+  const age = olderThan === undefined ? 0 : parseSpan(olderThan);
   if (age === undefined)
-    throw new UsedWrongly(
-      `--older-than: ${JSON.stringify(olderThan)} is not allowed; write a number with s, m, h or d`,
-    );
+    throw new UsedWrongly(`--older-than: ${JSON.stringify(olderThan)} is not allowed; write ${DURATION_WORDS}`);
   if (!deleteUnnamed) return age;
   if (olderThan === undefined)
     throw new UsedWrongly('--delete-unnamed needs --older-than, such as --older-than 7d: younger files are kept');
