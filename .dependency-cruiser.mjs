@@ -35,6 +35,8 @@ export default {
       'SQLite; never the contents of files.',
     ),
     only('pictures', '^daemon/pictures/', [], 'Pictures of files by their paths; knows no store.'),
+    only('nats', '^daemon/nats/', [], 'The connection to NATS; knows nothing of what is sent.'),
+    only('events', '^daemon/events/', ['^daemon/(index|nats)/', '^daemon/alarm\\.ts'], 'Publishes the outbox.'),
     only('cluster', '^daemon/cluster/', [], 'Which nodes there are, and requests to them.'),
     only('replication', '^daemon/replication/', ['^daemon/(store|index|cluster)/', '^daemon/alarm\\.ts'], ''),
     only(

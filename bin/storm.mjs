@@ -16,6 +16,7 @@ for (const name of [
   'durable-write/faults',
   'crashes/power-cut',
   'crashes/kill',
+  'events/kills',
   'resumable/power-cut',
   'adopt/power-cut',
   'cluster/power-cut',

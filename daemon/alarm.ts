@@ -14,6 +14,7 @@ export type AlarmKind =
   | 'index' // damage of the index
   | 'disk' // a store path that takes no files
   | 'rolled-back' // the replication log lacks entries that a peer has: the data is an older copy
+  | 'events' // events that cannot be sent
   | 'keys' // the file of named keys is not valid
   | 'replication' // a peer that is up, whose log or files cannot be taken
   | 'peer'; // a peer whose settings contradict this node's

@@ -9,6 +9,7 @@ import { readOrMakeKey } from './config/key.js';
 import { KeyRing } from './config/key-ring.js';
 import { ReloadRefused } from './config/reload.js';
 import { formatAddress, groupIds, groupPeers, loadSettings, type Settings } from './config/settings.js';
+import { areEventsOn, createEvents } from './events/create.js';
 import { createFastdfs } from './fastdfs/server.js';
 import { createServer } from './http/server.js';
 import { Index } from './index/index.js';
@@ -125,10 +126,13 @@ async function run(configuration: string | undefined, log: Logger): Promise<Runn
   index.replicationLog.enabled = groupPeers(settings).length > 0;
   // Without peers nothing is logged, and without syncs a power cut may have lost entries that peers have followed.
   index.replicationLog.beginEpoch({ continues: index.replicationLog.enabled && settings.sync !== 'off' });
+  const unsent = index.outbox.begin(index.replicationLog.epoch, areEventsOn(settings));
+  if (unsent > 0) log.warn({ unsent }, 'events are off; those that were not sent yet are dropped');
   const paths = openStorePaths(settings, index, log);
   restrictAccess(settings.readOnly ? { ...settings, storePaths: [] } : settings, warn);
   await recoverStore(settings, paths, index, log);
   const node = createNode(settings, reload, key, paths, index, log, warn);
+  node.events = await createEvents({ settings, outbox: index.outbox, alarms: node.alarms, log });
   const { store, cluster, replication, alarms, requests, keys } = node;
   await store.writer.settle();
   if (index.replicationLog.enabled) await replication.takeDeletions();
@@ -148,6 +152,7 @@ async function run(configuration: string | undefined, log: Logger): Promise<Runn
   });
   cluster.start();
   replication.start();
+  node.events?.start();
   const endWatch = watchPromises(node);
   const drain = async () => {
     const drained = server.drain();
@@ -163,6 +168,7 @@ async function run(configuration: string | undefined, log: Logger): Promise<Runn
     endWatch();
     requests.stop();
     keys.stop();
+    await node.events?.stop();
     await replication.stop();
     await cluster.stop();
     alarms.stop();
@@ -241,7 +247,7 @@ function createNode(
   const reload = new Reload({ ...read, settings, key, ids, cluster, replication, toNginx, info });
   const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
   const pictures = new Pictures(settings, (message) => log.warn(message));
-  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay, reload };
+  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay, reload, events: undefined };
 }
 
 async function main(): Promise<void> {

@@ -5,6 +5,7 @@ import { type Hello, PROTOCOL, RECORDS } from './cluster/hello.js';
 import { differing, type Fingerprints, fingerprints } from './cluster/shared-settings.js';
 import type { KeyRing } from './config/key-ring.js';
 import type { Settings } from './config/settings.js';
+import type { Publisher } from './events/publisher.js';
 import type { Index } from './index/index.js';
 import { DIGEST_VERSION } from './index/part-digests.js';
 import type { RequestsUnderWay } from './operations/requests-under-way.js';
@@ -32,6 +33,8 @@ export interface Node {
   pictures: Pictures;
   underWay: RequestsUnderWay;
   reload: Reload;
+  /** Undefined if events are off. */
+  events: Publisher | undefined;
 }
 
 /** The modules that the readiness of a node depends on. */
@@ -147,6 +150,8 @@ export function describeAll(node: Node) {
     comparison: antiEntropy.progress ?? null,
     scrub: { progress: scrub.progress ?? null, last: scrub.last ?? null, failure: scrub.failure ?? null },
     adoption: describeAdoption(replication),
+    /** How events are sent; null if they are off. */
+    events: unlessDamaged(index, () => node.events?.state ?? null, null),
     /** Human-readable reason why no pictures are made; null if they are. */
     noPictures: node.pictures.missing ?? null,
     storePaths: store.paths.map(({ number, root, space, unavailable }) => ({

@@ -17,6 +17,7 @@ const WORST_FIRST = [
     'replication',
     'set-aside',
     'under-copied',
+    'events',
     'keys',
     'peer',
     'settings',
@@ -130,9 +131,18 @@ export function formatStatus(status: Status, findings: string[]): string {
       `comparing with node ${peer}: ${directories} of ${counted(of, 'directory that differs', 'directories that differ')}, ${counted(fetched, 'file')} fetched\n`,
     );
   }
+  if (status.events) parts.push(eventsLine(status.events));
   if (status.noPictures !== null) parts.push(`/picture/ answers 501: ${status.noPictures}.\n`);
   parts.push(findings.length === 0 ? 'All is well.\n' : `In trouble:\n${findings.map((one) => `  ${one}\n`).join('')}`);
   return parts.join('');
+}
+
+/** Where events are sent, and how many wait. */
+function eventsLine({ target, waiting, oldest, dropped, failure }: NonNullable<Status['events']>): string {
+  const since = oldest === null ? '' : `, the oldest of ${oldest}`;
+  const lost = dropped > 0 ? `; ${dropped} dropped since the start` : '';
+  const trouble = failure === null ? '' : `; they cannot be sent: ${failure}`;
+  return `events to ${target}: ${counted(waiting, 'waits', 'wait')}${since}${lost}${trouble}\n`;
 }
 
 /** One row per node; "behind" is its replication lag for each other node. */

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import fileId from '../../file-id/file-id.js';
 import { QUOTABLE_WORDS } from '../../nginx/quote.js';
 import { characterIn } from '../words.js';
+import { contradictionsOfNats, natsSettings } from './nats.js';
 import { origins } from './origins.js';
 import { legacy, type PeerSettings, peers } from './other-machines.js';
 import { pictureSettings } from './pictures.js';
@@ -154,6 +155,7 @@ const schema = z.strictObject({
   ]),
   fastdfsAddress: value((text) => (isIP(text) === 0 ? undefined : text), 'an IP address, such as 10.0.0.1').optional(),
   fastdfsAddressWidth: oneOf('ipv4', 'ipv6').default('ipv4'),
+  ...natsSettings,
 });
 
 /** All settings with defaults; see docs/settings.md. Sizes are in bytes, durations in milliseconds, rates in bytes per second. */
@@ -255,6 +257,7 @@ export function loadSettings(file: string | undefined, environment: NodeJS.Proce
   const nodes = 1 + peers.filter((peer) => peer.group === group).length;
   const settings = { ...parsed.data, storePaths, copies: parsed.data.copies ?? Math.min(2, nodes) };
   mistakes.push(...contradictions(settings, nodes), ...contradictionsOfPrivateFiles(settings));
+  mistakes.push(...contradictionsOfNats(settings));
   if (mistakes.length > 0) throw new SettingsError(mistakes.join('\n'));
   return settings;
 }

@@ -3,6 +3,7 @@ import { type Batch, type Checkpoint, type StoredFile, supersedes, type Withdraw
 import type { Contents } from './contents.js';
 import { type FileRow, type FileValues, sizeOf, toRecord, toValues } from './file-row.js';
 import type { Missing } from './missing.js';
+import type { Outbox } from './outbox.js';
 import type { ReplicationLog } from './replication-log.js';
 
 /** Number and size of the stored files. */
@@ -22,6 +23,7 @@ export interface State {
 /** The tables that a batch changes, besides `file`, `tombstone` and `state`. */
 interface Tables {
   replicationLog: ReplicationLog;
+  outbox: Outbox;
   contents: Contents;
   missing: Missing;
 }
@@ -29,6 +31,7 @@ interface Tables {
 /** Writes batches of added and removed files, each in one transaction together with the totals and the checkpoint. */
 export class BatchWriter {
   private readonly replicationLog: ReplicationLog;
+  private readonly outbox: Outbox;
   private readonly contents: Contents;
   private readonly missing: Missing;
   private counts: Totals;
@@ -43,8 +46,9 @@ export class BatchWriter {
   private readonly withdrawInTransaction: (files: readonly WithdrawnFile[]) => void;
 
   /** @param state the row of `state` as it is in the database */
-  constructor(database: Database.Database, { replicationLog, contents, missing }: Tables, state: State) {
+  constructor(database: Database.Database, { replicationLog, outbox, contents, missing }: Tables, state: State) {
     this.replicationLog = replicationLog;
+    this.outbox = outbox;
     this.contents = contents;
     this.missing = missing;
     this.counts = state.totals;
@@ -74,17 +78,19 @@ export class BatchWriter {
 
   /**
    * Writes a batch in one transaction, and sets `sequence` of its accepted files. If the transaction fails, throws the error
-   * of SQLite and leaves totals, checkpoint and the log's last sequence number unchanged.
+   * of SQLite and leaves totals, checkpoint and the last numbers of log and outbox unchanged.
    */
   record(batch: Batch): void {
     const counts = this.counts;
     const { last } = this.replicationLog;
+    const lastEvent = this.outbox.last;
     try {
       this.recordInTransaction(batch);
       this.current = batch.checkpoint;
     } catch (error) {
       this.counts = counts;
       this.replicationLog.rollBackTo(last);
+      this.outbox.rollBackTo(lastEvent);
       throw error;
     }
   }
@@ -110,6 +116,7 @@ export class BatchWriter {
       if (insert.run(...toValues(file)).changes === 0) continue;
       this.contents.add(file);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { linked: file.linked });
+      if (file.accepted && this.outbox.enabled) this.outbox.addStored(file);
       inserted.files++;
       inserted.bytes += file.size;
       if (file.linked) inserted.saved += file.size;
@@ -118,6 +125,7 @@ export class BatchWriter {
       if (!file.foreign) this.insertTombstone.run(file.key);
       this.missing.remove(file.key);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
+      if (file.accepted && this.outbox.enabled) this.outbox.addDeleted(file, this.selectFile.get(file.key));
     }
     for (const change of alongside) change();
     this.count(inserted, sumOf(lost, this.eraseRows(removed)), checkpoint);

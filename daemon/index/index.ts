@@ -14,6 +14,7 @@ import { type FileRow, toRecord } from './file-row.js';
 import { firstKey, lastKey } from './keys.js';
 import { Listing } from './listing.js';
 import { Missing } from './missing.js';
+import { Outbox } from './outbox.js';
 import { ReplicationLog } from './replication-log.js';
 import { Resumable } from './resumable.js';
 import { prepareSchema } from './schema.js';
@@ -41,6 +42,8 @@ export class Index implements Records {
   readonly walDescriptor: number;
   /** Uploads and deletions that this node accepted from clients, for replication to its peers. */
   readonly replicationLog: ReplicationLog;
+  /** Of these, what is still to be published as events. */
+  readonly outbox: Outbox;
   private readonly contents: Contents;
   /** Files that this node should hold but does not. */
   readonly missing: Missing;
@@ -87,6 +90,7 @@ export class Index implements Records {
     database.pragma('cache_size = -16384');
     prepareSchema(database, file, upgrades);
     this.replicationLog = new ReplicationLog(database);
+    this.outbox = new Outbox(database);
     this.missing = new Missing(database);
     this.deferred = new DeferredDeletions(database);
     this.contents = new Contents(database);
@@ -107,8 +111,8 @@ export class Index implements Records {
     this.selectOthers = database.prepare<[Buffer, Buffer], FileRow>(
       'SELECT * FROM file INDEXED BY file_sized WHERE size IS NOT NULL AND key BETWEEN ? AND ?',
     );
-    const { replicationLog, contents, missing } = this;
-    this.writer = new BatchWriter(database, { replicationLog, contents, missing }, this.readState());
+    const { replicationLog, outbox, contents, missing } = this;
+    this.writer = new BatchWriter(database, { replicationLog, outbox, contents, missing }, this.readState());
   }
 
   /** Human-readable reason why the index is damaged, and what to do; undefined if no damage has been found. */
@@ -148,6 +152,7 @@ export class Index implements Records {
   }
 
   publish(): void {
+    this.outbox.publish();
     this.replicationLog.publish();
   }
 

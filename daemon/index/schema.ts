@@ -18,6 +18,7 @@ import type Database from 'better-sqlite3';
  *   scrub       one row: the last key checked, when this round began, and when the last complete one began (at first, when
  *               the index was created)
  *   deferred    deletions of peers that wait for an unavailable store path
+ *   event       the outbox: uploads and deletions that are to be published (see outbox.ts)
  *   missing     files that this node should hold but does not (yet), the reason, and when each is tried again
  */
 const STEPS = [
@@ -58,6 +59,8 @@ const STEPS = [
   CREATE INDEX file_appender ON file (key) WHERE version > 0 AND length(tail) = 7;
   ALTER TABLE missing ADD COLUMN size INTEGER;
   ALTER TABLE missing ADD COLUMN version INTEGER;`,
+  `CREATE TABLE event (number INTEGER PRIMARY KEY AUTOINCREMENT, epoch INTEGER NOT NULL, time INTEGER NOT NULL,
+    deleted INTEGER NOT NULL, key BLOB NOT NULL, place INTEGER NOT NULL, tail TEXT NOT NULL, size INTEGER, sha256 BLOB);`,
 ];
 
 /**

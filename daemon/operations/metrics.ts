@@ -129,6 +129,14 @@ export function createMetrics(node: Node): Metrics {
   total('fidfs_batches_total', 'Batches made durable.', () => store.writer.totals.batches);
   total('fidfs_batch_changes_total', 'Uploads and deletions in those batches.', () => store.writer.totals.changes);
   total('fidfs_sync_seconds_total', 'Time spent in syncs.', () => store.writer.totals.syncSeconds);
+  gauge('fidfs_event_backlog_events', 'Events that are to be sent.', () => node.events?.backlog.events ?? 0);
+  gauge('fidfs_event_backlog_seconds', 'Age of the first of those events.', () => node.events?.backlog.seconds ?? 0);
+  total('fidfs_events_sent_total', 'Events that arrived.', () => node.events?.totals.sent ?? 0);
+  total(
+    'fidfs_events_dropped_total',
+    'Events that were not sent, because too many waited.',
+    () => node.events?.totals.dropped ?? 0,
+  );
   return {
     registry,
     uploads: new Counter({ name: 'fidfs_uploads_total', help: 'Upload requests.', labelNames: ['result'], registers }),

@@ -29,7 +29,7 @@ t.test('an index of an earlier version gets what it lacks, and keeps what it has
     database.exec(`ALTER TABLE ${table} DROP COLUMN ${column}`);
   database.exec(`DROP INDEX file_sized; DROP INDEX file_appender; ALTER TABLE file DROP COLUMN size; ALTER TABLE file DROP COLUMN version;
     ALTER TABLE missing DROP COLUMN size; ALTER TABLE missing DROP COLUMN version;
-    DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred;
+    DROP TABLE upload; DROP TABLE epoch; DROP TABLE deferred; DROP TABLE event;
     ALTER TABLE log ADD COLUMN incarnation TEXT NOT NULL DEFAULT 'earlier';
     ALTER TABLE cursor RENAME COLUMN epoch TO incarnation; ALTER TABLE cursor DROP COLUMN "from"`);
   database.pragma('user_version = 2');

@@ -8,6 +8,7 @@ import { appenderMutations } from './appenders.mjs';
 import { clientMutations } from './clients.mjs';
 import { downloadMutations } from './downloads.mjs';
 
+import { eventMutations } from './events.mjs';
 import { fastdfsMutations } from './fastdfs.mjs';
 
 import { fastdfsProtocolMutations } from './fastdfs-protocol.mjs';
@@ -34,6 +35,7 @@ export const mutations = [
   ...clientMutations,
   ...downloadMutations,
   ...appenderMutations,
+  ...eventMutations,
   ...fastdfsMutations,
   ...fastdfsProtocolMutations,
   ...indexMutations,

@@ -1,0 +1,65 @@
+/** Mutations of events; see mutations.mjs. */
+const outbox = 'daemon/index/outbox.ts';
+const writer = 'daemon/index/batch-writer.ts';
+const publisher = 'daemon/events/publisher.ts';
+const outboxTest = ['index/outbox'];
+const published = ['events/jetstream'];
+
+export const eventMutations = [
+  {
+    name: 'an event is read only when it is durable',
+    file: outbox,
+    from: 'const { published } = this;',
+    to: 'const { last: published } = this;',
+    tests: outboxTest,
+  },
+  {
+    name: 'an upload that was withdrawn has no event',
+    file: outbox,
+    from: 'AND (deleted = 1',
+    to: 'AND (1',
+    tests: outboxTest,
+  },
+  {
+    name: 'an upload that was deleted since has its event',
+    file: outbox,
+    from: 'OR EXISTS (SELECT 1 FROM tombstone WHERE key = event.key)',
+    to: '',
+    tests: outboxTest,
+  },
+  {
+    name: 'adopted files and metadata have no events',
+    file: outbox,
+    from: 'if (existed || isMetadata(name)) return;',
+    to: '',
+    tests: outboxTest,
+  },
+  {
+    name: 'copies of peers have no events',
+    file: writer,
+    from: 'if (file.accepted && this.outbox.enabled) this.outbox.addStored(file);',
+    to: 'if (this.outbox.enabled) this.outbox.addStored(file);',
+    tests: outboxTest,
+  },
+  {
+    name: 'a batch that failed leaves no gap in the numbers of events',
+    file: writer,
+    from: 'this.outbox.rollBackTo(lastEvent);',
+    to: '',
+    tests: outboxTest,
+  },
+  {
+    name: 'the event of a deletion has size and SHA-256',
+    file: writer,
+    from: 'this.outbox.addDeleted(file, this.selectFile.get(file.key));',
+    to: 'this.outbox.addDeleted(file, undefined);',
+    tests: outboxTest,
+  },
+  {
+    name: 'events that did not arrive are sent again',
+    file: publisher,
+    from: 'if (failure !== undefined) this.failed(failure);',
+    to: 'outbox.acknowledge(upTo);\n    if (failure !== undefined) this.failed(failure);',
+    tests: published,
+  },
+];
