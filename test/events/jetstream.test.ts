@@ -30,8 +30,8 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
   });
   t.equal((await node.delete(first.id)).status, 204);
   await sent(node, 3);
-  const connection = await server.client(t);
-  const found = await eventsIn(connection, 'photos-events');
+  const before = await server.client(t);
+  const found = await eventsIn(before, 'photos-events');
   const time = found.map(({ event }) => event.time);
   const common = { group: 'group1', site: 'main', node: 1 };
   const of = ({ id, size, sha256, created }: typeof first) => ({ id, size, sha256, created, ...common });
@@ -45,8 +45,7 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
     'each has what describes the file; metadata is no file',
   );
   t.ok(time.every((text) => Math.abs(Date.parse(text) - Date.now()) < 60_000));
-  const manager = await jetstreamManager(connection);
-  const { config } = await manager.streams.info('photos-events');
+  const { config } = await (await jetstreamManager(before)).streams.info('photos-events');
   t.match(config, { num_replicas: 1, max_bytes: 2 ** 30, max_age: 7 * 86_400e9, subjects: ['photos.events.>'] });
 
   await server.kill();
@@ -64,6 +63,8 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
   t.match(await stateOf(node), { waiting: 2, sent: 0 }, 'they are kept over a restart');
   await server.restart();
   await sent(node, 2);
+  const connection = await server.client(t);
+  const manager = await jetstreamManager(connection);
   const later = (await eventsIn(connection, 'photos-events')).map(({ event }) => event);
   t.strictSame(
     later.slice(3).map(({ type, id, number }) => [type, id, number]),
