@@ -247,7 +247,16 @@ function createNode(
   const reload = new Reload({ ...read, settings, key, ids, cluster, replication, toNginx, info });
   const underWay = new RequestsUnderWay(() => acknowledgements.settleAll());
   const pictures = new Pictures(settings, (message) => log.warn(message));
-  return { ...parts, copyPolicy, replication, requests: new Requests(settings), pictures, underWay, reload, events: undefined };
+  return {
+    ...parts,
+    copyPolicy,
+    replication,
+    requests: new Requests(settings),
+    pictures,
+    underWay,
+    reload,
+    events: undefined,
+  };
 }
 
 async function main(): Promise<void> {

@@ -87,6 +87,29 @@ const GOOD: Record<string, [inFile: unknown, meaning: unknown, inEnvironment: st
   fastdfsFrom: [['10.0.0.0/8'], ['10.0.0.0/8'], '::1, 10.0.0.1', ['::1', '10.0.0.1']],
   fastdfsAddress: ['10.0.0.1', '10.0.0.1', 'fd00::1', 'fd00::1'],
   fastdfsAddressWidth: ['ipv6', 'ipv6', 'ipv6', 'ipv6'],
+  nats: [
+    ['10.0.0.5', 'nats://a.example:4222/'],
+    ['nats://10.0.0.5', 'nats://a.example:4222'],
+    'tls://a:1, tls://[::1]:2',
+    ['tls://a:1', 'tls://[::1]:2'],
+  ],
+  natsCredentials: ['/a.creds', '/a.creds', 'b', resolve('b')],
+  natsCa: ['/ca.pem', '/ca.pem', 'ca', resolve('ca')],
+  clusterName: ['photos', 'photos', 'A-_1', 'A-_1'],
+  events: ['on', 'on', 'off', 'off'],
+  eventUrl: ['https://a.example/x?y', 'https://a.example/x?y', 'http://b.example', 'http://b.example'],
+  eventSecret: ['of-the-file-0123456', 'of-the-file-0123456', 'of-the-environment-0', 'of-the-environment-0'],
+  eventBacklog: [1000, 1000, '100000000', 100_000_000],
+};
+
+/** Other settings that some need. */
+const NEEDED: Record<string, Record<string, string>> = {
+  peers: { FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) },
+  natsCredentials: { FIDFS_NATS: 'nats://a' },
+  natsCa: { FIDFS_NATS: 'tls://a' },
+  events: { FIDFS_NATS: 'nats://a' },
+  eventUrl: { FIDFS_EVENT_SECRET: 's'.repeat(16) },
+  eventSecret: { FIDFS_EVENT_URL: 'http://a' },
 };
 
 const DEFAULTS = {
@@ -114,6 +137,7 @@ const DEFAULTS = {
     ...['::1', 'fc00::/7', 'fe80::/10'],
   ],
   fastdfsAddressWidth: 'ipv4',
+  ...{ nats: [], clusterName: 'fidfs', events: 'off', eventBacklog: 1_000_000 },
 };
 
 /** For each key: invalid values, and a part of the message about allowed ones. */
@@ -211,6 +235,14 @@ const WRONG: Record<string, [values: unknown[], allowed: string]> = {
   fastdfsFrom: [[['10.0.0.0/33'], 'a'], 'an address or a network'],
   fastdfsAddress: [['files.example.com', '10.0.0', ''], 'an IP address'],
   fastdfsAddressWidth: [['auto', 6], '"ipv4" or "ipv6"'],
+  nats: [['http://a', 'nats://user:password@a', 'a:b', 'nats://a/b', {}], 'natsCredentials'],
+  natsCredentials: [['', 'a$b', []], 'a path'],
+  natsCa: [['', 'a$b', []], 'a path'],
+  clusterName: [['', 'a.b', 'a b', '>', 'x'.repeat(33)], '1 to 32 letters'],
+  events: [['yes', true], '"on" or "off"'],
+  eventUrl: [['ftp://x', 'x', 5, 'http://'], 'http://'],
+  eventSecret: [['short', 'with a space in it', 'x'.repeat(257), 1234567890123456], '16 to 256'],
+  eventBacklog: [[999, '1e6', 100_000_001], 'from 1000 to 100000000'],
 };
 
 t.test('every setting can be given in the file and in the environment, which wins', async (t) => {
@@ -218,10 +250,8 @@ t.test('every setting can be given in the file and in the environment, which win
   const file = join(t.testdir(), 'settings.json');
   for (const [key, [inFile, meant, inEnvironment, meantThere]] of Object.entries(GOOD)) {
     writeFileSync(file, JSON.stringify({ [key]: inFile }));
-    // `peers` needs both secrets.
-    const secrets = { FIDFS_KEY: 'k'.repeat(16), FIDFS_PEER_SECRET: 's'.repeat(16) };
-    const needed = key === 'peers' ? secrets : {};
-    const read = (environment: NodeJS.ProcessEnv) => loadSettings(file, { ...needed, ...environment })[key as 'data'];
+    const read = (environment: NodeJS.ProcessEnv) =>
+      loadSettings(file, { ...NEEDED[key], ...environment })[key as 'data'];
     const got = [read({}), read({ [environmentName(key)]: inEnvironment }), read({ [environmentName(key)]: '' })];
     t.strictSame(got, [meant, meantThere, meant], key);
   }
@@ -251,7 +281,7 @@ t.test('each wrong value is refused with a line that names the setting and says 
         unclear.push([key, value, words]);
       }
       // Seen to fail with the value in the message, as for other settings.
-      if ((key === 'key' || key === 'peerSecret') && words.includes(String(value)))
+      if (['key', 'peerSecret', 'eventSecret'].includes(key) && words.includes(String(value)))
         unclear.push(['shows the key', words]);
     }
   }
@@ -279,6 +309,23 @@ t.test('settings that contradict each other are refused', async (t) => {
     refusal(() => loadSettings(undefined, { ...good, FIDFS_PEERS: '2@g=http://b,2@g=http://c' })),
     /^FIDFS_PEERS: an id is given twice/,
   );
+  const alone: [environment: Record<string, string>, words: RegExp][] = [
+    [{ FIDFS_EVENTS: 'on' }, /^events: with "on" they are sent to NATS/],
+    [{ FIDFS_NATS_CREDENTIALS: '/a' }, /^natsCredentials: without nats/],
+    [{ FIDFS_NATS: 'nats://a', FIDFS_NATS_CA: '/a' }, /^natsCa: without an address/],
+    [{ FIDFS_NATS: 'nats://a,tls://b' }, /^nats: one of the addresses/],
+    [{ FIDFS_EVENT_URL: 'http://a' }, /^eventSecret: with eventUrl it must be set/],
+    [{ FIDFS_EVENT_SECRET: 's'.repeat(16) }, /^eventSecret: without eventUrl/],
+    [
+      { FIDFS_NATS: 'a', FIDFS_EVENTS: 'on', FIDFS_EVENT_URL: 'http://a', FIDFS_EVENT_SECRET: 's'.repeat(16) },
+      /^eventUrl: with "events": "on"/,
+    ],
+  ];
+  for (const [environment, words] of alone)
+    t.match(
+      refusal(() => loadSettings(undefined, environment)),
+      words,
+    );
 });
 
 t.test('a settings file that is not one is refused, and what it holds is not shown', async (t) => {
