@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { daemonSocket, formatAddress, type Settings } from '../daemon/config/settings.js';
+import { ACTIVE_TYPES } from '../daemon/http/extension.js';
 import { RETRY_AFTER } from '../daemon/operations/problems.js';
 import { NORMALISED } from './address.js';
 import { consolePage } from './console.js';
@@ -28,9 +29,6 @@ export const REQUEST_COUNT_PATH = '/.fidfs/requests';
 
 /** Matches a Content-Length below 500,000 bytes: nginx buffers such a body; larger ones and those of unknown length stream. */
 const GATHERED_BODY = '~^[1-4]?\\d{1,5}$';
-
-/** Media types that a browser would execute with the origin of this server. */
-const ACTIVE_TYPES = '~*(?:html|[/+]xml|xml-|script|flash|rfc822)';
 
 const JS_DIRECTORY = fileURLToPath(new URL('../njs', import.meta.url));
 
@@ -108,7 +106,7 @@ map $fidfs_download $fidfs_disposition {
   none $fidfs_active;
 }
 map $sent_http_content_type $fidfs_active {
-  default "";${settings.activeTypes === 'inline' ? '' : `\n  "${ACTIVE_TYPES}" attachment;`}
+  default "";${settings.activeTypes === 'inline' ? '' : `\n  "~*(?:${ACTIVE_TYPES.source})" attachment;`}
 }
 upstream fidfs_daemon {
   server ${quoted(socket ? `unix:${socket}` : formatAddress(settings.daemonListen))} max_fails=0;
@@ -171,11 +169,13 @@ location = /upload/known {
   error_page 418 = @fidfs_upload_stream;
   if ($request_method = PUT) { return 418; }
   client_max_body_size 64k;
+  client_body_buffer_size 64k;
   ${PROXY}
 }
 location ^~ /metadata/ {
   ${API_ACCESS}
   client_max_body_size 256k;
+  client_body_buffer_size 256k;
   ${PROXY}
 }
 ${lists(settings, `${API_ACCESS}\n  ${PROXY}`)}location ^~ /tus {

@@ -75,6 +75,8 @@ location ^~ /console/ {
     return 200 ${quoted(JSON.stringify({ uploads, maxFileSize, publicUrl, urlHasGroup }))};
   }
   location ^~ /console/api {
+    client_max_body_size 256k;
+    client_body_buffer_size 256k;
     ${proxy}
   }
 }`;

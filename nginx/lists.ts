@@ -15,6 +15,7 @@ export function lists({ publicUrl }: Pick<Settings, 'publicUrl'>, proxy: string)
   return LIST_PATHS.map(
     (path) => `location = ${path} {${path === base ? toPage(path) : ''}
   client_max_body_size 256k;
+  client_body_buffer_size 256k;
   ${proxy}
 }
 `,

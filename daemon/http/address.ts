@@ -4,7 +4,7 @@ import querystring from 'node:querystring';
 const PREFIX = '/upload/';
 
 /** Splits an address into its path and its query; the query includes its question mark. */
-function split(address: string): [path: string, query: string] {
+export function splitAddress(address: string): [path: string, query: string] {
   const end = address.indexOf('?');
   return end < 0 ? [address, ''] : [address.slice(0, end), address.slice(end)];
 }
@@ -12,7 +12,7 @@ function split(address: string): [path: string, query: string] {
 /** The address that routing uses: maps `/upload/` and `PUT /upload/<name>` to `/upload`, keeps all others. */
 export function routedAddress({ url = '', method }: IncomingMessage): string {
   if (!url.startsWith(PREFIX)) return url;
-  const [path, query] = split(url);
+  const [path, query] = splitAddress(url);
   return path === PREFIX || method === 'PUT' ? `/upload${query}` : url;
 }
 
@@ -20,5 +20,5 @@ export function routedAddress({ url = '', method }: IncomingMessage): string {
 export function nameInAddress(address: string): string | undefined {
   if (!address.startsWith(PREFIX)) return undefined;
   // Does not throw for escapes that are not UTF-8.
-  return querystring.unescape(split(address)[0].slice(PREFIX.length)) || undefined;
+  return querystring.unescape(splitAddress(address)[0].slice(PREFIX.length)) || undefined;
 }

@@ -41,9 +41,9 @@ export function answerDeletion(reply: FastifyReply, deleted: Deleted): FastifyRe
     .send(Buffer.from(`${JSON.stringify(deleted)}\n`));
 }
 
-/** A URL without the value of FastDFS's token in its query, which permits a download. */
+/** A URL without the values of FastDFS's token and of a signature in its query, which permit a download. */
 function withoutToken(url: string): string {
-  return url.replace(/([?&]token=)[^&]*/gi, '$1***');
+  return url.replace(/([?&](?:token|signature)=)[^&]*/gi, '$1***');
 }
 
 /** Maps an error to a problem document, answers with it and logs it. Answers nothing for ClientGone. */

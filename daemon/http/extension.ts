@@ -9,6 +9,9 @@ import { USUAL_EXTENSIONS } from './media-types.js';
 /** All registered media types with an extension. The registry has other extensions for audio/mpeg first. */
 const mediaTypes = new Mime(standardTypes, otherTypes).define({ 'audio/mpeg': ['mp3'] }, true);
 
+/** Matches media types that a browser would execute with the origin of this server. */
+export const ACTIVE_TYPES = /html|[/+]xml|xml-|script|flash|rfc822/i;
+
 /** The media type of formats that have none, and of unknown ones. */
 export const UNKNOWN = 'application/octet-stream';
 

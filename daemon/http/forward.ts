@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import type { Peer } from '../cluster/cluster.js';
 import { PEER_PREFIX } from '../cluster/peer-client.js';
 import { Problem } from '../operations/problems.js';
-import { nameInAddress } from './address.js';
+import { nameInAddress, splitAddress } from './address.js';
 import { ACCESS_PARAMETER, type Access } from './rights/limits.js';
 
 /** An upload is answered after replication. In milliseconds. */
@@ -43,7 +43,7 @@ export async function forwardUpload(
   access: Access,
 ): Promise<FastifyReply> {
   if (!canForward(peer, access)) throw new Problem('unavailable', EARLIER);
-  const query = new URLSearchParams(request.url.split('?', 2)[1] ?? '');
+  const query = new URLSearchParams(splitAddress(request.url)[1]);
   query.delete('group');
   const name = nameInAddress(request.originalUrl);
   if (name && !query.get('filename')) query.set('filename', name);

@@ -50,7 +50,7 @@ export function addPictureRoute(server: FastifyInstance, node: Parts, metrics: M
       if (!(error instanceof NoPicture)) throw error;
       const { fault, message: reason } = error;
       metrics.pictures.inc({ result: fault });
-      const isSerious = fault === 'died' || fault === 'unreadable';
+      const isSerious = fault === 'died' || fault === 'unreadable' || fault === 'damaged';
       log[isSerious ? 'error' : 'info']({ requestId: request.id, id: text, preset: name, reason }, 'made no picture');
       throw problemOf(fault, settings.picturePixels);
     }
@@ -64,7 +64,10 @@ function originalOf(id: FileId, store: Store, group: string): Original | undefin
   // Its content changes, and pictures are kept.
   if (id.kind === 'appender') throw new Problem('not-a-picture', 'This is an appender file, which can change.');
   if (!root?.isReadable) throw new Problem('unavailable', 'The disk that may have this file cannot be read now.');
-  if (root.sizeOf(id.directory, id.name) !== undefined) return { path: filePath(root.root, id.directory, id.name) };
+  if (root.sizeOf(id.directory, id.name) !== undefined) {
+    const sha256 = store.recordOf(id)?.sha256.toString('hex');
+    return { path: filePath(root.root, id.directory, id.name), ...(sha256 && { sha256 }) };
+  }
   const packed = store.packed.find(id);
   return packed && { path: packed.path, part: { offset: packed.offset, size: packed.size } };
 }
@@ -84,6 +87,7 @@ const PROBLEMS: Record<PictureFault, ProblemName> = {
   refused: 'not-a-picture',
   gone: 'not-found',
   unreadable: 'unavailable',
+  damaged: 'unavailable',
   busy: 'unavailable',
   missing: 'no-pictures',
   died: 'unavailable',
@@ -95,6 +99,7 @@ function problemOf(fault: PictureFault, pixels: number): Problem {
     refused: `Pictures are made of whole JPEG, PNG, GIF, WebP, AVIF and TIFF files of up to ${pixels.toLocaleString('en')} pixels.`,
     gone: 'No such file here.',
     unreadable: 'The file cannot be read now; try again in a few seconds.',
+    damaged: 'The file is damaged on the disk of this node; "fidfs scrub" repairs it from another node.',
     busy: 'Too many pictures are being made; try again in a few seconds.',
     missing: 'This node makes no pictures: the package sharp is not installed, or cannot be loaded.',
     died: 'The picture could not be made; try again in a few seconds.',

@@ -12,6 +12,8 @@ export interface Original {
   path: string;
   /** The part, in bytes; the whole file without it. */
   part?: { offset: number; size: number };
+  /** Of the whole file, in hex, if it is known: of a damaged file no picture is made, because pictures are kept. */
+  sha256?: string;
 }
 
 /** What a process is asked for. */
@@ -39,5 +41,7 @@ export type PictureMessage =
   | { kind: 'made'; made: Made }
   /** The original is not a picture that is read here. */
   | { kind: 'refused'; reason: string }
+  /** The bytes of the original are not those that were stored. */
+  | { kind: 'damaged'; reason: string }
   /** The original cannot be opened or read. */
   | { kind: 'unreadable'; reason: string; isGone: boolean };

@@ -2,7 +2,8 @@
  * A process that makes pictures, one at a time. A file may be made to exploit or exhaust a decoder: here that costs this process
  * only, which has no secrets in its environment, a limit of memory and low priority, and is killed if it takes too long.
  */
-import { access, open } from 'node:fs/promises';
+import { access, open, stat } from 'node:fs/promises';
+import { readContent } from '../store/inspect.js';
 import { makePicture, prepare, type SharpModule } from './make.js';
 import type { Order, Original, PictureMessage } from './order.js';
 
@@ -26,7 +27,29 @@ async function bytesOf({ path, part }: Original): Promise<string | Buffer> {
   }
 }
 
+/** The largest file, in bytes, that is read whole to find out whether it is damaged when it is no picture: most are none anyway. */
+const MOST_OF_REFUSED = 2 ** 26;
+
+async function isDamaged({ path, sha256 }: Original): Promise<boolean> {
+  return sha256 !== undefined && (await readContent(path, { sha256: true })).sha256?.toString('hex') !== sha256;
+}
+
+const DAMAGED: PictureMessage = { kind: 'damaged', reason: 'the file is damaged on the disk' };
+
 async function answerTo(sharp: SharpModule, order: Order): Promise<PictureMessage> {
+  const message = await attempt(sharp, order);
+  if (message.kind !== 'made' && message.kind !== 'refused') return message;
+  try {
+    const { original } = order;
+    const isChecked = message.kind === 'made' || (await stat(original.path)).size <= MOST_OF_REFUSED;
+    return isChecked && (await isDamaged(original)) ? DAMAGED : message;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    return { kind: 'unreadable', reason: code, isGone: code === 'ENOENT' };
+  }
+}
+
+async function attempt(sharp: SharpModule, order: Order): Promise<PictureMessage> {
   try {
     return { kind: 'made', made: await makePicture(sharp, await bytesOf(order.original), order) };
   } catch (error) {

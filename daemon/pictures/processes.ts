@@ -24,12 +24,13 @@ const MEMORY_PER_PIXEL = 8;
  *
  * - `refused`: the original is not a picture that is read here
  * - `gone`, `unreadable`: the original is not there, or cannot be read
+ * - `damaged`: its bytes are not those that were stored
  * - `busy`: too many pictures are waiting
  * - `missing`: sharp cannot be loaded
  * - `died`: the process ended or was killed while it made the picture
  * - `stopping`: the node is stopping
  */
-export type PictureFault = 'refused' | 'gone' | 'unreadable' | 'busy' | 'missing' | 'died' | 'stopping';
+export type PictureFault = 'refused' | 'gone' | 'unreadable' | 'damaged' | 'busy' | 'missing' | 'died' | 'stopping';
 
 /** No picture was made. The message says why in detail; it is for the log. */
 export class NoPicture extends Error {

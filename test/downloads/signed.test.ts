@@ -153,6 +153,8 @@ t.test('with downloads signed a file is sent to those who have a link', async (t
       assertProblem(t, answer, 401, 'no-key', query);
     }
     assertProblem(t, await node.request(`/${id}`, { method: 'POST', body: 'x' }), 405, 'method-not-allowed', 'POST');
+    await node.until(() => node.log.includes('signature=***'), 'logging the refusals');
+    t.notMatch(node.log, /signature=[^*]/);
   });
 
   // Seen to fail with njs/information.js in its place.

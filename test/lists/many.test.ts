@@ -93,6 +93,7 @@ t.test('each of many IDs has a result of its own, in their order', async (t) => 
   t.strictSame(await many(node, '/stat', []), []);
   const full = Array.from({ length: 1000 }, () => NOWHERE);
   t.equal((await many(node, '/stat', full)).length, 1000);
+  t.notMatch(node.log, 'body is buffered', 'nginx has it in memory');
   for (const body of [
     ...['', 'x', '[]', '{}', 'null', '{"ids":"x"}', '{"ids":[1]}', '{"ids":[null]}', '{"ids":[],"more":1}'],
     ...['{"ids":{"length":1}}', JSON.stringify({ ids: [...full, NOWHERE] }), '{"ids":'],

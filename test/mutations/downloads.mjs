@@ -12,6 +12,13 @@ const signedTest = ['downloads/signed'];
 
 export const downloadMutations = [
   {
+    name: 'the log of the daemon has no signatures',
+    file: 'daemon/http/answers.ts',
+    from: '(?:token|signature)=',
+    to: '(?:token)=',
+    tests: ['downloads/signed'],
+  },
+  {
     name: 'a token expires',
     file: tokens,
     from: "if (ts !== 0 && Math.floor(Date.now() / 1000) - ts > Number(r.variables.fidfs_token_ttl)) return 'wrong';",

@@ -16,6 +16,13 @@ const imports = ['lists/import'];
 
 export const listMutations = [
   {
+    name: 'IDs are in the memory of nginx, and not in a file',
+    file: 'nginx/lists.ts',
+    from: '  client_body_buffer_size 256k;\n',
+    to: '',
+    tests: ['lists/many'],
+  },
+  {
     name: 'a list has the second of its beginning',
     file: listing,
     from: 'from === undefined ? source : startOf(source, from)',

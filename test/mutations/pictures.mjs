@@ -128,6 +128,13 @@ export const pictureMutations = [
     tests: nodeTest,
   },
   {
+    name: 'of a damaged file no picture is kept',
+    file: 'daemon/pictures/picture-worker.ts',
+    from: 'isChecked && (await isDamaged(original))',
+    to: 'false',
+    tests: nodeTest,
+  },
+  {
     name: 'a changed preset makes new pictures',
     file: nginx,
     from: 'proxy_cache_key "$fidfs_preset_digest ',

@@ -117,6 +117,27 @@ export const rightsMutations = [
     tests: limited,
   },
   {
+    name: 'types with a star are none that a browser runs',
+    file: types,
+    from: ' && !ACTIVE_TYPES.test(mediaType)',
+    to: '',
+    tests: ['rights/file-types'],
+  },
+  {
+    name: 'keys that do not fit on the disk leave the file as it was',
+    file: 'daemon/config/secret-file.ts',
+    from: 'writeFileSync(file, text);',
+    to: 'writeFileSync(file, text.slice(0, 4000));',
+    tests: keys,
+  },
+  {
+    name: 'the whole query goes to another group',
+    file: 'daemon/http/forward.ts',
+    from: 'splitAddress(request.url)[1]',
+    to: "(request.url.split('?', 2)[1] ?? '')",
+    tests: limited,
+  },
+  {
     name: 'wrong keys count for a minute',
     file: wrongKeys,
     from: 'oldest + WINDOW_MILLISECONDS - this.clock()',

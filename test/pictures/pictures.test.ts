@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import t, { type Test } from 'tap';
 import { assertProblem } from '../helpers/assert-problem.js';
+import { flipByte } from '../helpers/disk.js';
 import { startWireNode } from '../helpers/fastdfs-node.js';
 import { TrunkWriter } from '../helpers/fastdfs-store.js';
 import { Elsewhere } from '../helpers/keys.js';
@@ -151,6 +152,25 @@ t.test('pictures of one node', async (t) => {
     t.equal((await picture(node, 'thumb', id)).status, 200);
     t.equal((await node.delete(id)).status, 204);
     assertProblem(t, await picture(node, 'thumb', id), 404, 'not-found', 'a deleted file');
+  });
+
+  // Seen to fail without isDamaged.
+  t.test('no picture of a damaged file is made, and so none is kept', async (t) => {
+    const bytes = await noisyJpeg(300, 300);
+    const { id } = await node.upload(bytes, '?ext=jpg');
+    const { id: text } = await node.upload(Buffer.from('no picture, and damaged'), '?ext=jpg');
+    const damage = () => {
+      flipByte(node.pathOf(id), bytes.length >> 1);
+      flipByte(node.pathOf(text), 5);
+    };
+    damage();
+    for (const one of [id, id, text]) {
+      assertProblem(t, await picture(node, 'thumb', one), 503, 'unavailable', 'a damaged file');
+    }
+    t.equal(await counted(node, 'damaged'), 3);
+    damage();
+    t.equal((await picture(node, 'thumb', id)).status, 200, 'repaired');
+    assertProblem(t, await picture(node, 'thumb', text), 415, 'not-a-picture', 'repaired');
   });
 
   t.test('with the daemon stopped, kept pictures are sent', async (t) => {

@@ -38,8 +38,8 @@ t.test('a file passes if its extension is permitted, and its first bytes are tho
     [['txt'], 'txt', Buffer.from('words')],
     [['text/*'], 'csv', Buffer.from('a,b\n')],
     [['json'], 'json', Buffer.from('{}')],
-    [['image/*'], 'svg', Buffer.from('<?xml version="1.0"?><svg/>')],
-    [['image/*'], 'svg', Buffer.from('<svg/>')],
+    [['image/*', 'svg'], 'svg', Buffer.from('<?xml version="1.0"?><svg/>')],
+    [['image/svg+xml'], 'svg', Buffer.from('<svg/>')],
     [['txt'], 'txt', Buffer.alloc(0)],
     [['bin'], 'bin', Buffer.from('anything')],
   ];
@@ -50,6 +50,10 @@ t.test('a file passes if its extension is permitted, and its first bytes are tho
   const refused: [types: string[], extension: string, content: Buffer, words: RegExp][] = [
     [['jpg'], 'png', PNG, extension],
     [['image/*'], 'html', HTML, extension],
+    // Scripts of those would run where they are shown.
+    [['image/*', 'png'], 'svg', Buffer.from('<svg/>'), extension],
+    [['text/*', 'application/*'], 'html', HTML, extension],
+    [['text/*', 'application/*'], 'js', Buffer.from('x'), extension],
     [['image/*'], '', PNG, extension],
     [['image/png'], 'jpg', JPEG, extension],
     [['bin'], 'exe', Buffer.from('MZ'), extension],

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -57,6 +58,22 @@ t.test('keys are made, listed and removed by the command, whether the node runs 
   t.equal((await sent(signing.key)).status, 201);
   t.equal(node.log.includes(signing.key) || node.log.includes(second.key), false);
   t.match(node.log, /"key":"web","id":"group1/);
+});
+
+// Seen to fail with writeSync, which writes what fits and returns its length.
+t.test('keys that do not fit on the disk leave the file as it was', (t) => {
+  const file = join(t.testdir({ 'keys.json': 'the keys of before' }), 'keys.json');
+  const program =
+    'const [, module, file] = process.argv; (await import(module)).writeSecretFile(file, "x".repeat(50_000));';
+  // The limit of the size of a file, in blocks, ends writes as a full disk does.
+  const limited = ['-c', 'ulimit -f 8 && exec "$0" "$@"', process.execPath, '--input-type=module', '-e', program];
+  const module = new URL('../../daemon/config/secret-file.js', import.meta.url).href;
+  const { status, stderr } = spawnSync('/bin/sh', [...limited, module, file], { encoding: 'utf8' });
+  t.equal(status, 1);
+  t.match(stderr, /EFBIG|ENOSPC/);
+  t.equal(readFileSync(file, 'utf8'), 'the keys of before');
+  t.notOk(existsSync(`${file}.new`));
+  t.end();
 });
 
 t.test('wrong use is said, and adds nothing', async (t) => {

@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Problem } from '../../operations/problems.js';
 import type { ReceivedFile } from '../../store/incoming-file.js';
-import { isSameFormat, mediaTypeOf, UNKNOWN } from '../extension.js';
+import { ACTIVE_TYPES, isSameFormat, mediaTypeOf, UNKNOWN } from '../extension.js';
 import { type Access, capitalised } from './limits.js';
 
 /*
@@ -63,7 +63,9 @@ function isAmong(types: readonly string[], extension: string): boolean {
   const mediaType = mediaTypeOf(own) ?? UNKNOWN;
   return types.some((type) => {
     if (!type.includes('/')) return type === own || isSameFormat(mediaTypeOf(type), mediaType);
-    return type.endsWith('/*') ? mediaType.startsWith(type.slice(0, -1)) : type === mediaType;
+    if (!type.endsWith('/*')) return type === mediaType;
+    // Who permits pictures does not expect SVG, which may have scripts.
+    return mediaType.startsWith(type.slice(0, -1)) && !ACTIVE_TYPES.test(mediaType);
   });
 }
 
