@@ -48,7 +48,7 @@ export function appenderNames(
       : `${errors}
   error_page 418 = @fidfs_checked_appender;
   return 418;`;
-  return `location ~ "^${prefix}/${linkedId(settings, `${settings.group}/${name}`)}$" {
+  return `location ~ "^${prefix}/${linkedId(settings, `${settings.group}/${name}`)}\\z" {
   ${more}${guard}
   if ($request_method !~ "^(?:GET|HEAD)$") { return 405; }
   ${go}
@@ -77,7 +77,7 @@ export function appenderLocations(settings: Settings, { directory, numbers, alia
   include ${quotedInclude(`${directory}/fidfs-types.conf`)};
   types_hash_max_size 8192;
   types_hash_bucket_size 128;
-  location ~ "^${PREFIX}/${settings.group}/${name}$" {
+  location ~ "^${PREFIX}/${settings.group}/${name}\\z" {
   alias ${alias};
   sendfile on;
   }

@@ -102,7 +102,7 @@ export function downloads(
   add_header Content-Disposition ${disposition};
   ${downloadHeaders(settings)}`;
   const location = (name: string, sendfile: 'on' | 'off', more = '') => `
-  location ~ "^${prefix}/${linkedId(settings, `${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})`)}$" {
+  location ~ "^${prefix}/${linkedId(settings, `${settings.group}/M(?<fidfs_m>${numbers})/(?<fidfs_file>[0-9A-F]{2}/[0-9A-F]{2}/${name})`)}\\z" {
   ${first(place)}
   alias ${file};
   sendfile ${sendfile};${more}

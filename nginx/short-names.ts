@@ -5,7 +5,7 @@ import { errorPages } from './problem-pages.js';
 /*
  * Names that are shorter than an ID, as in the addresses of FastDFS's nginx module: without the first store path
  * (`/group1/00/00/<name>`), and, in a cluster of one group, without the group (`/M00/00/00/<name>`, `/00/00/<name>`). A rewrite makes
- * whole ones of them, so everything that follows sees those only.
+ * whole ones of them, so everything that follows sees those only. \z, because $ also matches before a line feed at the end.
  */
 
 const FILE = '[0-9A-F]{2}/[0-9A-F]{2}/[A-Za-z0-9._-]+';
@@ -13,7 +13,7 @@ const STORE_PATH = 'M[0-9A-F]{2}';
 
 /** Returns the directive, for the location of a group, that adds the store path. */
 export function addStorePath(group: string): string {
-  return `rewrite "^/${group}/(${FILE})$" /${group}/M00/$1 last;`;
+  return `rewrite "^/${group}/(${FILE})\\z" /${group}/M00/$1 last;`;
 }
 
 /**
@@ -30,13 +30,13 @@ export function withoutGroup(settings: Settings): string {
     (storePath) => `location ^~ /${storePath}/ {
   ${errorPages(404)}
   recursive_error_pages on;
-  rewrite "^/(${storePath}/${FILE})$" /${group}/$1 last;
+  rewrite "^/(${storePath}/${FILE})\\z" /${group}/$1 last;
   return 404;
 }
 `,
   );
-  return `${locations.join('')}location ~ "^/${FILE}$" {
-  rewrite "^/(${FILE})$" /${group}/M00/$1 last;
+  return `${locations.join('')}location ~ "^/${FILE}\\z" {
+  rewrite "^/(${FILE})\\z" /${group}/M00/$1 last;
 }
 `;
 }
@@ -53,8 +53,8 @@ export function wholePicture(settings: Settings): string {
 
 function wholeNames(settings: Settings, prefix: string, flag: 'break' | 'last'): string {
   const [group = '', ...others] = clusterGroups(settings);
-  const one = `rewrite "^/(${prefix})/(${STORE_PATH}/${FILE})$" /$1/${group}/$2 ${flag};
-  rewrite "^/(${prefix})/(${FILE})$" /$1/${group}/M00/$2 ${flag};
+  const one = `rewrite "^/(${prefix})/(${STORE_PATH}/${FILE})\\z" /$1/${group}/$2 ${flag};
+  rewrite "^/(${prefix})/(${FILE})\\z" /$1/${group}/M00/$2 ${flag};
   `;
-  return `${others.length > 0 ? '' : one}rewrite "^/(${prefix})/((?!${STORE_PATH}/)[A-Za-z0-9_-]{1,16})/(${FILE})$" /$1/$2/M00/$3 ${flag};`;
+  return `${others.length > 0 ? '' : one}rewrite "^/(${prefix})/((?!${STORE_PATH}/)[A-Za-z0-9_-]{1,16})/(${FILE})\\z" /$1/$2/M00/$3 ${flag};`;
 }

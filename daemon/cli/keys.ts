@@ -11,7 +11,7 @@ import {
   writeKeys,
 } from '../config/keys.js';
 import { loadSettings, type Settings } from '../config/settings.js';
-import { parseGroup, parseSize, SIZE_WORDS } from '../config/values.js';
+import { parseGroup, parseSize, parseTime, SIZE_WORDS } from '../config/values.js';
 import { lockKeys } from '../index/lock.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
 import { formatBytes, formatTable, print, printJson } from './output.js';
@@ -167,13 +167,7 @@ function parseLimit(text: string): number {
 /** A time in the future, from a duration or a date in UTC. */
 function parseExpiry(text: string): Date {
   const [, number, unit = ''] = /^(\d{1,6}) ?([hd])$/.exec(text) ?? [];
-  const isDate = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?Z)?$/.test(text);
-  const time =
-    number !== undefined
-      ? Date.now() + Number(number) * (MILLISECONDS[unit] ?? 0)
-      : isDate
-        ? Date.parse(text)
-        : Number.NaN;
+  const time = number === undefined ? parseTime(text) : Date.now() + Number(number) * (MILLISECONDS[unit] ?? 0);
   // Zod's datetime, which the file has, ends with the year 9999.
   if (time > Date.now() && time < Date.UTC(9999, 0)) return new Date(time);
   throw new UsedWrongly(`--expires: ${JSON.stringify(text)} is not allowed; write ${EXPIRY_WORDS}`);

@@ -1,10 +1,10 @@
-import { DURATION_WORDS, parseSpan } from '../config/values.js';
+import { DURATION_WORDS, parseSpan, parseTime } from '../config/values.js';
 import { UsedWrongly } from './errors.js';
 
 /** Parses an option to a time in milliseconds since 1970: `1h` is an hour ago. Throws UsedWrongly. */
 export function parseWhen(option: string, text: string): number {
   const age = parseSpan(text);
-  const time = age === undefined ? Date.parse(text) : Date.now() - age;
+  const time = age === undefined ? parseTime(text) : Date.now() - age;
   if (!Number.isNaN(time)) return time;
   const words = `${DURATION_WORDS}, or a time such as 2026-11-22T08:38:49Z`;
   throw new UsedWrongly(`${option}: ${JSON.stringify(text)} is not allowed; write ${words}`);

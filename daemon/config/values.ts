@@ -169,3 +169,17 @@ export const tokenKey = z
   .string({ error: 'write 1 to 128 characters in quotes' })
   .trim()
   .regex(/^[^\u0000-\u001f\u007f]{1,128}$/, { error: 'write 1 to 128 characters, and no control characters' });
+
+const ISO = /^(\d{4}-\d\d-\d\d)(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
+
+/**
+ * Parses a date, which stands for its midnight in UTC, or a date and time with its offset (ISO 8601), to milliseconds since 1970.
+ * Returns NaN for anything else.
+ */
+export function parseTime(text: string): number {
+  const day = ISO.exec(text)?.[1];
+  const midnight = Date.parse(day ?? '');
+  // Date.parse takes 30 February for 2 March.
+  const exists = !Number.isNaN(midnight) && new Date(midnight).toISOString().slice(0, 10) === day;
+  return exists ? Date.parse(text) : Number.NaN;
+}

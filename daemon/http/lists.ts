@@ -1,5 +1,6 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { z } from 'zod';
+import { parseTime } from '../config/values.js';
 import { type ListQuery, listAnywhere, listHere, type Page } from '../operations/lists.js';
 import { Problem } from '../operations/problems.js';
 import type { Node } from '../status.js';
@@ -8,7 +9,6 @@ import { accessOf, groupsFor } from './rights/limits.js';
 
 const MAX_PAGE = 1000;
 const MAX_SECOND = 2 ** 32;
-const ISO = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d))?$/;
 
 /** What each parameter may be, for error messages. */
 const WORDS: Record<string, string> = {
@@ -25,9 +25,7 @@ const WORDS: Record<string, string> = {
 const time = z
   .string()
   .transform((text) => text.replace(' ', '+'))
-  .transform((text) =>
-    /^\d{1,10}(?:\.\d{1,9})?$/.test(text) ? Number(text) : ISO.test(text) ? Date.parse(text) / 1000 : Number.NaN,
-  )
+  .transform((text) => (/^\d{1,10}(?:\.\d{1,9})?$/.test(text) ? Number(text) : parseTime(text) / 1000))
   .refine((seconds) => !Number.isNaN(seconds))
   .transform((seconds) => Math.min(Math.max(Math.ceil(seconds), 0), MAX_SECOND));
 const limit = z

@@ -47,6 +47,11 @@ t.test('names without M00, and without the group, are served like whole ones', a
     for (const path of [...wrong, 'M00/00/00/x', '00/00/x', `m00/00/00/${name}`, `${shortNames(id)[2]}-m`]) {
       assertProblem(t, await node.get(path), 404, 'not-found', path);
     }
+    // Seen to fail (200) with $ in place of \z.
+    for (const path of [id, ...shortNames(id)]) {
+      assertProblem(t, await node.get(`${path}%0a`), 404, 'not-found', `${path} and a line feed`);
+      t.equal((await node.get(`/info/${path}%0a`)).status, 400);
+    }
   });
 });
 

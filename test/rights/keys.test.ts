@@ -90,6 +90,7 @@ t.test('wrong use is said, and adds nothing', async (t) => {
     [['web', '-r', 'upload', '-m', '10MB'], /--max-file-size: "10MB" is not allowed/],
     [['web', '-r', 'upload', '-e', '2020-01-01'], /--expires: "2020-01-01" is not allowed; write a number with h or d/],
     [['web', '-r', 'upload', '-e', 'soon'], /--expires/],
+    [['web', '-r', 'upload', '-e', '2999-02-29'], /--expires/],
   ];
   for (const [words, stderr] of cases)
     t.match(await node.command('keys', 'add', ...words), { status: 2, stdout: '', stderr });
