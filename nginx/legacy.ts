@@ -53,8 +53,8 @@ location @fidfs_legacy_unavailable {
 function groupLocation(settings: Settings, group: string, url: string, number: number): string {
   const conditions = ['Range', 'If-Range', 'If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since'];
   const headers = conditions.map((one) => `proxy_set_header ${one} $http_${one.toLowerCase().replaceAll('-', '_')};`);
-  // Here a file's name only: $uri is decoded. FastDFS's module would also send its metadata, <name>-m.
-  const name = `^/${group}/(?:M[0-9A-F]{2}/)?[0-9A-F]{2}/[0-9A-F]{2}/[A-Za-z0-9._-]+(?<!-m)$`;
+  // Here a file's name only: $uri is decoded. \z, because $ also matches before a line feed at the end. FastDFS's module would also send its metadata, <name>-m.
+  const name = `^/${group}/(?:M[0-9A-F]{2}/)?[0-9A-F]{2}/[0-9A-F]{2}/[A-Za-z0-9._-]+(?<!-m)\\z`;
   return `location ^~ /${group}/ {
   js_import fidfs from njs/downloads.js;
   recursive_error_pages on;

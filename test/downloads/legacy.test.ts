@@ -112,7 +112,7 @@ t.test('reads of a group in `legacy` are passed to its old web server', async (t
   // Seen to fail without the pattern of names, and without (?<!-m) in it.
   t.test('only files are asked for, and only to be read', async (t) => {
     const before = requests.length;
-    const wrong = [`${ID}-m`, 'group2/', 'group2/x', 'group2/M00/../../group1/x', `group2/M00/00/00/a%20b`];
+    const wrong = [`${ID}-m`, `${ID}%0a`, 'group2/', 'group2/x', 'group2/M00/../../group1/x', `group2/M00/00/00/a%20b`];
     for (const path of [...wrong, `group2/M00/00/00/a%0d%0aX:1`, `group2/data/${NAME}`, 'group2/status']) {
       assertProblem(t, await node.get(path), 404, 'not-found', path);
     }
