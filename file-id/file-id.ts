@@ -233,7 +233,7 @@ function decode(id: string): FileId {
   // The longest ID: group 16, store path and directories 12, key 27, trunk 16, tail 30.
   if (id.length > 101) fail('the ID is too long');
   // In njs 0.7.9 $ in a regular expression also matches before a line feed at the end of the text.
-  if (id.indexOf('\n') >= 0) fail('the ID holds a line feed');
+  if (id.indexOf('\n') >= 0) fail('the ID holds a character that no ID has');
   const parts = id.split('/');
   if (parts.length !== 5) fail('an ID has five parts: group/M00/00/00/name');
   const group = parts[0] as string;
