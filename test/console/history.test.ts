@@ -4,8 +4,6 @@ import { noBrowser, withConsole } from '../helpers/browser.js';
 import { startCluster } from '../helpers/cluster.js';
 import type { TestNode } from '../helpers/node.js';
 
-// Not yet tried, must fail without the limit of the samples, with the counts themselves in place of what was added, and without the filter of a
-// clock that is set back.
 t.test('the samples of an hour are kept, with what each ten seconds added', (t) => {
   const counts: Counts = { uploads: 5, downloads: null, errors: 0, backlog: 3 };
   const history = new History(() => ({ ...counts }));
@@ -44,7 +42,6 @@ function sumOf({ nodes }: Told, figure: 'uploads' | 'errors'): number {
   return nodes.flatMap(({ samples }) => samples.map((sample) => sample[figure])).reduce((sum, one) => sum + one, 0);
 }
 
-// Not yet tried, must fail without the question to the peers, and without `failed` in daemon/http/server.ts.
 t.test('the page shows what all nodes did in the last hour', { skip: noBrowser }, async (t) => {
   const nodes = await startCluster(t, { groups: ['group1', 'group1'], env: { FIDFS_COPIES: '2' } });
   const [node, other] = nodes as [TestNode, TestNode];

@@ -203,8 +203,8 @@ export const downloadMutations = [
   {
     name: 'metadata of FastDFS is not served',
     file: legacy,
-    from: '(?<!-m)$`',
-    to: '$`',
+    from: '(?<!-m)\\\\z`',
+    to: '\\\\z`',
     tests: legacyTest,
   },
   {

@@ -71,7 +71,7 @@ export const rightsMutations = [
     name: 'an invalid file leaves the keys of before',
     file: ring,
     from: 'if (this.suspected === state) this.report((error as Error).message);',
-    to: 'this.use([]);',
+    to: 'this.use([]); if (this.suspected === state) this.report((error as Error).message);',
     tests: keys,
   },
   {

@@ -19,7 +19,7 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
   const plain = (size: number) => jpegs.get(size) ?? Buffer.alloc(0);
   const made = async () => Promise.all(nodes.map((node) => counted(node, 'made')));
 
-  // Seen to fail without Accept. Not yet tried, must fail with the location of the file in place of that of its picture.
+  // Seen to fail without Accept.
   t.test('they are made where the file is, and pass with their headers', async (t) => {
     const id = await upload(90);
     for (const [accept, type] of [
@@ -37,7 +37,6 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
     t.equal((counts[1] ?? 0) + (counts[2] ?? 0), 2);
   });
 
-  // Not yet tried, must fail (200) with the cache asked before the file, and (503) without the question for a tombstone.
   t.test('with the file they are gone, everywhere', async (t) => {
     const id = await upload(91);
     for (const node of nodes) t.equal((await picture(node, 'thumb', id)).status, 200);
@@ -59,7 +58,6 @@ t.test('pictures of all files are to be had from all nodes', async (t) => {
     assertProblem(t, await picture(one, 'thumb', 'group3/M00/00/00/x'), 404, 'not-found', 'an unknown group');
   });
 
-  // Not yet tried, must fail without @fidfs_picture_holder.
   t.test('the other node of the group makes it if the first is away', async (t) => {
     const id = await upload(92);
     for (const node of [one, two]) await node.until(() => node.hasFile(id), 'holding the file');

@@ -66,7 +66,6 @@ t.test('pictures of one node', async (t) => {
     t.match(await sharp((await picture(node, 'default', id)).body).metadata(), { width: 30, height: 15 });
   });
 
-  // Not yet tried, must fail without the headers etag and last-modified, and with if_modified_since exact.
   t.test('conditions work, of a kept picture and of one that is made for the request', async (t) => {
     const { headers } = await picture(node, 'thumb', id);
     const original = await node.get(id);
@@ -218,7 +217,7 @@ t.test('a changed preset makes new pictures; kept ones outlast a restart', async
   t.ok(readdirSync(join(node.data, 'nginx/own-pictures')).length > 0);
 });
 
-// Seen to fail without the guard. Not yet tried, must fail without addressOf in njs/token-check.ts.
+// Seen to fail without the guard.
 t.test("pictures need FastDFS's token where files do", async (t) => {
   const node = await start(t, { FIDFS_FASTDFS_TOKEN_KEY: 'FastDFS1234567890' });
   const { id } = await node.upload(await plainJpeg(90, 90), '?ext=jpg');
@@ -248,7 +247,6 @@ t.test('no pictures are made of appenders, which can change', async (t) => {
   assertProblem(t, await picture(node, 'thumb', id), 415, 'not-a-picture', 'an appender');
 });
 
-// Not yet tried, must fail with the packed pictures in the cache.
 t.test("of packed files of FastDFS's, too, and they are gone with their files", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'fidfs-test-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));

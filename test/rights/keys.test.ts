@@ -103,7 +103,6 @@ t.test('wrong use is said, and adds nothing', async (t) => {
   t.match(stdout, /add .*\n(?:.*\n)*.*list .*\n(?:.*\n)*.*remove /);
 });
 
-// Not yet tried, must fail with keys that are dropped with the file, and without the second look at an invalid one.
 t.test('a file that is not valid changes nothing and is reported; at a start it is an error', async (t) => {
   const node = await TestNode.start(t);
   const file = join(node.data, 'keys.json');
@@ -135,7 +134,6 @@ t.test('a file that is not valid changes nothing and is reported; at a start it 
   t.match(await node.command('keys', 'list'), { status: 2, stderr: /not valid/ });
 });
 
-// Not yet tried, must fail without `differing` in the status, and with values in place of their fingerprints.
 t.test('the status says which settings are others on another node', async (t) => {
   const nodes = await startCluster(t, { groups: ['group1', 'group2'] });
   const [first, second] = nodes as [TestNode, TestNode];

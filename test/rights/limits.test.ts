@@ -34,7 +34,6 @@ function form(...files: [name: string, content: Buffer][]): Buffer {
 
 const FORM = { 'content-type': 'multipart/form-data; boundary=b' };
 
-// Not yet tried, must fail without assertTypes in each of upload.ts, known.ts and tus.ts, and with an upload in pieces that is left there.
 t.test('an upload token limits size and types by every way, and nothing of a refused file stays', async (t) => {
   const node = await TestNode.start(t);
   const signing = makeKey(node, 'web', ['sign'], { maxFileSize: 100_000 });
@@ -112,8 +111,6 @@ t.test('an upload token limits size and types by every way, and nothing of a ref
   t.equal(outcome(answer), '415 type-not-allowed');
 });
 
-// Not yet tried, must fail without the access in the query of a forwarded upload, with the client's own in its place, and without assertGroup in
-// each route.
 t.test('groups and sizes of keys hold at every entrance of a cluster', async (t) => {
   const nodes = await startCluster(t, { groups: ['group1', 'group2'] });
   const [first, second] = nodes as [TestNode, TestNode];

@@ -10,8 +10,6 @@ function takesTokens(path: string): boolean {
   return /^\/(?:upload|tus)/.test(path);
 }
 
-// Not yet tried, must fail with each `requires` of another right, with `requires('upload')` in place of `uploads`, and without each check of a
-// claim in daemon/http/rights/tokens.ts.
 t.test('each route is open to the keys that have its right, and to no others', async (t) => {
   const node = await TestNode.start(t);
   const exp = inSeconds(600);
@@ -105,7 +103,6 @@ t.test('each route is open to the keys that have its right, and to no others', a
   t.match(node.log, /"key":"list".*does not have the right/);
 });
 
-// Not yet tried, must fail with a hook that asks for no key where uploads are open.
 t.test('open uploads are those of everybody, and nothing else is', async (t) => {
   const node = await TestNode.start(t, { env: { FIDFS_UPLOADS: 'open' } });
   const only = makeKey(node, 'only', ['delete']);

@@ -4,7 +4,6 @@ import { bearer, Elsewhere, inSeconds, makeKey, token, usable } from '../helpers
 import { TestNode } from '../helpers/node.js';
 import { outcome } from '../helpers/raw.js';
 
-// Not yet tried, must fail with a fixed window, without the limit of addresses, and with one map for both.
 t.test('20 wrong keys within any minute make an address wait until the first of them is a minute old', async (t) => {
   let now = 1_000_000;
   const keys = new WrongKeys(() => now);
@@ -60,7 +59,6 @@ t.test('addresses of one IPv6 network count as one', async (t) => {
   for (const [address, network] of cases) t.equal(networkOf(address), network, address);
 });
 
-// Not yet tried, must fail without `wait` for a right key, without isTrusted, with the client's own X-Fidfs-Client, and with expired tokens counted.
 t.test('an address that guesses waits, and who was known there goes on', async (t) => {
   const node = await TestNode.start(t);
   const web = makeKey(node, 'web', ['upload', 'sign']);
