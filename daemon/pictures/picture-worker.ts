@@ -2,8 +2,9 @@
  * A process that makes pictures, one at a time. A file may be made to exploit or exhaust a decoder: here that costs this process
  * only, which has no secrets in its environment, a limit of memory and low priority, and is killed if it takes too long.
  */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { access, open, stat } from 'node:fs/promises';
-import { readContent } from '../store/inspect.js';
 import { makePicture, prepare, type SharpModule } from './make.js';
 import type { Order, Original, PictureMessage } from './order.js';
 
@@ -31,7 +32,10 @@ async function bytesOf({ path, part }: Original): Promise<string | Buffer> {
 const MOST_OF_REFUSED = 2 ** 26;
 
 async function isDamaged({ path, sha256 }: Original): Promise<boolean> {
-  return sha256 !== undefined && (await readContent(path, { sha256: true })).sha256?.toString('hex') !== sha256;
+  if (sha256 === undefined) return false;
+  const digest = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) digest.update(chunk);
+  return digest.digest('hex') !== sha256;
 }
 
 const DAMAGED: PictureMessage = { kind: 'damaged', reason: 'the file is damaged on the disk' };
