@@ -27,7 +27,7 @@ interface Place {
 
 /** Parameters of the include for `server` beyond the settings. */
 export interface ServerPlace {
-  /** Path of the directory with the media types and cluster.json. */
+  /** Path of the directory with the media types and the cluster files. */
   directory: string;
   /** Number of file descriptors that each worker may cache (`open_file_cache max`). */
   openFiles: number;

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { join } from 'node:path';
+import { CLUSTER_DIRECTORY } from '../daemon/cluster/cluster-file.js';
 import { readMarkKey } from '../daemon/cluster/read-mark.js';
 import { trustedCertificates } from '../daemon/config/certificates.js';
 import type { PeerSettings, Settings } from '../daemon/config/settings.js';
@@ -40,9 +41,6 @@ interface PassingPicture {
   timeout: number;
 }
 
-/** Name of the file in which the daemon records the address and state of each peer; njs reads it on a miss. */
-export const CLUSTER_FILE = 'cluster.json';
-
 /** Returns name and address of the `upstream` for a peer; undefined for a host name, whose address may change (no keepalive). */
 function upstreamOf({ id, url }: PeerSettings): { name: string; address: string } | undefined {
   const { hostname, port, protocol } = new URL(url);
@@ -55,6 +53,31 @@ export function asksOwnGroup({ peers, group }: Settings): boolean {
   return peers.some((peer) => peer.group === group);
 }
 
+/**
+ * Returns the maps from a group to its peers, as JSON (`Members` of njs/elsewhere.ts), and from the server id in a resumable upload to the
+ * group: njs takes apart only what concerns one group, however large the cluster is.
+ */
+function membersByGroup(peers: readonly PeerSettings[]): string {
+  const groups = new Map<string, [id: number, member: { upstream?: string }][]>();
+  for (const peer of peers) {
+    const upstream = upstreamOf(peer);
+    const member = upstream ? { upstream: `${new URL(peer.url).protocol}//${upstream.name}` } : {};
+    groups.set(peer.group, [...(groups.get(peer.group) ?? []), [peer.id, member]]);
+  }
+  const members = [...groups].map(([group, all]) => {
+    // With a prefix, because a group may have the name of a parameter of map.
+    return `  ${quoted(`of ${group}`)} ${quoted(JSON.stringify(Object.fromEntries(all)))};\n`;
+  });
+  const uploads = peers.map(({ id, group }) => `  ${id} ${quoted(group)};\n`);
+  return `map "of $fidfs_of_group" $fidfs_members {
+  default "{}";
+${members.join('')}}
+map $fidfs_tus $fidfs_tus_group {
+  default "";
+${uploads.join('')}}
+`;
+}
+
 /** Returns the directives for `http`: upstreams with keepalive connections to peers, and the limit of misses. */
 export function elsewhereHttp({ peers, publicUrl, urlHasGroup }: Settings): string {
   if (peers.length === 0) return '';
@@ -63,7 +86,7 @@ export function elsewhereHttp({ peers, publicUrl, urlHasGroup }: Settings): stri
     .filter((upstream) => upstream !== undefined)
     .map(({ name, address }) => `upstream ${name} {\n  server ${quoted(address)} max_fails=0;\n  keepalive 64;\n}\n`);
   const path = '/$fidfs_tus_file';
-  return `${upstreams.join('')}limit_conn_zone fidfs zone=fidfs_misses:32k;
+  return `${upstreams.join('')}${membersByGroup(peers)}limit_conn_zone fidfs zone=fidfs_misses:32k;
 js_set $fidfs_tus_origin fidfs.tusOrigin;
 js_set $fidfs_tus_host fidfs.tusHost;
 map $fidfs_tus_host $fidfs_tus_name {
@@ -79,18 +102,12 @@ map $upstream_http_fidfs_id $fidfs_tus_url {
 
 /** Returns `Here` of njs/elsewhere.ts as JSON. It goes into a js_var: no log contains its value, and hits do not evaluate it. */
 function here(settings: Settings, directory: string): string {
-  const peers = settings.peers.map((peer) => {
-    const upstream = upstreamOf(peer);
-    const scheme = new URL(peer.url).protocol;
-    return [peer.id, { group: peer.group, upstream: upstream && `${scheme}//${upstream.name}` }];
-  });
   return JSON.stringify({
     id: String(settings.serverId),
     group: settings.group,
-    cluster: join(directory, CLUSTER_FILE),
+    cluster: join(directory, CLUSTER_DIRECTORY),
     readKey: readMarkKey(settings.peerSecret ?? ''),
     stripsTokens: settings.fastdfsTokenKey !== undefined,
-    peers: Object.fromEntries(peers),
   });
 }
 
@@ -199,6 +216,7 @@ location ^~ /${group}/ {
 `,
   );
   return `js_var $fidfs_here ${quoted(here(settings, directory))};
+js_var $fidfs_of_group;
 js_var $fidfs_uri;
 js_var $fidfs_id;
 js_var $fidfs_peer;

@@ -13,16 +13,22 @@ interface Here {
   id: string;
   /** Its group; only for files of this group the daemon has tombstones. */
   group: string;
-  /** Path of cluster.json, which the daemon writes. */
+  /** Path of the directory with a file for each group, which the daemon writes. */
   cluster: string;
   readKey: string;
   /** Whether this node has checked the token of FastDFS, which the peer then does not need. */
   stripsTokens: boolean;
-  /** The peers in the settings, by server id. `upstream`: scheme and name of nginx's `upstream` for the peer, if there is one. */
-  peers: { [id: string]: { group: string; upstream?: string } };
 }
 
-/** A node in cluster.json. */
+/**
+ * The peers of one group in the settings, by server id: the JSON in `$fidfs_members` once `$fidfs_of_group` is set. `upstream`: scheme and
+ * name of nginx's `upstream` for the peer, if there is one.
+ */
+interface Members {
+  [id: string]: { upstream?: string };
+}
+
+/** A node in the file of its group. */
 interface ClusterNode {
   /** Scheme, address and port. */
   origin: string;
@@ -30,8 +36,8 @@ interface ClusterNode {
   host: string;
   /** Whether it serves files. */
   up: boolean;
-  /** Whether its daemon is up, so that it receives deletions; absent if a daemon of an earlier version wrote the file. */
-  well?: boolean;
+  /** Whether its daemon is up, so that it receives deletions. */
+  well: boolean;
 }
 
 /** The requested file. */
@@ -45,12 +51,19 @@ interface Wanted {
 /** The nodes that may have a file. */
 interface Candidates {
   here: Here;
+  members: Members;
   id: string;
   /** Server ids of the peers in the file's group; its source first. */
   all: string[];
   /** Those of `all` that are up; those whose daemon is down last. */
   up: string[];
   nodes: { [id: string]: ClusterNode };
+}
+
+/** Returns the peers of a group; none if it is not a group of the cluster. Called with one group for each request. */
+function membersOf(r: NginxHTTPRequest, group: string): Members {
+  r.variables.fidfs_of_group = group;
+  return JSON.parse(r.variables.fidfs_members as string);
 }
 
 function here(r: NginxHTTPRequest): Here {
@@ -71,19 +84,19 @@ function wanted(r: NginxHTTPRequest): Wanted | undefined {
   }
 }
 
-/** Reads cluster.json, or its second copy if it is corrupt. Returns the nodes by server id; none if both are unreadable. */
-function readCluster(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } {
+/** Reads the file of a group, or its second copy if it is corrupt. Returns the nodes by server id; none if both are unreadable. */
+function readCluster(r: NginxHTTPRequest, directory: string, group: string): { [id: string]: ClusterNode } {
+  const path = `${directory}/${group}.json`;
   return readNodes(r, path) || readNodes(r, `${path}.last`) || {};
 }
 
 function readNodes(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNode } | undefined {
   try {
     const { version, nodes } = JSON.parse(fs.readFileSync(path, 'utf8'));
-    // A daemon of fidfs 0.1 writes no version.
-    const isKnown = version === undefined || version === 1;
+    const isKnown = version === 2;
     if (isKnown && typeof nodes === 'object' && nodes !== null) return nodes;
     r.error(
-      `fidfs: ${path} ${isKnown ? 'names no nodes' : `has version ${version}, this nginx knows 1; reload nginx`}`,
+      `fidfs: ${path} ${isKnown ? 'names no nodes' : `has version ${version}, this nginx knows 2; reload nginx`}`,
     );
   } catch (error) {
     r.error(`fidfs: cannot read ${path}, which says where other nodes are: ${(error as Error).message}`);
@@ -91,27 +104,28 @@ function readNodes(r: NginxHTTPRequest, path: string): { [id: string]: ClusterNo
   return undefined;
 }
 
-/** Starts from the peers in the settings, because a node that is not (yet) in cluster.json may have the file, too. */
+/** Starts from the peers in the settings, because a node that is not (yet) in the file of the group may have the file, too. */
 function candidatesOf(r: NginxHTTPRequest, settings: Here, file: Wanted): Candidates {
-  const members = Object.keys(settings.peers).filter((peer) => settings.peers[peer]?.group === file.group);
+  const members = membersOf(r, file.group);
+  const ids = Object.keys(members);
   const isSource = (peer: string) => peer === file.source;
-  const all = members.filter(isSource).concat(members.filter((peer) => !isSource(peer)));
-  const nodes = all.length === 0 ? {} : readCluster(r, settings.cluster);
+  const all = ids.filter(isSource).concat(ids.filter((peer) => !isSource(peer)));
+  const nodes = all.length === 0 ? {} : readCluster(r, settings.cluster, file.group);
   const up = all.filter((peer) => {
     const node = nodes[peer];
     return node?.up === true && typeof node.origin === 'string' && typeof node.host === 'string';
   });
   const isWell = (peer: string) => nodes[peer]?.well !== false;
   const inOrder = up.filter(isWell).concat(up.filter((peer) => !isWell(peer)));
-  return { here: settings, id: file.id, all: all, up: inOrder, nodes: nodes };
+  return { here: settings, members: members, id: file.id, all: all, up: inOrder, nodes: nodes };
 }
 
-/** Returns the address and the HMAC for a node, from the settings and cluster.json only; nothing comes from the client. */
+/** Returns the address and the HMAC for a node, from the settings and the file of the group only; nothing comes from the client. */
 function wayTo(candidates: Candidates, peer: string): { origin: string; host: string; name: string; hmac: string } {
   const settings = candidates.here;
   const { origin, host } = candidates.nodes[peer] as ClusterNode;
   return {
-    origin: settings.peers[peer]?.upstream || origin,
+    origin: candidates.members[peer]?.upstream || origin,
     host: host,
     name: host.replace(/:\d+$/, ''),
     hmac: marks.hmac(settings.readKey, candidates.id, settings.id, peer),
@@ -151,7 +165,8 @@ function passTo(r: NginxHTTPRequest, candidates: Candidates, peer: string, locat
 function firstStep(r: NginxHTTPRequest, settings: Here, file: Wanted): string {
   const mark = r.headersIn['X-Fidfs-Peer'];
   if (mark) {
-    const known = [settings.id].concat(Object.keys(settings.peers));
+    // A peer asks only nodes of the file's group.
+    const known = [settings.id].concat(Object.keys(membersOf(r, file.group)));
     const receiver = marks.receiverOf(mark, settings.readKey, file.id, known);
     // Forwarded by a peer, which asks for a file on this node's own disks only.
     if (receiver === settings.id) return '@fidfs_not_here';
@@ -258,14 +273,15 @@ function newest(r: NginxHTTPRequest): void {
 
 /** Returns the node on which the requested resumable upload was created; undefined if it is not up. */
 function beginner(r: NginxHTTPRequest): ClusterNode | undefined {
-  const node = readCluster(r, here(r).cluster)[r.variables.fidfs_tus as string];
+  const node = readCluster(r, here(r).cluster, r.variables.fidfs_tus_group as string)[r.variables.fidfs_tus as string];
   return node?.up === true && typeof node.origin === 'string' && typeof node.host === 'string' ? node : undefined;
 }
 
 /** `$fidfs_tus_origin`: scheme and address of that node; empty if it is not up. */
 function tusOrigin(r: NginxHTTPRequest): string {
   const node = beginner(r);
-  return node ? here(r).peers[r.variables.fidfs_tus as string]?.upstream || node.origin : '';
+  const upstream = membersOf(r, r.variables.fidfs_tus_group as string)[r.variables.fidfs_tus as string]?.upstream;
+  return node ? upstream || node.origin : '';
 }
 
 /** `$fidfs_tus_host`: host name of that node, with the port if any; empty if it is not up. */

@@ -1,28 +1,28 @@
 import type { Settings } from '../config/settings.js';
-import { ClusterFile } from './cluster-file.js';
+import { ClusterFiles } from './cluster-file.js';
 import type { MembershipListener } from './membership.js';
 import type { Peer, PeerState } from './peer.js';
 import { SettingsMembership } from './settings-membership.js';
 
 export type { Peer, PeerState } from './peer.js';
 
-/** Is told of changes after they are in the cluster file. */
+/** Is told of changes after they are in the cluster files. */
 export interface ClusterListener extends Omit<MembershipListener, 'looked'> {
   /** The state of a peer has changed. */
   changed(peer: Peer, before: PeerState): void;
 }
 
-/** The cluster as this node sees it: its groups and their nodes. Writes the state of the peers to the cluster file for njs. */
+/** The cluster as this node sees it: its groups and their nodes. Writes the state of the peers to the cluster files for njs. */
 export class Cluster {
   private readonly membership: SettingsMembership;
-  private readonly file: ClusterFile;
+  private readonly files: ClusterFiles;
   private isEnding = false;
   /** Whether the last write of the file failed, which was logged. */
   private fileFailed = false;
 
   /**
    * @param settings the settings of this node, which change in place
-   * @param directory directory of nginx's files, in which the cluster file is written
+   * @param directory directory of nginx's files, in which the cluster files are written
    */
   constructor(
     private readonly settings: Settings,
@@ -30,9 +30,9 @@ export class Cluster {
     private readonly listener: ClusterListener,
     private readonly warn: (message: string, error: unknown) => void,
   ) {
-    this.file = new ClusterFile(directory);
+    this.files = new ClusterFiles(directory);
     const told = (tell: (peer: Peer) => void) => (peer: Peer) => {
-      this.writeFile();
+      this.writeAll();
       tell(peer);
     };
     this.membership = new SettingsMembership(settings, {
@@ -88,13 +88,13 @@ export class Cluster {
 
   /** Asks every peer once. Resolves when all have answered or failed, or after `milliseconds`. */
   lookAtAll(milliseconds: number): Promise<void> {
-    if (this.peers.length > 0) this.writeFile();
+    this.writeAll();
     return this.membership.lookAtAll(milliseconds);
   }
 
   /** Starts to keep the states of the peers up to date. */
   start(): void {
-    if (this.peers.length > 0) this.writeFile();
+    this.writeAll();
     this.membership.start();
   }
 
@@ -110,17 +110,29 @@ export class Cluster {
 
   private looked(peer: Peer, before: PeerState): void {
     if (peer.state !== before && !this.isEnding) this.listener.changed(peer, before);
-    this.writeFile();
+    this.tellNginx(() => this.writeFile(peer.settings.group));
   }
 
-  private writeFile(): void {
-    const nodes = this.peers.flatMap(({ settings, origin, reachable, isUp }) => {
-      if (origin === undefined) return [];
-      const node = { group: settings.group, origin, host: new URL(settings.url).host, up: reachable, well: isUp };
-      return [[String(settings.id), node] as const];
+  /** Writes the files of all groups that have peers, and removes the others. */
+  private writeAll(): void {
+    const groups = [...new Set(this.peers.map(({ settings }) => settings.group))];
+    this.tellNginx(() => {
+      this.files.keepOnly(groups);
+      for (const group of groups) this.writeFile(group);
     });
+  }
+
+  private writeFile(group: string): void {
+    const nodes = this.peersOf(group).flatMap(({ settings, origin, reachable, isUp }) => {
+      if (origin === undefined) return [];
+      return [[String(settings.id), { origin, host: new URL(settings.url).host, up: reachable, well: isUp }] as const];
+    });
+    this.files.write(group, Object.fromEntries(nodes));
+  }
+
+  private tellNginx(write: () => void): void {
     try {
-      this.file.write(Object.fromEntries(nodes));
+      write();
       this.fileFailed = false;
     } catch (error) {
       // For example because the disk is full. Not an error of the peer; the next poll tries again.

@@ -114,7 +114,7 @@ t.test('peers in trouble', async (t) => {
     t.equal(three.requests.length, 0);
     tell(reader, [one.other, three.other]);
     three.answer = one.answer;
-    assertUnavailable(t, await reader.get(id), 'one of the settings is not in cluster.json');
+    assertUnavailable(t, await reader.get(id), 'one of the settings is not in the file of its group');
   });
 
   // Seen to fail (the peer's status) with fewer intercepted statuses, (404) without the check of the first node's status, and
@@ -184,35 +184,35 @@ t.test('peers in trouble', async (t) => {
   });
 
   // Seen to fail (500) without the checks of an entry, and without the catch in readNodes.
-  t.test('whatever cluster.json is, hits are served and misses told to come back', async (t) => {
+  t.test('whatever the file of a group is, hits are served and misses told to come back', async (t) => {
     const broken = [
       '',
       '{',
       'null',
       '[]',
       '{}',
-      '{"nodes":null}',
-      '{"nodes":{"2":null}}',
-      '{"nodes":{"2":{"up":true}}}',
-      '{"nodes":{"2":{"up":true,"origin":1,"host":2}}}',
+      '{"version":2,"nodes":null}',
+      '{"version":2,"nodes":{"2":null}}',
+      '{"version":2,"nodes":{"2":{"up":true}}}',
+      '{"version":2,"nodes":{"2":{"up":true,"origin":1,"host":2}}}',
     ];
     for (const text of broken) {
       writeCluster(reader, text);
-      assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), `cluster.json is ${text}`);
+      assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), `the file is ${text}`);
       assertUnavailable(t, await reader.get(madeUpId({ group: 'group2', source: 4 })), `another group: ${text}`);
       const nobodys = await reader.get(madeUpId({ group: 'group77' }));
       assertProblem(t, nobodys, 404, 'not-found', 'a group that nobody has');
     }
-    await reader.until(() => /cannot read .*cluster\.json/.test(reader.log), 'logged');
+    await reader.until(() => /cannot read .*cluster\/group1\.json/.test(reader.log), 'logged');
     // Seen to fail when readCluster() does not read the second copy.
     two.hold('found by the second copy');
-    const { id, group, url } = two.other;
-    const good = { [id]: { group, origin: url, host: url.replace('http://', ''), up: true } };
+    const { id, url } = two.other;
+    const good = { [id]: { origin: url, host: url.replace('http://', ''), up: true, well: true } };
     // Seen to fail (found) without isKnown in readNodes.
-    writeCluster(reader, JSON.stringify({ version: 2, nodes: good }));
-    assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), 'cluster.json of a later version');
+    writeCluster(reader, JSON.stringify({ version: 3, nodes: good }));
+    assertUnavailable(t, await reader.get(madeUpId({ source: 2 })), 'a file of a later version');
     for (const text of ['', '{', 'null', '{}']) {
-      writeCluster(reader, text, JSON.stringify({ nodes: good }));
+      writeCluster(reader, text, JSON.stringify({ version: 2, nodes: good }));
       t.equal(
         (await reader.get(madeUpId({ source: 2, counter: 12 }))).body.toString(),
         'found by the second copy',

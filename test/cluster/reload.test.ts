@@ -70,7 +70,7 @@ t.test('nodes join, move and leave while the others run', async (t) => {
   one.write(peersOf(two, { id: 3, url: link.url }));
   await reload(t, one, 'taken: peers\n');
   await a.until(() => link.sent > 2000, 'asking it at another address');
-  const told = () => readFileSync(join(a.data, 'nginx/cluster.json'), 'utf8');
+  const told = () => readFileSync(join(a.data, 'nginx/cluster/group1.json'), 'utf8');
   await a.until(() => told().includes(`:${link.port}`), 'telling nginx the address');
   const moved = await c.upload(random.bytes(3000));
   await holds(a, [moved.id]);

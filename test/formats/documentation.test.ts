@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import t from 'tap';
-import { ClusterFile } from '../../daemon/cluster/cluster-file.js';
+import { ClusterFiles } from '../../daemon/cluster/cluster-file.js';
 import { PROTOCOL } from '../../daemon/cluster/hello.js';
 import { Index } from '../../daemon/index/index.js';
 import { DIGEST_VERSION } from '../../daemon/index/part-digests.js';
@@ -27,9 +27,9 @@ t.test('docs/formats.md names the versions that the program has, and every colum
   t.equal(versionOf('store path'), LAYOUT_VERSION);
   t.equal(versionOf('peer protocol'), String(PROTOCOL));
   t.equal(versionOf('digests'), String(DIGEST_VERSION));
-  new ClusterFile(directory).write({});
-  const { version } = JSON.parse(readFileSync(join(directory, 'cluster.json'), 'utf8')) as { version: number };
-  t.equal(versionOf('cluster.json'), String(version));
+  new ClusterFiles(directory).write('group1', {});
+  const { version } = JSON.parse(readFileSync(join(directory, 'cluster/group1.json'), 'utf8')) as { version: number };
+  t.equal(versionOf('cluster files'), String(version));
 
   const select = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
   const tables = database.prepare<[], { name: string }>(select).all();

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Link, type LinkState } from './link.js';
@@ -78,10 +78,14 @@ export async function startAll(nodes: readonly TestNode[]): Promise<void> {
 
 /** Whether a node has all its peers marked as up. */
 export function seesAllUp(node: TestNode): boolean {
-  const { nodes } = JSON.parse(readFileSync(join(node.data, 'nginx/cluster.json'), 'utf8')) as {
-    nodes: Record<string, { up: boolean }>;
-  };
-  return Object.values(nodes).every(({ up }) => up);
+  const directory = join(node.data, 'nginx/cluster');
+  const files = readdirSync(directory).filter((name) => name.endsWith('.json'));
+  return files.every((name) => {
+    const { nodes } = JSON.parse(readFileSync(join(directory, name), 'utf8')) as {
+      nodes: Record<string, { up: boolean }>;
+    };
+    return Object.values(nodes).every(({ up }) => up);
+  });
 }
 
 /** Creates and starts a cluster; resolves when all nodes are ready. */

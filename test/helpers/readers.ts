@@ -13,7 +13,7 @@ export interface Other {
   id: number;
   group: string;
   url: string;
-  /** Whether cluster.json marks it as up; default true. */
+  /** Whether the file of its group marks it as up; default true. */
   up?: boolean;
   /** Its resolved address, if its url has a host name. */
   origin?: string;
@@ -30,24 +30,32 @@ export function peerSettings(serverId: number, group: string, others: Other[]): 
   };
 }
 
-/** Writes cluster.json as the daemon does. The daemon must have been killed before, because it would overwrite the file. */
+/** The groups of the tests. */
+const GROUPS = ['group1', 'group2', 'group3'];
+
+/** Writes the files of all groups as the daemon does. The daemon must have been killed before, because it would overwrite them. */
 export function tell(node: TestNode, others: Other[]): void {
-  const nodes = others.map(({ id, group, url, up = true, origin = url }) => {
-    return [id, { group, origin, host: url.replace(/^https?:\/\//, ''), up }] as const;
-  });
-  writeCluster(node, JSON.stringify({ nodes: Object.fromEntries(nodes) }));
+  for (const group of new Set([...GROUPS, ...others.map((other) => other.group)])) {
+    const members = others.filter((other) => other.group === group);
+    const nodes = members.map(({ id, url, up = true, origin = url }) => {
+      return [id, { origin, host: url.replace(/^https?:\/\//, ''), up, well: true }] as const;
+    });
+    writeCluster(node, JSON.stringify({ version: 2, nodes: Object.fromEntries(nodes) }), undefined, [group]);
+  }
 }
 
-/** Writes any text as cluster.json, and as its second copy. */
-export function writeCluster(node: TestNode, text: string, last = text): void {
-  const directory = join(node.data, 'nginx');
+/** Writes any text as the files of groups, and as their second copies. */
+export function writeCluster(node: TestNode, text: string, last = text, groups: readonly string[] = GROUPS): void {
+  const directory = join(node.data, 'nginx/cluster');
   mkdirSync(directory, { recursive: true });
-  for (const [name, content] of [
-    ['cluster.json', text],
-    ['cluster.json.last', last],
-  ] as const) {
-    writeFileSync(join(directory, 'cluster.json.test'), content);
-    renameSync(join(directory, 'cluster.json.test'), join(directory, name));
+  for (const group of groups) {
+    for (const [name, content] of [
+      [`${group}.json`, text],
+      [`${group}.json.last`, last],
+    ] as const) {
+      writeFileSync(join(directory, 'test'), content);
+      renameSync(join(directory, 'test'), join(directory, name));
+    }
   }
 }
 

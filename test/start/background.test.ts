@@ -22,7 +22,7 @@ t.test('what fails in the background is said once and tried again, and the daemo
   await ready(a);
 
   // A directory in place of the temporary file makes the write fail.
-  const file = join(a.data, 'nginx/cluster.json');
+  const file = join(a.data, 'nginx/cluster/group1.json');
   const inTheWay = `${file}.new`;
   mkdirSync(inTheWay);
   await b.stop();
