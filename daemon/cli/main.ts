@@ -10,6 +10,7 @@ import type { ImportOptions } from './archive/importing.js';
 import type { AuditOptions } from './audit/audit.js';
 import type { Client } from './client.js';
 import { CommandFailed, UsedWrongly } from './errors.js';
+import type { EventsOptions } from './events.js';
 import type { ListOptions } from './list.js';
 import { formatBytes, formatTable, guardOutput, print, printJson } from './output.js';
 import type { SignOptions } from './sign.js';
@@ -111,6 +112,15 @@ remote('list', 'List the files of the cluster by time, and print the IDs.', [
   .option('-n, --limit <number>', 'the largest number of files (default: all)')
   .option('--csv', 'print a CSV table')
   .action(async (options: ListOptions) => (await import('./list.js')).list(options));
+
+command('events', 'Print the events of the cluster from NATS, one JSON document a line.', [
+  'fidfs events --follow',
+  'fidfs events --from 1h',
+  'fidfs events --from 2026-11-22T08:38:49Z --follow',
+])
+  .option('-f, --follow', 'print further events as they come')
+  .option('--from <when>', 'events from then on: 1h ago, or a time such as 2026-11-22T08:38:49Z (default: now)')
+  .action(async (options: EventsOptions) => (await import('./events.js')).events(options));
 
 remote('audit <list>', 'Compare a list of IDs with the store: what is missing, and what the list does not name.', [
   'fidfs audit ids.txt',

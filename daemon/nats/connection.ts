@@ -88,7 +88,8 @@ export class Nats {
     }
   }
 
-  private connect(): Promise<NatsConnection> {
+  /** Connects once. Rejects if no server can be reached; the caller closes the connection. */
+  connect(): Promise<NatsConnection> {
     const { nats, natsCa } = this.settings;
     const isTls = nats.some((url) => url.startsWith('tls://'));
     return connect({

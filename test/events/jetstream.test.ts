@@ -7,7 +7,7 @@ import { jetstreamManager } from '@nats-io/jetstream';
 import t from 'tap';
 import { disordered, eventsIn, sent } from '../helpers/events.js';
 import { NatsServer, WITHOUT_NATS } from '../helpers/nats.js';
-import { TestNode } from '../helpers/node.js';
+import { COMMAND, TestNode } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
 
 /** The state of a node's events in `fidfs status`. */
@@ -77,6 +77,31 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
   const metrics = (await node.get('/metrics')).body.toString();
   t.match(metrics, /^fidfs_events_sent_total 2$/m);
   t.match(metrics, /^fidfs_event_backlog_events 0$/m);
+
+  // Seen to fail with `from` left out of readEvents: nothing is printed.
+  t.test('fidfs events prints them', async (t) => {
+    const lines = later.map((event) => `${JSON.stringify(event)}\n`).join('');
+    t.match(await node.command('events', '--from', '1h'), { status: 0, stdout: lines });
+    t.match(await node.command('events', '--from', new Date().toISOString()), { status: 0, stdout: /^$/ });
+    t.match(await node.command('events'), { status: 2, stderr: /write --follow/ });
+    const following = spawn(process.execPath, [COMMAND, 'events', '--follow', '--from', '1h'], {
+      env: { ...process.env, ...node.env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    t.teardown(() => following.kill());
+    let output = '';
+    let isMore = false;
+    for await (const chunk of following.stdout) {
+      output += chunk;
+      if (output.length >= lines.length && !isMore) {
+        isMore = true;
+        const { id } = await node.upload(Buffer.from('followed'));
+        later.push({ type: 'stored', id } as (typeof later)[number]);
+      }
+      if (output.length > lines.length) break;
+    }
+    t.match(output.slice(lines.length), later.at(-1)?.id);
+  });
 
   t.test('the consumer in docs/events.md gets them', async (t) => {
     const text = readFileSync(new URL('../../../docs/events.md', import.meta.url), 'utf8');

@@ -62,4 +62,18 @@ export const eventMutations = [
     to: 'outbox.acknowledge(upTo);\n    if (failure !== undefined) this.failed(failure);',
     tests: published,
   },
+  {
+    name: 'a POST that is not answered 2xx is sent again',
+    file: 'daemon/events/webhook-sink.ts',
+    from: 'if (answer.statusCode >= 200 && answer.statusCode < 300)',
+    to: 'if (answer.statusCode >= 200)',
+    tests: ['events/webhook'],
+  },
+  {
+    name: 'a POST has the time at which it is sent',
+    file: 'daemon/events/webhook-sink.ts',
+    from: 'const timestamp = String(Math.floor(Date.now() / 1000));',
+    to: "const timestamp = '0';",
+    tests: ['events/webhook'],
+  },
 ];
