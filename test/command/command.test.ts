@@ -266,7 +266,7 @@ t.test('the fidfs command', async (t) => {
     const commands = [...help.stdout.matchAll(/^ {2}(\w+) \[options\]/gm)].map(([, name]) => name as string);
     t.strictSame(
       commands.join(),
-      'start,upload,get,delete,stat,list,audit,export,import,info,sign,status,reload,verify,scrub,adopt,rebuild,key,nginx',
+      'start,upload,get,delete,stat,list,events,audit,export,import,info,sign,status,reload,verify,scrub,adopt,rebuild,key,nginx',
     );
     const helps = await Promise.all(commands.map((name) => node.command(name, '--help')));
     const lacking = helps.filter(({ status, stdout }) => status !== 0 || !/Examples:\n {2}\$ .*fidfs/.test(stdout));
