@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { Link, type LinkState } from './link.js';
@@ -78,14 +78,20 @@ export async function startAll(nodes: readonly TestNode[]): Promise<void> {
 
 /** Whether a node has all its peers marked as up. */
 export function seesAllUp(node: TestNode): boolean {
-  const directory = join(node.data, 'nginx/cluster');
-  const files = readdirSync(directory).filter((name) => name.endsWith('.json'));
-  return files.every((name) => {
-    const { nodes } = JSON.parse(readFileSync(join(directory, name), 'utf8')) as {
-      nodes: Record<string, { up: boolean }>;
-    };
+  return clusterFiles(join(node.data, 'nginx')).every((file) => {
+    const { nodes } = JSON.parse(readFileSync(file, 'utf8')) as { nodes: Record<string, { up: boolean }> };
     return Object.values(nodes).every(({ up }) => up);
   });
+}
+
+/** The cluster files of a node; a node of 0.1 has one for all groups. */
+function clusterFiles(nginx: string): string[] {
+  const one = join(nginx, 'cluster.json');
+  if (existsSync(one)) return [one];
+  const directory = join(nginx, 'cluster');
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => join(directory, name));
 }
 
 /** Creates and starts a cluster; resolves when all nodes are ready. */
