@@ -37,8 +37,8 @@ export interface PublisherParts {
 }
 
 /**
- * Sends the entries of the outbox, in order and at least once. One page is under way at a time: its events are in order because they
- * are sent over one connection, and no later event arrives before one that has failed.
+ * Sends the entries of the outbox, at least once. One page is under way at a time, so that the events of a file, which are in different
+ * pages, are in order. Those of a page are sent in order over one connection; one that has to be sent again may arrive after later ones.
  */
 export class Publisher {
   /** Totals since the start of the process. */
@@ -113,7 +113,7 @@ export class Publisher {
   private async sendPage(): Promise<boolean> {
     const { outbox, sink, origin } = this.parts;
     const { entries, upTo } = outbox.read(sink.pageLength);
-    const page = withoutOwnDeletions(entries);
+    const page = oneOfEachFile(entries);
     if (page.length === 0) {
       outbox.acknowledge(upTo);
       return false;
@@ -182,13 +182,14 @@ export class Publisher {
   }
 }
 
-/** The first entries of a page, up to the deletion of a file whose upload is in the page: the two are sent one after the other. */
-function withoutOwnDeletions(entries: readonly OutboxEntry[]): readonly OutboxEntry[] {
-  const stored = new Set<string>();
-  const end = entries.findIndex(({ key, isDeletion }) => {
-    const text = key.toString('latin1');
-    if (!isDeletion) stored.add(text);
-    return isDeletion && stored.has(text);
+/** The first entries of a page, up to the second one of a file: if the first of the two has to be sent again, the second must not arrive before it. */
+function oneOfEachFile(entries: readonly OutboxEntry[]): readonly OutboxEntry[] {
+  const seen = new Set<string>();
+  const end = entries.findIndex(({ key }) => {
+    const file = key.toString('latin1');
+    if (seen.has(file)) return true;
+    seen.add(file);
+    return false;
   });
   return end < 0 ? entries : entries.slice(0, end);
 }

@@ -20,8 +20,7 @@ async function bodyOf(request: IncomingMessage): Promise<string> {
   return text;
 }
 
-// Seen to fail with every status taken as an arrival in daemon/events/webhook-sink.ts, with another text signed, and with redirects
-// followed by the `redirect` interceptor of undici.
+// Seen to fail with every status taken as an arrival in daemon/events/webhook-sink.ts, and with another text signed.
 t.test('events are sent to an address as signed POSTs, again until they arrive', async (t) => {
   const deliveries: Delivery[] = [];
   const answers: ((response: ServerResponse) => void)[] = [];

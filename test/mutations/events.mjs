@@ -63,6 +63,13 @@ export const eventMutations = [
     tests: published,
   },
   {
+    name: 'two events of a file are not sent together',
+    file: publisher,
+    from: 'if (seen.has(file)) return true;',
+    to: '',
+    tests: ['events/publisher'],
+  },
+  {
     name: 'a POST that is not answered 2xx is sent again',
     file: 'daemon/events/webhook-sink.ts',
     from: 'if (answer.statusCode >= 200 && answer.statusCode < 300)',
