@@ -125,7 +125,8 @@ export class BatchWriter {
       if (!file.foreign) this.insertTombstone.run(file.key);
       this.missing.remove(file.key);
       if (file.accepted) file.sequence = this.replicationLog.append(file.key, { removed: file });
-      if (file.accepted && this.outbox.enabled) this.outbox.addDeleted(file, this.selectFile.get(file.key));
+      const isEvent = file.accepted || file.recovered === true;
+      if (isEvent && this.outbox.enabled) this.outbox.addDeleted(file, this.selectFile.get(file.key));
     }
     for (const change of alongside) change();
     this.count(inserted, sumOf(lost, this.eraseRows(removed)), checkpoint);

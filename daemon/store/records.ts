@@ -58,6 +58,8 @@ export interface RemovedFile extends FileLocation, Accepted {
   key: Buffer;
   /** Whether its ID was not made by this cluster. A foreign file has no record and gets no tombstone. */
   foreign: boolean;
+  /** Whether recovery found its tombstone while its record was still there: a crash came between the two. */
+  recovered?: boolean;
 }
 
 /**

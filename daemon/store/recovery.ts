@@ -120,7 +120,7 @@ function repeatDeletions(path: StorePath, records: Records): number {
     const record = records.find(key);
     if (record) locations.push(record);
     const location = toLocation(record ?? { storePath: path.number, directory: 0, name: '' });
-    const removed = { ...location, key, foreign: false, accepted: false };
+    const removed = { ...location, key, foreign: false, accepted: false, recovered: record !== undefined };
     records.record({ added: [], removed: [removed], checkpoint: records.checkpoint });
   }
   if (lost.size > 0) path.tombstones.append([...lost].map((key) => Buffer.from(key, 'latin1')));

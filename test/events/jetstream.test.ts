@@ -88,7 +88,11 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
       env: { ...process.env, ...node.env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    t.teardown(() => following.kill());
+    const limit = setTimeout(() => following.kill(), 30_000);
+    t.teardown(() => {
+      clearTimeout(limit);
+      following.kill();
+    });
     let output = '';
     let isMore = false;
     for await (const chunk of following.stdout) {
@@ -111,7 +115,11 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
       env: { PATH: process.env.PATH, NATS_URL: server.url.slice('nats://'.length) },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    t.teardown(() => consumer.kill());
+    const limit = setTimeout(() => consumer.kill(), 30_000);
+    t.teardown(() => {
+      clearTimeout(limit);
+      consumer.kill();
+    });
     let output = '';
     for await (const chunk of consumer.stdout) {
       output += chunk;

@@ -1,9 +1,12 @@
 import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import t from 'tap';
 import type { Event } from '../../daemon/events/event.js';
+import fileId from '../../file-id/file-id.js';
 import { disordered, sent } from '../helpers/events.js';
 import { TestNode } from '../helpers/node.js';
 
@@ -92,5 +95,19 @@ t.test('events are sent to an address as signed POSTs, again until they arrive',
       ids.filter((id) => late.has(id)),
       [third.id, fourth.id],
     );
+  });
+
+  // Seen to fail without `recovered` in daemon/store/recovery.ts: nothing comes.
+  t.test('a deletion that a crash left half recorded is published when the next start completes it', async (t) => {
+    await node.stop();
+    deliveries.length = 0;
+    appendFileSync(join(node.storePath, 'tombstones'), fileId.keyOf(fileId.decode(second.id).name));
+    await node.start();
+    await node.until(() => deliveries.some((one) => eventsOf(one).some(({ id }) => id === second.id)), 'sent');
+    t.match(
+      deliveries.flatMap(eventsOf).filter(({ id }) => id === second.id),
+      [{ type: 'deleted', size: 3, sha256: second.sha256 }],
+    );
+    t.equal((await node.get(second.id)).status, 404);
   });
 });

@@ -56,6 +56,13 @@ export const eventMutations = [
     tests: outboxTest,
   },
   {
+    name: 'a deletion that recovery completes has its event',
+    file: 'daemon/store/recovery.ts',
+    from: 'accepted: false, recovered: record !== undefined };',
+    to: 'accepted: false };',
+    tests: ['events/webhook'],
+  },
+  {
     name: 'events that did not arrive are sent again',
     file: publisher,
     from: 'if (failure !== undefined) this.failed(failure);',
