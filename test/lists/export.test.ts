@@ -70,6 +70,8 @@ t.test('an export has every file with its bytes, goes on after a kill, and leads
   const rows = readFileSync(list, 'utf8').trim().split('\n').map((row) => row.split(',')); // biome-ignore format: one line
   t.strictSame(rows[0], ['id', 'name', 'sha256', 'size', 'created']);
   t.equal(rows.length, files.length + 1 + 2);
+  const ids = new Set(files.map(({ id }) => id));
+  t.strictSame(rows.slice(1).filter(([id = '']) => !ids.has(id)), [], 'no row has the rest of another one'); // biome-ignore format: one line
   for (const { id, sha256: expected, size } of files) {
     t.equal(sha256(readFileSync(join(directory, id))), expected);
     t.match(
