@@ -4,11 +4,23 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jetstreamManager } from '@nats-io/jetstream';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { disordered, eventsIn, sent } from '../helpers/events.js';
 import { NatsServer, WITHOUT_NATS } from '../helpers/nats.js';
 import { COMMAND, TestNode } from '../helpers/node.js';
 import { freePort } from '../helpers/ports.js';
+
+/** Starts Node in the root of the project; returns its output. It is killed after the test, and after 30 seconds. */
+function outputOf(t: Test, words: readonly string[], env: NodeJS.ProcessEnv) {
+  const cwd = new URL('../../../', import.meta.url);
+  const child = spawn(process.execPath, words, { cwd, env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const limit = setTimeout(() => child.kill(), 30_000);
+  t.teardown(() => {
+    clearTimeout(limit);
+    child.kill();
+  });
+  return child.stdout;
+}
 
 /** The state of a node's events in `fidfs status`. */
 async function stateOf(node: TestNode) {
@@ -84,18 +96,10 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
     t.match(await node.command('events', '--from', '1h'), { status: 0, stdout: lines });
     t.match(await node.command('events', '--from', new Date().toISOString()), { status: 0, stdout: /^$/ });
     t.match(await node.command('events'), { status: 2, stderr: /write --follow/ });
-    const following = spawn(process.execPath, [COMMAND, 'events', '--follow', '--from', '1h'], {
-      env: { ...process.env, ...node.env },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const limit = setTimeout(() => following.kill(), 30_000);
-    t.teardown(() => {
-      clearTimeout(limit);
-      following.kill();
-    });
+    const following = outputOf(t, [COMMAND, 'events', '--follow', '--from', '1h'], { ...process.env, ...node.env });
     let output = '';
     let isMore = false;
-    for await (const chunk of following.stdout) {
+    for await (const chunk of following) {
       output += chunk;
       if (output.length >= lines.length && !isMore) {
         isMore = true;
@@ -110,18 +114,10 @@ t.test('uploads and deletions are published to JetStream', { skip: WITHOUT_NATS 
   t.test('the consumer in docs/events.md gets them', async (t) => {
     const text = readFileSync(new URL('../../../docs/events.md', import.meta.url), 'utf8');
     const program = /```js\n(.*?)```/s.exec(text)?.[1]?.replaceAll('fidfs-events', 'photos-events') ?? '';
-    const consumer = spawn(process.execPath, ['--input-type=module', '-e', program], {
-      cwd: new URL('../../../', import.meta.url),
-      env: { PATH: process.env.PATH, NATS_URL: server.url.slice('nats://'.length) },
-      stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const limit = setTimeout(() => consumer.kill(), 30_000);
-    t.teardown(() => {
-      clearTimeout(limit);
-      consumer.kill();
-    });
+    const environment = { PATH: process.env.PATH, NATS_URL: server.url.slice('nats://'.length) };
+    const consumer = outputOf(t, ['--input-type=module', '-e', program], environment);
     let output = '';
-    for await (const chunk of consumer.stdout) {
+    for await (const chunk of consumer) {
       output += chunk;
       if (output.split('\n').length > later.length) break;
     }
